@@ -1,0 +1,49 @@
+# `make demo` and `make test` do all the set-up themselves on a machine that has python3.11+ and make.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
+DEMO := build/demo
+
+.PHONY: demo test test-all lint bench model clean help
+
+help: ## this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.cpu: $(BIN)/python pyproject.toml constraints.txt
+	$(PIP) -e '.[cpu]'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.cpu
+	$(PIP) torch==2.13.0
+	$(PIP) -e '.[cpu,train,dev]'
+	@touch $@
+
+demo: $(VENV)/.cpu ## the main job on a synthetic market: no account, no key, no download
+	PATH="$(CURDIR)/$(BIN):$$PATH" bash examples/demo.sh $(DEMO)
+
+test: $(VENV)/.dev ## the whole suite, then once more with the JIT off
+	$(BIN)/python -m tests.warm
+	$(BIN)/python -m pytest -n 2 tests
+	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -n 2 tests -m 'not jit'
+
+test-all: test ## also the long forms
+	GPI_LONG=1 $(BIN)/python -m pytest -n 2 tests
+
+lint: $(VENV)/.dev ## ruff, mypy and the import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/.dev ## every published figure, as ratios measured in one run
+	$(BIN)/python -m bench
+
+model: $(VENV)/.dev ## make the shipped encoder again, from the synthetic market
+	PATH="$(CURDIR)/$(BIN):$$PATH" bash examples/train_shipped_model.sh
+
+clean: ## remove what was built
+	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

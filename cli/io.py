@@ -1,0 +1,272 @@
+"""How a command meets the world: its input, its output, its exit. The only place that knows pipes and signals.
+
+A command body makes a `Tool` (or just a Stage or a Stream) and returns it. `source` and `piped` give the body its
+[SOURCE]..., --to and --out, and carry it out; `gpi run` asks the very same bodies for their tools and carries out
+the chain in one process.
+"""
+
+import functools
+import inspect
+import signal
+from collections.abc import Callable, Iterator, Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from gpi.tools.monitor.latency import Latencies
+    from gpi.tools.stage import Stage, Stream
+
+Body = Callable[..., Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """What a body makes: a source, a stage, or any change of a stream; and what follows at the end.
+
+    `facts` (digests of files and models) stand in the stream's provenance beside the options. `conclude` runs after
+    the last frame was delivered: the place of summaries and of breaches that are exit codes.
+    """
+
+    work: "Stream | Stage | Callable[[Stream], Stream]"
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    conclude: Callable[[], None] = lambda: None
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A tool, the command it came from, and the options that made it."""
+
+    command: str
+    options: Mapping[str, Any]
+    tool: Tool
+
+
+@dataclass
+class Run:
+    """One command line being carried out: what its tools share."""
+
+    latencies: "Latencies"
+    asked_to_stop: bool = False
+
+    def stopped(self) -> bool:
+        """Whether Ctrl-C asked the source to end its stream."""
+        return self.asked_to_stop
+
+    def listen(self) -> None:
+        """First Ctrl-C: the source ends its stream and all drain. Second: interrupted now."""
+
+        def asked(signum: int, frame: object) -> None:
+            if self.asked_to_stop:
+                raise KeyboardInterrupt
+            self.asked_to_stop = True
+
+        signal.signal(signal.SIGINT, asked)
+        signal.signal(signal.SIGTERM, asked)
+
+
+_composing: ContextVar[list[Part] | None] = ContextVar("composing", default=None)
+_running: ContextVar[Run] = ContextVar("running")
+
+
+def running() -> Run:
+    """The command line being carried out; for bodies that want its latencies or its stop flag."""
+    found = _running.get(None)
+    if found is None:
+        from gpi.tools.monitor.latency import Latencies
+
+        found = Run(Latencies())
+        _running.set(found)
+    return found
+
+
+To = Annotated[
+    str | None,
+    typer.Option("--to", help="arrow, parquet, csv, jsonl or table; else by --out, a terminal or a pipe."),
+]
+Out = Annotated[
+    str | None,
+    typer.Option("--out", help="A file by its suffix (.arrow .parquet .csv .jsonl), or a lake: a folder/."),
+]
+Sources = Annotated[
+    list[str] | None, typer.Argument(metavar="[SOURCE]...", help="Files or globs; - or nothing: stdin.")
+]
+
+
+def source(body: Body) -> Body:
+    """A command that makes ticks and reads none: its body returns a Stream or a Tool of one."""
+    return _wrapped(body, reads=False, writes=True)
+
+
+def piped(body: Body) -> Body:
+    """A command that changes a stream: its body returns a Stage or a Tool."""
+    return _wrapped(body, reads=True, writes=True)
+
+
+def trading(body: Body) -> Body:
+    """A command that keeps its own --out (a run directory); its orders go down the pipe, if there is one."""
+    return _wrapped(body, reads=True, writes=False)
+
+
+def _parameter(name: str, kind: Any, where: Any = inspect.Parameter.KEYWORD_ONLY) -> inspect.Parameter:
+    return inspect.Parameter(name, where, default=None, annotation=kind)
+
+
+def _wrapped(body: Body, reads: bool, writes: bool) -> Body:
+    own = list(inspect.signature(body).parameters.values())
+    added = [_parameter("to", To)] + ([_parameter("out", Out)] if writes else [])
+    first = [_parameter("sources", Sources, inspect.Parameter.POSITIONAL_OR_KEYWORD)] if reads else []
+    own = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in own]
+
+    @functools.wraps(body)
+    def command(**given: Any) -> None:
+        to = given.pop("to")
+        out = given.pop("out") if writes else None
+        sources = given.pop("sources") if reads else []
+        part = Part(body.__name__.replace("_", "-"), given, _tool(body(**given)))
+        parts = [*_opened(sources or []), part]
+        composing = _composing.get()
+        if composing is None:
+            carry_out(parts, to, out, quiet=not writes)
+        else:
+            composing.extend(_only_last(parts, to, out))
+
+    command.__signature__ = inspect.Signature([*first, *own, *added])  # type: ignore[attr-defined]
+    del command.__wrapped__  # type: ignore[attr-defined]
+    command.__annotations__ = {each.name: each.annotation for each in (*first, *own, *added)}
+    return command
+
+
+def _tool(made: Any) -> Tool:
+    return made if isinstance(made, Tool) else Tool(made)
+
+
+def _only_last(parts: list[Part], to: str | None, out: str | None) -> list[Part]:
+    from gpi.formats.errors import UsageError
+
+    if to or out:
+        raise UsageError('inside a pipeline give --to and --out to `gpi run`: gpi run "a | b" --out PATH')
+    return parts
+
+
+def _opened(sources: list[str]) -> list[Part]:
+    """The part that reads the named files; none when stdin is to be read."""
+    if not sources or sources == ["-"]:
+        return []
+    from gpi.cli.replay import recorded
+
+    return [Part("replay", {"sources": sources}, recorded(sources))]
+
+
+def composed(commands: list[list[str]]) -> list[Part]:
+    """The parts of a pipeline given as command lines, made by the commands' own bodies."""
+    from gpi.cli.main import COMMANDS, load
+    from gpi.formats.errors import UsageError
+
+    parts: list[Part] = []
+    token = _composing.set(parts)
+    try:
+        for name, *args in commands:
+            if name not in COMMANDS:
+                raise UsageError(f"gpi has no command {name!r}")
+            before = len(parts)
+            load(name).main(args, prog_name=f"gpi {name}", standalone_mode=False)
+            if len(parts) == before:
+                raise UsageError(f"`gpi {name}` does not work on a stream, so it cannot stand in a pipeline")
+    finally:
+        _composing.reset(token)
+    return parts
+
+
+def carry_out(parts: list[Part], to: str | None, out: str | None, quiet: bool = False) -> None:
+    """Run a chain: from its source (or stdin) to where its output goes, then its conclusions."""
+    from gpi.cli.outputs import deliver
+    from gpi.tools.stage import Stream
+
+    run = running()
+    run.listen()
+    made_here = isinstance(parts[0].tool.work, Stream)
+    try:
+        with _private_stdout() as stdout:
+            stream = _chained(parts, run)
+            deliver(stream, to, out, stdout, quiet)
+            for part in parts:
+                part.tool.conclude()
+    except BrokenPipeError:
+        raise typer.Exit(141) from None
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+    if run.asked_to_stop and made_here:
+        raise typer.Exit(130)
+
+
+def _chained(parts: list[Part], run: Run) -> "Stream":
+    from gpi.formats.provenance import stamped
+    from gpi.tools.monitor.progress import told
+    from gpi.tools.stage import Stage, Stream
+
+    first, *rest = parts
+    if isinstance(first.tool.work, Stream):
+        made = first.tool.work
+        schema = stamped(made.schema, first.command, first.options, first.tool.facts)
+        stream = told(_stoppable(Stream(schema, made.frames), run), f"gpi {first.command}")
+    else:
+        stream, rest = _stdin(first.command), parts
+    stream = run.latencies.waited(stream, "read")
+    for part in rest:
+        work = part.tool.work
+        if isinstance(work, Stream):
+            from gpi.formats.errors import UsageError
+
+            raise UsageError(f"`gpi {part.command}` makes a stream of its own: it can only come first")
+        schema = stamped(stream.schema, part.command, part.options, part.tool.facts)
+        stream = Stream(schema, stream.frames)
+        stream = (run.latencies.timed(work) if isinstance(work, Stage) else work)(stream)
+    return stream
+
+
+def _stoppable(stream: "Stream", run: Run) -> "Stream":
+    from gpi.tools.stage import Stream
+
+    def frames() -> "Iterator[Any]":
+        for frame in stream.frames:
+            yield frame
+            if run.asked_to_stop:
+                return
+
+    return Stream(stream.schema, frames())
+
+
+def _stdin(command: str) -> "Stream":
+    import os
+    import sys
+
+    from gpi.formats.errors import UsageError
+    from gpi.formats.ipc import Reader
+    from gpi.tools.stage import Stream
+
+    if sys.stdin.isatty():
+        raise UsageError(f"nothing to read: gpi replay FILE | gpi {command} ..., or gpi {command} FILE")
+    reader = Reader(os.dup(0))
+    return Stream(reader.schema, iter(reader))
+
+
+class _private_stdout:
+    """Our own copy of fd 1, with fd 1 pointed at stderr: a stray print cannot corrupt the stream."""
+
+    def __enter__(self) -> int:
+        import os
+        import sys
+
+        sys.stdout.flush()
+        self.fd = os.dup(1)
+        os.dup2(2, 1)
+        return self.fd
+
+    def __exit__(self, *failure: object) -> None:
+        import os
+
+        os.dup2(self.fd, 1)
+        os.close(self.fd)

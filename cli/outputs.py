@@ -1,0 +1,231 @@
+"""Where a stream goes: an Arrow pipe, a file that appears only when whole, or text for people."""
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import pyarrow as pa
+
+from gpi.formats.errors import UsageError
+from gpi.formats.features import elements
+from gpi.formats.frame import Frame
+from gpi.formats.instruments import Instruments
+from gpi.formats.ipc import write_table, writing
+from gpi.tools.stage import Stream
+
+SUFFIXES = {".arrow": "arrow", ".arrows": "arrow", ".parquet": "parquet", ".csv": "csv", ".jsonl": "jsonl"}
+SHOWN = 20  # rows of a table
+
+
+def deliver(stream: Stream, to: str | None, out: str | None, stdout: int, quiet: bool = False) -> None:
+    """Pull the whole stream to its destination. `quiet`: show nothing on a terminal."""
+    form = form_of(to, out, stdout)
+    if out is not None and (out.endswith("/") or Path(out).is_dir()):
+        from gpi.formats.parquet import write_lake
+
+        write_lake(Path(out), stream.frames, stream.schema)
+    elif out is not None and form == "parquet":
+        from gpi.formats.parquet import write_parquet
+
+        write_parquet(Path(out), stream.frames, stream.schema)
+    elif out is not None:
+        _to_file(stream, form, Path(out))
+    elif quiet and form == "table":
+        for _ in stream.frames:
+            pass
+    else:
+        _to_fd(stream, form, stdout)
+
+
+def form_of(to: str | None, out: str | None, stdout: int) -> str:
+    """Which of arrow, parquet, csv, jsonl and table is wanted: as told, else by the file, else by the terminal."""
+    forms = sorted({*SUFFIXES.values(), "table"})
+    if to is not None and to not in forms:
+        raise UsageError(f"--to {to}: choose one of {', '.join(forms)}")
+    if to == "parquet" and out is None:
+        raise UsageError("Parquet needs a file: --out PATH.parquet")
+    if to is not None:
+        return to
+    if out is not None and not out.endswith("/") and not Path(out).is_dir():
+        suffix = Path(out).suffix
+        if suffix not in SUFFIXES:
+            raise UsageError(f"--out {out}: end it in {' '.join(SUFFIXES)} or give --to; a lake ends in /")
+        return SUFFIXES[suffix]
+    return "table" if os.isatty(stdout) else "arrow"
+
+
+def _to_file(stream: Stream, form: str, path: Path) -> None:
+    """Write beside the path and rename at the honest end; what a failure leaves is named NAME.partial."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    fd = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    try:
+        _to_fd(stream, form, fd)
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+    partial.rename(path)
+
+
+def _to_fd(stream: Stream, form: str, fd: int) -> None:
+    if form == "arrow":
+        with writing(fd, stream.schema) as writer:
+            for frame in stream.frames:
+                writer.write(frame)
+    elif form == "table":
+        _table(stream, fd)
+    else:
+        with os.fdopen(os.dup(fd), "w", encoding="utf8", newline="") as text:
+            (_csv if form == "csv" else _jsonl)(stream, text)
+
+
+def _named(stream: Stream) -> Iterator[pa.RecordBatch]:
+    """Batches for people: with the symbol beside the instrument's number."""
+    symbols = Instruments.of(stream.schema).symbols if "instrument_id" in stream.schema.names else ()
+    for frame in stream.frames:
+        batch = frame.to_batch()
+        if symbols and frame.rows:
+            names = [symbols[i] if 0 <= i < len(symbols) else "" for i in frame["instrument_id"]]
+            batch = batch.add_column(batch.schema.get_field_index("instrument_id"), "symbol", pa.array(names))
+        if frame.rows:
+            yield batch
+
+
+def _flat(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Vector columns as one column an element, by the names in their metadata."""
+    arrays, names = [], []
+    for column, field in zip(batch.columns, batch.schema, strict=True):
+        if pa.types.is_fixed_size_list(field.type):
+            width, flat = field.type.list_size, column.flatten()
+            taken = [flat.take(pa.array(range(i, len(flat), width))) for i in range(width)]
+            arrays += taken
+            prefix = "" if field.metadata and b"gpi.names" in field.metadata else f"{field.name}_"
+            names += [prefix + element for element in elements(field)]
+        else:
+            arrays.append(column)
+            names.append(field.name)
+    return pa.RecordBatch.from_arrays(arrays, names=names)
+
+
+def _csv(stream: Stream, text: IO[str]) -> None:
+    from pyarrow import csv
+
+    first = True
+    for batch in _named(stream):
+        sink = pa.BufferOutputStream()
+        csv.write_csv(_flat(batch), sink, csv.WriteOptions(include_header=first, quoting_style="needed"))
+        text.write(sink.getvalue().to_pybytes().decode())
+        first = False
+
+
+def _jsonl(stream: Stream, text: IO[str]) -> None:
+    for batch in _named(stream):
+        for row in batch.to_pylist():
+            text.write(json.dumps({name: _plain(value) for name, value in row.items()}) + "\n")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float) and value != value:
+        return None  # JSON has no NaN
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return value if isinstance(value, (int, float, str, type(None))) else str(value)
+
+
+def _table(stream: Stream, fd: int) -> None:
+    """On a terminal the latest rows, refreshed as they come; elsewhere the first ones. Then the count."""
+    from rich.console import Console
+    from rich.live import Live
+
+    with os.fdopen(os.dup(fd), "w", encoding="utf8") as text:
+        console = Console(file=text, width=None if os.isatty(fd) else 160)
+        rows, kept = 0, Frame.of(stream.schema, {name: [] for name in stream.schema.names})
+        with Live(console=console, refresh_per_second=4, transient=False) as live:
+            for frame in stream.frames:
+                rows += frame.rows
+                if frame.rows and (console.is_terminal or kept.rows < SHOWN):
+                    kept = _kept(kept, frame, latest=console.is_terminal)
+                    if console.is_terminal:
+                        live.update(_drawn(stream, kept, rows))
+            live.update(_drawn(stream, kept, rows))
+    sys.stderr.flush()
+
+
+def _kept(kept: Frame, frame: Frame, latest: bool) -> Frame:
+    from gpi.formats.frame import concatenated
+
+    if latest:
+        both = [kept, frame.slice(max(0, frame.rows - SHOWN), frame.rows)]
+        joined = concatenated(both, frame.layout.schema)
+        return joined.slice(max(0, joined.rows - SHOWN), joined.rows).copy()
+    return concatenated([kept, frame.slice(0, SHOWN - kept.rows)], frame.layout.schema)
+
+
+def _drawn(stream: Stream, kept: Frame, rows: int) -> Any:
+    from rich.table import Table
+
+    table = Table(caption=f"{rows:,} rows", caption_justify="left", box=None, pad_edge=False)
+    for batch in _named(Stream(stream.schema, iter([kept]))):
+        shown = batch.drop_columns([n for n in ("ts_recv", "seq", "instrument_id") if n in batch.schema.names])
+        for name in shown.schema.names:
+            table.add_column(name, justify="left" if name in ("ts_event", "symbol") else "right")
+        for row in shown.to_pylist():
+            table.add_row(*(_cell(value) for value in row.values()))
+    return table
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, list):
+        shown = " ".join(_cell(item) for item in value[:4])
+        return shown + (" ..." if len(value) > 4 else "")
+    if isinstance(value, float):
+        return "" if value != value else f"{value:.7g}"
+    if hasattr(value, "isoformat"):
+        return str(value)[:26].replace("+00:00", "")
+    return str(value)
+
+
+def write_query(table: pa.Table, form: str, out: Path | None) -> None:
+    """The rows a query answered, in any form; strings welcome, unlike in streams of frames."""
+    if form == "table":
+        _query_table(table)
+        return
+    if form == "parquet":
+        from pyarrow import parquet
+
+        assert out is not None
+        parquet.write_table(table, f"{out}.partial", compression="zstd")
+        Path(f"{out}.partial").rename(out)
+        return
+    fd = os.open(f"{out}.partial", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644) if out else os.dup(1)
+    try:
+        if form == "arrow":
+            write_table(fd, table.to_reader())
+        elif form == "csv":
+            from pyarrow import csv
+
+            with os.fdopen(os.dup(fd), "wb") as raw:
+                csv.write_csv(table, raw)
+        else:
+            with os.fdopen(os.dup(fd), "w", encoding="utf8") as text:
+                for row in table.to_pylist():
+                    text.write(json.dumps({name: _plain(value) for name, value in row.items()}) + "\n")
+    finally:
+        os.close(fd)
+    if out:
+        Path(f"{out}.partial").rename(out)
+
+
+def _query_table(table: pa.Table) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    drawn = Table(box=None, pad_edge=False, caption=f"{table.num_rows:,} rows", caption_justify="left")
+    for name in table.schema.names:
+        drawn.add_column(name, overflow="fold")
+    for row in table.slice(0, 200).to_pylist():
+        drawn.add_row(*("" if value is None else _cell(value) for value in row.values()))
+    Console(width=None if sys.stdout.isatty() else 160).print(drawn)

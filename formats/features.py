@@ -1,0 +1,45 @@
+"""features/1: one vector column per feature set, its element names in the field's metadata.
+
+One `fixed_size_list<float32>[n]` column is three times cheaper to build than n columns and is a zero-copy matrix
+for a model. NaN marks an element that is not defined yet (warm-up).
+"""
+
+import json
+from typing import Final
+
+import pyarrow as pa
+
+TICK_FEATURES: Final = (
+    "ret_1s",
+    "ret_5s",
+    "ret_15s",
+    "spread",
+    "volume_intensity",
+    "price_acceleration",
+    "momentum_persistence",
+    "quote_intensity",
+    "trade_size_surprise",
+    "depth_imbalance",
+)
+
+
+def vector(name: str, elements: tuple[str, ...]) -> pa.Field:
+    """A float32 vector column whose element names stand in its metadata.
+
+    >>> vector("features", ("spread", "ret_1s")).type
+    FixedSizeListType(fixed_size_list<item: float not null>[2])
+    """
+    item = pa.field("item", pa.float32(), nullable=False)
+    names = {"gpi.names": json.dumps(elements)}
+    return pa.field(name, pa.list_(item, len(elements)), nullable=False, metadata=names)
+
+
+def elements(field: pa.Field) -> tuple[str, ...]:
+    """The element names of a vector column; numbered when it carries none."""
+    stored = (field.metadata or {}).get(b"gpi.names")
+    if stored is None:
+        return tuple(str(i) for i in range(field.type.list_size))
+    return tuple(json.loads(stored))
+
+
+FEATURES: Final = vector("features", TICK_FEATURES)

@@ -1,0 +1,237 @@
+"""Frame: the rows of one schema as numpy views over memory laid out the way Arrow IPC lays out a body.
+
+Arrow objects cost microseconds per column; a tick must cross a process in less. Every column that flows is
+fixed-width and never null, so a body is nothing but the columns' bytes one after another, each padded to 8. The
+metadata in front of it depends only on the layout and the row count and is made once, by pyarrow, and kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from gpi.formats.errors import SchemaMismatch
+
+Array = npt.NDArray[Any]
+KEPT_PREFIXES = 8192  # distinct row counts remembered per layout, about 1 KiB each
+
+
+class Column(NamedTuple):
+    """Where a column's numbers are: dtype of one number, numbers per row (0: a plain column)."""
+
+    name: str
+    dtype: np.dtype[Any]
+    width: int
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes one row takes."""
+        return self.dtype.itemsize * max(self.width, 1)
+
+
+def _column(field: pa.Field) -> Column:
+    kind, width = field.type, 0
+    if pa.types.is_fixed_size_list(kind):
+        kind, width = kind.value_type, kind.list_size
+    if pa.types.is_timestamp(kind) and kind.unit == "ns":
+        return Column(field.name, np.dtype(np.int64), width)
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind):
+        return Column(field.name, np.dtype(kind.to_pandas_dtype()), width)
+    raise SchemaMismatch(f"column {field.name!r} is {field.type}: only fixed-width numbers flow between tools")
+
+
+def _padded(size: int) -> int:
+    return (size + 7) & ~7
+
+
+class Layout:
+    """The columns of a schema, and what follows from them: offsets, body size, message prefix.
+
+    Layouts are interned by their fields (the schema's own metadata does not matter): `Layout.of(a) is Layout.of(b)`
+    whenever a and b have the same fields.
+    """
+
+    _known: dict[bytes, Layout] = {}
+
+    def __init__(self, fields: tuple[pa.Field, ...]) -> None:
+        self.fields = fields
+        self.columns = tuple(_column(field) for field in fields)
+        self._prefixes: dict[int, bytes] = {}
+        self._wider: dict[tuple[pa.Field, ...], tuple[Layout, Layout]] = {}
+
+    @classmethod
+    def of(cls, schema: pa.Schema | Iterable[pa.Field]) -> Layout:
+        """The layout of a schema. Raises SchemaMismatch for a column that is not fixed-width numbers."""
+        fields = tuple(schema)
+        key = pa.schema(fields).serialize().to_pybytes()
+        if key not in cls._known:
+            cls._known[key] = cls(fields)
+        return cls._known[key]
+
+    @cached_property
+    def schema(self) -> pa.Schema:
+        """The fields as a schema without metadata of its own."""
+        return pa.schema(self.fields)
+
+    def body_bytes(self, rows: int) -> int:
+        """Bytes of the body of a batch of `rows`."""
+        return sum(_padded(rows * column.row_bytes) for column in self.columns)
+
+    def views(self, body: Array, rows: int) -> dict[str, Array]:
+        """Numpy views of every column in a body, (rows,) or (rows, width)."""
+        found, offset = {}, 0
+        for name, dtype, width in self.columns:
+            shape = (rows, width) if width else (rows,)
+            found[name] = np.ndarray(shape, dtype, body, offset)
+            offset += _padded(rows * dtype.itemsize * max(width, 1))
+        return found
+
+    def empty(self, rows: int) -> Frame:
+        """A frame of `rows` with uninitialised, writable columns."""
+        body = np.empty(self.body_bytes(rows), np.uint8)
+        return Frame(self, rows, self.views(body, rows), (body,))
+
+    def widened(self, fields: tuple[pa.Field, ...]) -> tuple[Layout, Layout]:
+        """This layout with `fields` appended, and the layout of the appended fields alone."""
+        found = self._wider.get(fields)
+        if found is None:
+            clash = {f.name for f in fields} & {c.name for c in self.columns}
+            if clash:
+                raise SchemaMismatch(f"column {sorted(clash)[0]!r} is already in the stream: was the stage run twice?")
+            found = (Layout.of((*self.fields, *fields)), Layout.of(fields))
+            self._wider[fields] = found
+        return found
+
+    def prefix(self, rows: int) -> bytes:
+        """Everything of a record-batch message that comes before the body, as pyarrow writes it."""
+        found = self._prefixes.get(rows)
+        if found is None:
+            if len(self._prefixes) >= KEPT_PREFIXES:
+                self._prefixes.clear()
+            message = self._batch(np.zeros(self.body_bytes(rows), np.uint8), rows).serialize()
+            found = self._prefixes[rows] = message.to_pybytes()[: message.size - self.body_bytes(rows)]
+        return found
+
+    def _batch(self, body: Array, rows: int) -> pa.RecordBatch:
+        """A record batch over a body, without copying it."""
+        whole, arrays, offset = pa.py_buffer(body), [], 0
+        for field, column in zip(self.fields, self.columns, strict=True):
+            size = rows * column.row_bytes
+            data = whole.slice(offset, size)
+            if column.width:
+                child = pa.Array.from_buffers(field.type.value_type, rows * column.width, [None, data])
+                arrays.append(pa.Array.from_buffers(field.type, rows, [None], children=[child]))
+            else:
+                arrays.append(pa.Array.from_buffers(field.type, rows, [None, data]))
+            offset += _padded(size)
+        return pa.RecordBatch.from_arrays(arrays, schema=self.schema)
+
+
+class Frame:
+    """Some rows of a stream: `frame["bid_px"]` is a numpy view, (rows,) or (rows, width); times are int64 ns.
+
+    A frame read from a pipe is on loan: its memory is used again for the next one. Keep rows with `copy()`.
+    `notes` are stream metadata that travel with an empty frame (new instruments announced mid-stream).
+    """
+
+    __slots__ = ("layout", "rows", "columns", "_body", "notes")
+
+    def __init__(
+        self,
+        layout: Layout,
+        rows: int,
+        columns: dict[str, Array],
+        body: tuple[Array, ...] | None = None,
+        notes: Mapping[str, str] | None = None,
+    ) -> None:
+        self.layout = layout
+        self.rows = rows
+        self.columns = columns
+        self._body = body
+        self.notes = notes
+
+    @classmethod
+    def of(cls, schema: pa.Schema, columns: Mapping[str, Any]) -> Frame:
+        """A frame copied from arrays (or numbers, repeated), one for every column of `schema`."""
+        layout = Layout.of(schema)
+        rows = max((len(np.atleast_1d(values)) for values in columns.values()), default=0)
+        made = layout.empty(rows)
+        for name, view in made.columns.items():
+            view[...] = columns[name]
+        return made
+
+    @classmethod
+    def from_batch(cls, batch: pa.RecordBatch) -> Frame:
+        """A frame copied from a record batch. Raises SchemaMismatch for nulls or columns that cannot flow."""
+        made = Layout.of(batch.schema).empty(batch.num_rows)
+        for name, view in made.columns.items():
+            array = batch.column(name)
+            if array.null_count:
+                raise SchemaMismatch(f"column {name!r} has {array.null_count} nulls: use NaN or 0 with a flag")
+            if view.ndim == 2:
+                array = array.flatten()
+            if pa.types.is_timestamp(array.type):
+                array = array.view(pa.int64())
+            view[...] = array.to_numpy(zero_copy_only=True).reshape(view.shape)
+        return made
+
+    def __getitem__(self, name: str) -> Array:
+        return self.columns[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.columns
+
+    def __len__(self) -> int:
+        return self.rows
+
+    def __repr__(self) -> str:
+        return f"Frame({self.rows} rows: {', '.join(self.columns)})"
+
+    def widened(self, fields: tuple[pa.Field, ...]) -> Frame:
+        """These rows with `fields` appended: the old columns shared, the new ones uninitialised and writable."""
+        wider, added = self.layout.widened(fields)
+        extra = np.empty(added.body_bytes(self.rows), np.uint8)
+        columns = {**self.columns, **added.views(extra, self.rows)}
+        body = None if self._body is None else (*self._body, extra)
+        return Frame(wider, self.rows, columns, body, self.notes)
+
+    def slice(self, start: int, stop: int) -> Frame:
+        """Rows start..stop, sharing memory."""
+        columns = {name: view[start:stop] for name, view in self.columns.items()}
+        return Frame(self.layout, max(0, min(stop, self.rows) - start), columns)
+
+    def copy(self) -> Frame:
+        """The same rows in memory of their own."""
+        made = self.layout.empty(self.rows)
+        for name, view in made.columns.items():
+            view[...] = self.columns[name]
+        made.notes = self.notes
+        return made
+
+    @property
+    def body(self) -> tuple[Array, ...]:
+        """The bytes of the body, in one or more pieces."""
+        if self._body is None:
+            self._body = self.copy()._body
+            assert self._body is not None
+        return self._body
+
+    def to_batch(self) -> pa.RecordBatch:
+        """An Arrow record batch that owns a copy of these rows."""
+        copied = self.copy()
+        return self.layout._batch(copied.body[0], self.rows)
+
+
+def concatenated(frames: Iterable[Frame], schema: pa.Schema) -> Frame:
+    """Many frames of one schema as one frame of its own memory."""
+    kept = list(frames)
+    made = Layout.of(schema).empty(sum(frame.rows for frame in kept))
+    for name, view in made.columns.items():
+        if kept:
+            np.concatenate([frame.columns[name] for frame in kept], out=view)
+    return made

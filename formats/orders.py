@@ -1,0 +1,106 @@
+"""orders/1, fills/1, equity/1: what we asked, what we got, what it was worth.
+
+One row of `orders` is one event in an order's life; `mid`, `position`, `cash` and `equity` are the account's view
+at that moment, so that any gate can judge the order again later.
+"""
+
+from typing import Final
+
+import pyarrow as pa
+
+from gpi.formats.ticks import NANOSECONDS
+
+# orders.action
+SUBMIT: Final = 1  # intent passed the gate and was sent
+REFUSE: Final = 2  # intent stopped at the gate, `reason` says why
+CANCEL: Final = 3  # cancel request sent
+ACCEPTED: Final = 4  # the venue has it
+REJECTED: Final = 5  # the venue would not have it
+CANCELED: Final = 6  # gone from the venue, `leaves` unfilled
+EXPIRED: Final = 7  # time in force ended it
+FILLED: Final = 8  # a fill, partial if `leaves` > 0; its row stands in fills too
+
+ACTIONS: Final = ("", "submit", "refuse", "cancel", "accepted", "rejected", "canceled", "expired", "filled")
+
+# orders.order_type and orders.tif
+LIMIT: Final = 1
+MARKET: Final = 2
+GTC: Final = 1
+IOC: Final = 2
+DAY: Final = 3
+
+MAKER: Final = 1
+TAKER: Final = 2
+
+# orders.reason: the gate's checks in the order they are made; 0 passed
+REASONS: Final = (
+    "",
+    "KILL_ACTIVE",
+    "TRADING_STATE",
+    "MALFORMED",
+    "STALE_DATA",
+    "MARKET_STATE",
+    "PRICE_COLLAR",
+    "POSITION_LIMIT",
+    "EXPOSURE",
+    "CASH_RESERVE",
+    "DAILY_LOSS",
+    "MSG_RATE",
+    "OPEN_ORDERS",
+    "UNKNOWN_ORDER",
+)
+
+
+def _field(name: str, kind: pa.DataType) -> pa.Field:
+    return pa.field(name, kind, nullable=False)
+
+
+ORDERS: Final = pa.schema(
+    [
+        _field("ts_event", NANOSECONDS),
+        _field("instrument_id", pa.int32()),
+        _field("order_id", pa.int64()),  # 1, 2, 3, ... within a run: deterministic
+        _field("action", pa.int8()),
+        _field("side", pa.int8()),
+        _field("order_type", pa.int8()),
+        _field("tif", pa.int8()),
+        _field("reason", pa.int16()),
+        _field("qty", pa.float64()),  # the order's size; FILLED: this fill's size
+        _field("px", pa.float64()),  # the order's limit, NaN for market; FILLED: the fill's price
+        _field("leaves", pa.float64()),  # unfilled size after this event
+        _field("mid", pa.float64()),
+        _field("position", pa.float64()),
+        _field("cash", pa.float64()),
+        _field("equity", pa.float64()),
+    ],
+    metadata={"gpi.schema": "orders/1"},
+)
+
+FILLS: Final = pa.schema(
+    [
+        _field("ts_event", NANOSECONDS),
+        _field("instrument_id", pa.int32()),
+        _field("order_id", pa.int64()),
+        _field("side", pa.int8()),
+        _field("liquidity", pa.int8()),  # MAKER or TAKER
+        _field("qty", pa.float64()),
+        _field("px", pa.float64()),
+        _field("fee", pa.float64()),  # account currency; negative is a rebate
+        _field("position", pa.float64()),  # after the fill
+        _field("cash", pa.float64()),  # after the fill and its fee
+    ],
+    metadata={"gpi.schema": "fills/1"},
+)
+
+EQUITY: Final = pa.schema(
+    [
+        _field("ts_event", NANOSECONDS),
+        _field("cash", pa.float64()),
+        _field("equity", pa.float64()),  # cash + positions at mid
+        _field("exposure", pa.float64()),  # gross, positions at mid
+        _field("realized", pa.float64()),  # realised P&L before fees, average-cost
+        _field("fees", pa.float64()),  # paid so far
+        _field("drawdown", pa.float64()),  # 1 - equity / running peak
+    ],
+    metadata={"gpi.schema": "equity/1"},
+)

@@ -1,0 +1,47 @@
+"""Where a stream comes from: the commands that made it, in order, in its schema's metadata.
+
+Each step is {"command", "version", "options", "facts"}: options as given, facts such as the digests of the files
+read and of the model used. `gpi verify RUN` runs the chain again and compares.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow as pa
+
+from gpi.formats.version import __version__
+
+KEY: Final = b"gpi.provenance"
+
+Step = dict[str, Any]
+
+
+def chain(schema: pa.Schema) -> list[Step]:
+    """The steps that made a stream, first first; empty for a stream of unknown origin."""
+    return list(json.loads((schema.metadata or {}).get(KEY, b"[]")))
+
+
+def stamped(
+    schema: pa.Schema, command: str, options: Mapping[str, Any], facts: Mapping[str, Any]
+) -> pa.Schema:
+    """The schema with one more step on its chain."""
+    step = {
+        "command": command,
+        "version": __version__,
+        "options": {name: _plain(value) for name, value in options.items()},
+        "facts": {name: _plain(value) for name, value in facts.items()},
+    }
+    steps = json.dumps([*chain(schema), step], sort_keys=True)
+    return schema.with_metadata({**(schema.metadata or {}), KEY: steps.encode()})
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value

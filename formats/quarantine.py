@@ -1,0 +1,217 @@
+"""Quarantine: dirty rows are set aside with one reason each and counted, never dropped in silence.
+
+The law that tests check on every file: rows in = rows out + folded + quarantined. A row is *folded* when it became part
+of another row's tick (the two halves of a quote, the levels of one depth update); it is *quarantined* when it
+cannot be true. A locked market (bid = ask) is kept; a crossed one (bid > ask) is not, because nobody could have
+traded on it. Builders of a best quote over many exchanges screen what goes in, and hide the stalest side of a cross.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Mapping
+from enum import IntEnum
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from gpi.formats.frame import Array, Frame
+from gpi.formats.ticks import DEPTH, QUOTE, TRADE
+
+Flaws = npt.NDArray[np.int8]  # one Reason per row
+
+SECOND: Final = 1_000_000_000
+EARLIEST: Final = 631_152_000 * SECOND  # 1990-01-01: no tick data is older
+LATEST: Final = 4_102_444_800 * SECOND  # 2100-01-01
+FUTURE_NS: Final = 86_400 * SECOND  # an event a day after it was received; clock skew is far below that
+MAX_PRICE: Final = 1e9  # a bitcoin in rupiah is about 1e9
+MAX_SIZE: Final = 1e12  # the whole float of the largest company is about 1e10
+KEPT_ROWS: Final = 1000  # offending rows remembered for the file, the rest only counted
+
+
+class Reason(IntEnum):
+    """Why a row was set aside; the first that applies, in this order, except that a vendor's own comes first."""
+
+    KEPT = 0
+    SUSPICIOUS = 1  # the vendor says so
+    CORRECTED = 2  # cancelled or corrected later, the vendor says
+    UNKNOWN_EVENT = 3  # an event type the layout does not define
+    NO_SYMBOL = 4
+    ABSURD_TIME = 5  # null, before 1990 or after 2099
+    FUTURE = 6  # happened a day after it was received
+    NOT_FINITE = 7  # NaN or infinite where a number must be
+    NEGATIVE = 8
+    ZERO_PRICE = 9
+    ZERO_SIZE = 10  # a trade of nothing
+    ABSURD_PRICE = 11
+    ABSURD_SIZE = 12
+    CROSSED = 13
+    OUT_OF_ORDER = 14  # earlier than a row of the same stream before it
+    DUPLICATE = 15  # equal in every column to the row before it
+
+    @property
+    def label(self) -> str:
+        """The reason in words."""
+        return self.name.lower().replace("_", " ")
+
+
+class Quarantine:
+    """The counts of a run, and the first offending rows.
+
+    `rows_in = rows_out + folded + quarantined` holds when the stream has been read to its end.
+    """
+
+    def __init__(self, keep: int = KEPT_ROWS) -> None:
+        self.rows_in = 0
+        self.rows_out = 0
+        self.folded = 0
+        self.counts: Counter[Reason] = Counter()
+        self.remarks: Counter[str] = Counter()  # things worth knowing about rows that were kept
+        self.rows: list[dict[str, Any]] = []
+        self._keep = keep
+
+    @property
+    def quarantined(self) -> int:
+        """Rows set aside, for whatever reason."""
+        return sum(self.counts.values())
+
+    @property
+    def balanced(self) -> bool:
+        """Whether every row that came in is accounted for."""
+        return self.rows_in == self.rows_out + self.folded + self.quarantined
+
+    def sift(self, frame: Frame, flaws: Flaws, source: str = "") -> Frame:
+        """The rows without a flaw; the others are counted, and some remembered."""
+        bad = np.flatnonzero(flaws)
+        if len(bad) == 0:
+            return frame
+        for code, count in zip(*np.unique(flaws[bad], return_counts=True), strict=True):
+            self.counts[Reason(int(code))] += int(count)
+        for row in bad[: max(0, self._keep - len(self.rows))]:
+            values = {name: view[row].tolist() for name, view in frame.columns.items()}
+            self.rows.append({"source": source, "reason": Reason(int(flaws[row])).label, **values})
+        return taken(frame, np.flatnonzero(flaws == 0))
+
+    def report(self) -> dict[str, int]:
+        """The books: rows in, out and folded, and rows set aside by reason, and remarks."""
+        found = {"rows in": self.rows_in, "rows out": self.rows_out, "folded": self.folded}
+        found |= {f"quarantined: {reason.label}": n for reason, n in sorted(self.counts.items())}
+        return found | {f"remark: {what}": n for what, n in sorted(self.remarks.items())}
+
+    def write(self, path: Path) -> None:
+        """The remembered rows as JSON lines (NaN as null), the counts first. Atomic."""
+        lines = [json.dumps(self.report()), *(json.dumps(_nullified(row)) for row in self.rows)]
+        part = path.with_name(f".{path.name}.part")
+        part.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        os.replace(part, path)
+
+
+def _nullified(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _nullified(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_nullified(item) for item in value]
+    return None if isinstance(value, float) and not np.isfinite(value) else value
+
+
+def taken(frame: Frame, rows: Array) -> Frame:
+    """The rows with these numbers, in memory of their own."""
+    made = frame.layout.empty(len(rows))
+    for name, view in made.columns.items():
+        np.take(frame[name], rows, axis=0, out=view)
+    made.notes = frame.notes
+    return made
+
+
+class Screen:
+    """The screen of one stream: remembers the latest time and the last row, so that cuts do not matter."""
+
+    def __init__(self, *, crossed: bool = False) -> None:
+        self.latest = EARLIEST
+        self.crossed = crossed  # whether a crossed quote may pass
+        self.last: dict[str, Array] = {}
+
+    def flaws(self, columns: Mapping[str, Array], given: Flaws | None = None) -> Flaws:
+        """One Reason per row; `given` are those that the vendor's layout knows already."""
+        found = flaws(columns, given, crossed=self.crossed)
+        ts = columns["ts_event"]
+        if len(ts) == 0:
+            return found
+        clean = found == 0
+        latest = np.maximum.accumulate(np.where(clean, ts, self.latest))
+        np.maximum(latest, self.latest, out=latest)
+        found[clean & (ts < latest)] = Reason.OUT_OF_ORDER
+        self.latest = int(latest[-1])
+        found[(found == 0) & self._repeated(columns)] = Reason.DUPLICATE
+        return found
+
+    def _repeated(self, columns: Mapping[str, Array]) -> Array:
+        """Rows equal to their predecessor, the one before the first included."""
+        rows = len(columns["ts_event"])
+        same = np.ones(rows, bool)
+        same[0] = bool(self.last)
+        for name in ("ts_event", "seq", "instrument_id", "kind", *(n for n in columns if n not in _KEYS)):
+            values = columns[name]
+            if not same.any():
+                break
+            where = np.flatnonzero(same[1:]) + 1
+            same[where] = _equal(values[where], values[where - 1])
+            same[0] = same[0] and bool(_equal(values[:1], self.last[name])[0])
+        self.last = {name: values[-1:].copy() for name, values in columns.items()}
+        return same
+
+
+_KEYS: Final = ("ts_event", "seq", "instrument_id", "kind")
+
+
+def _equal(left: Array, right: Array) -> Array:
+    same = left == right
+    if left.dtype.kind == "f":
+        same |= np.isnan(left) & np.isnan(right)
+    return same if same.ndim == 1 else same.all(axis=1)
+
+
+def flaws(columns: Mapping[str, Array], given: Flaws | None = None, *, crossed: bool = False) -> Flaws:
+    """What is wrong with each row by itself, as Reasons; `crossed` lets crossed quotes pass.
+
+    `columns` are tick columns, (rows,) each and (rows, levels) for the ladders.
+    """
+    ts, kind = columns["ts_event"], columns["kind"]
+    found = np.zeros(len(ts), np.int8) if given is None else given.astype(np.int8)
+    _mark(found, (ts < EARLIEST) | (ts >= LATEST), Reason.ABSURD_TIME)
+    _mark(found, ts - FUTURE_NS > columns["ts_recv"], Reason.FUTURE)
+    trade, quote = (kind & TRADE) != 0, (kind & QUOTE) != 0
+    if trade.any():
+        _numbers(found, trade, columns["trade_px"], columns["trade_sz"])
+        _mark(found, trade & ~np.isfinite(columns["trade_px"]), Reason.NOT_FINITE)
+        _mark(found, trade & (columns["trade_sz"] == 0), Reason.ZERO_SIZE)
+    if quote.any():
+        _numbers(found, quote, columns["bid_px"], columns["bid_sz"])
+        _numbers(found, quote, columns["ask_px"], columns["ask_sz"])
+        if not crossed:
+            _mark(found, quote & (columns["bid_px"] > columns["ask_px"]), Reason.CROSSED)
+    if "bids_px" in columns and (kind & DEPTH).any():
+        deep = ((kind & DEPTH) != 0)[:, None]
+        for side in ("bids", "asks"):
+            _numbers(found, deep, columns[f"{side}_px"], columns[f"{side}_sz"])
+    return found
+
+
+def _numbers(found: Flaws, rows: Array, px: Array, sz: Array) -> None:
+    """Marks rows whose price or size cannot be: a price may be NaN only where the size is 0 (absent)."""
+    there = px == px
+    _mark(found, rows & (np.isinf(px) | ~np.isfinite(sz) | (~there & (sz != 0))), Reason.NOT_FINITE)
+    _mark(found, rows & ((px < 0) | (sz < 0)), Reason.NEGATIVE)
+    _mark(found, rows & (px == 0), Reason.ZERO_PRICE)
+    _mark(found, rows & (px > MAX_PRICE), Reason.ABSURD_PRICE)
+    _mark(found, rows & (sz > MAX_SIZE), Reason.ABSURD_SIZE)
+
+
+def _mark(found: Flaws, wrong: Array, reason: Reason) -> None:
+    wrong = wrong if wrong.ndim == 1 else wrong.any(axis=1)
+    if wrong.any():
+        found[wrong & (found == 0)] = reason

@@ -1,0 +1,65 @@
+"""ticks/1: what happened in the market, one row per event, in event-time order.
+
+`kind` is a bit set, because one event may be several things at once (an execution reported with the book it
+left behind is QUOTE | TRADE). What a row does not carry is NaN (prices) or 0 (sizes): a quote without a bid has
+`bid_px` NaN and `bid_sz` 0. No column is ever null.
+"""
+
+from typing import Final
+
+import pyarrow as pa
+
+QUOTE: Final = 1  # bid_*, ask_* hold the best bid and offer after this event
+TRADE: Final = 2  # trade_px, trade_sz, side hold an execution
+STATUS: Final = 4  # `flags` tells the trading state from now on
+DEPTH: Final = 8  # bids_px .. asks_sz hold the book levels after this event (only with depth columns)
+
+HALTED: Final = 1  # STATUS: trading is halted; absent on a STATUS row: trading is (again) open
+PAUSED: Final = 2  # STATUS: a volatility pause
+CLOSED: Final = 4  # STATUS: the session is over
+GAP: Final = 16  # events before this one were lost
+SNAPSHOT: Final = 32  # the book was replaced, not updated
+OFF_EXCHANGE: Final = 64  # TRADE: printed away from an exchange; never fills a resting order
+HIDDEN: Final = 128  # TRADE: against a hidden order; never consumes the displayed queue
+
+BUY: Final = 1  # side: the aggressor bought (for orders: we buy)
+SELL: Final = -1
+UNKNOWN_SIDE: Final = 0
+
+MAX_LEVELS: Final = 10
+NANOSECONDS: Final = pa.timestamp("ns", tz="UTC")
+
+TICKS: Final = pa.schema(
+    [
+        pa.field("ts_event", NANOSECONDS, nullable=False),  # when it happened at the venue
+        pa.field("ts_recv", NANOSECONDS, nullable=False),  # when it was received; ts_event if unknown
+        pa.field("instrument_id", pa.int32(), nullable=False),  # row of the instrument table in the metadata
+        pa.field("kind", pa.int8(), nullable=False),  # bit set of QUOTE TRADE STATUS DEPTH
+        pa.field("side", pa.int8(), nullable=False),  # TRADE: the aggressor, BUY SELL UNKNOWN_SIDE
+        pa.field("flags", pa.int32(), nullable=False),  # bit set above
+        pa.field("seq", pa.int64(), nullable=False),  # the source's own sequence or row number
+        pa.field("bid_px", pa.float64(), nullable=False),
+        pa.field("bid_sz", pa.float64(), nullable=False),
+        pa.field("ask_px", pa.float64(), nullable=False),
+        pa.field("ask_sz", pa.float64(), nullable=False),
+        pa.field("trade_px", pa.float64(), nullable=False),
+        pa.field("trade_sz", pa.float64(), nullable=False),
+    ],
+    metadata={"gpi.schema": "ticks/1"},
+)
+
+
+def ticks(levels: int = 0) -> pa.Schema:
+    """The tick schema, with `levels` book levels a side (0 for none, at most 10), best first.
+
+    >>> ticks(5).field("bids_px").type
+    FixedSizeListType(fixed_size_list<item: double not null>[5])
+    """
+    if not 0 <= levels <= MAX_LEVELS:
+        raise ValueError(f"levels must be 0..{MAX_LEVELS}, not {levels}")
+    if levels == 0:
+        return TICKS
+    ladder = pa.list_(pa.field("item", pa.float64(), nullable=False), levels)
+    names = ("bids_px", "bids_sz", "asks_px", "asks_sz")
+    depth = [pa.field(name, ladder, nullable=False) for name in names]
+    return pa.schema([*TICKS, *depth], metadata=TICKS.metadata)

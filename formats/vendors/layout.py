@@ -1,0 +1,124 @@
+"""Vendor: what a vendor's table looks like and how its rows become ticks.
+
+A vendor module is stateless: it turns a batch of the vendor's rows into tick columns, one row each, plus what a book
+needs when several rows make one tick (`Building`). Keeping the book is the work of tools.feeds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from gpi.formats.frame import Array, Frame, Layout
+from gpi.formats.instruments import Instrument
+from gpi.formats.quarantine import Flaws
+from gpi.formats.ticks import ticks
+
+
+class Building(Enum):
+    """What it takes to make ticks of decoded rows."""
+
+    NOTHING = "every row is a tick"
+    HALVES = "the bid row and the ask row of one quote follow each other"
+    EXCHANGES = "every row is one exchange's quote: the best over all of them is the tick"
+    LEVELS = "every row is one price level: the rows of one update make a tick"
+
+
+PLACE: Final = pa.field("place", pa.int32(), nullable=False)  # EXCHANGES: the exchange, 0..127
+LEVEL_FIELDS: Final = (  # LEVELS: the level stands in bid_px or ask_px, seq is the update's last id
+    pa.field("first_id", pa.int64(), nullable=False),
+    pa.field("fresh", pa.int8(), nullable=False),  # 1: of a snapshot, 0: of an update
+)
+EXTRA: Final = {Building.EXCHANGES: (PLACE,), Building.LEVELS: LEVEL_FIELDS}
+
+
+class Raw(NamedTuple):
+    """A batch of a vendor's rows: the instrument_id of each, the number of the first in its file, levels wanted."""
+
+    batch: pa.RecordBatch
+    ids: Array
+    first: int
+    levels: int
+
+    def numbers(self, name: str) -> Array:
+        """A column as float64, nulls as NaN."""
+        values = self.batch.column(name).to_numpy(zero_copy_only=False)
+        return np.asarray(values, np.float64)
+
+    def prices(self, name: str, digits: int = 4) -> Array:
+        """Prices, rid of the noise of a division (585.9100000000001 was 5859100 / 10000)."""
+        return np.round(self.numbers(name), digits)
+
+    def sizes(self, name: str) -> Array:
+        """Sizes, nulls as 0: nothing there."""
+        return np.nan_to_num(self.numbers(name), nan=0.0, posinf=np.inf, neginf=-np.inf)
+
+    def integers(self, name: str) -> Array:
+        """A column as int64, nulls as 0."""
+        return self.batch.column(name).cast(pa.int64(), safe=False).fill_null(0).to_numpy(zero_copy_only=False)
+
+    def nanos(self, name: str) -> Array:
+        """Times as int64 nanoseconds since 1970 UTC, nulls as 0 (which the screen finds absurd)."""
+        return nanos(self.batch.column(name))
+
+    def equal(self, name: str, text: str) -> Array:
+        """Where a text column says `text`."""
+        return pc.fill_null(pc.equal(self.batch.column(name), text), False).to_numpy(zero_copy_only=False)
+
+    def blank(self, building: Building = Building.NOTHING) -> Frame:
+        """A tick for every row that says nothing yet but its instrument and its row number."""
+        rows = self.batch.num_rows
+        frame = empty(rows, self.levels, building)
+        frame["instrument_id"][:] = self.ids
+        frame["seq"][:] = np.arange(self.first, self.first + rows)
+        return frame
+
+
+def nanos(column: pa.Array) -> Array:
+    """A timestamp, date or integer (nanoseconds) column as int64 nanoseconds, nulls as 0."""
+    if not pa.types.is_integer(column.type):
+        column = column.cast(pa.timestamp("ns", tz=getattr(column.type, "tz", None)), safe=False).cast(pa.int64())
+    return column.fill_null(0).to_numpy(zero_copy_only=False)
+
+
+def empty(rows: int, levels: int, building: Building = Building.NOTHING) -> Frame:
+    """Ticks that carry nothing: NaN prices, everything else 0."""
+    frame = Layout.of((*ticks(levels), *EXTRA.get(building, ()))).empty(rows)
+    for name, view in frame.columns.items():
+        view[...] = np.nan if name.endswith("_px") else 0
+    return frame
+
+
+def by_symbol(batch: pa.RecordBatch) -> pa.Array:
+    """The symbols, where a column is named so."""
+    return batch.column("symbol")
+
+
+def no_levels(names: Sequence[str]) -> int:
+    """A layout without a ladder."""
+    return 0
+
+
+@dataclass(frozen=True, slots=True)
+class Vendor:
+    """A layout: how to recognise it, and how to decode it."""
+
+    name: str
+    needs: tuple[str, ...]  # the columns that make it recognisable, all read
+    clock: str  # the column that orders the rows
+    decode: Callable[[Raw], tuple[Frame, Flaws]]
+    instrument: Callable[[str], Instrument]
+    symbols: Callable[[pa.RecordBatch], pa.Array] = by_symbol
+    keys: tuple[str, ...] = ("symbol",)  # the columns `symbols` reads
+    levels: Callable[[Sequence[str]], int] = no_levels
+    building: Building = Building.NOTHING
+
+    def recognises(self, names: Sequence[str]) -> bool:
+        """Whether a table with these columns is of this layout."""
+        return set(self.needs) <= set(names)

@@ -1,0 +1,1 @@
+"""The one trading engine, its run directory, its statistics and its verification."""

@@ -1,0 +1,1 @@
+"""Stages that append embeddings and outlooks, served without torch."""

@@ -1,0 +1,1 @@
+"""Stages that append features to ticks."""

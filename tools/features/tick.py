@@ -1,0 +1,80 @@
+"""tick_features: ten numbers that say where one instrument is right now, appended to every tick.
+
+Returns at three horizons, spread, intensity of trading and quoting, acceleration, persistence,
+surprise and imbalance: docs/features.md defines each. Windows are event time, so a live stream and
+its replay agree bit for bit.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+
+from gpi.formats.errors import BadInput
+from gpi.formats.features import FEATURES
+from gpi.formats.frame import Frame
+from gpi.formats.ticks import TICKS
+from gpi.tools.kernels import rings
+from gpi.tools.kernels.ticks import fresh, run
+from gpi.tools.stage import Stage, State, adds
+
+QUOTES: Final = ("bid_px", "bid_sz", "ask_px", "ask_sz")
+READS: Final = ("ts_event", "instrument_id", "kind", *QUOTES, "trade_sz")
+APPENDS: Final = (FEATURES,)
+NO_LEVELS: Final = np.empty((0, 0))
+
+
+def tick_features(instruments: int = 64, entries: int = 4096) -> Stage:
+    """The stage that appends `features`, float32[10], named by formats.features.TICK_FEATURES.
+
+    `instruments` and `entries` (mid changes remembered, all instruments together) are where memory
+    starts; it grows by doubling. Book levels are used when the stream carries them. The step
+    raises BadInput for a negative instrument_id.
+    """
+
+    def start() -> State:
+        stamps, values = rings.pool(entries, 1)
+        return {"memory": fresh(instruments), "stamps": stamps, "values": values}
+
+    return Stage(
+        name="featurize",
+        needs=pa.schema([TICKS.field(name) for name in READS]),
+        gives=adds(*APPENDS),
+        start=start,
+        step=_step,
+    )
+
+
+def _step(state: State, frame: Frame) -> Frame:
+    made = frame.widened(APPENDS)
+    done = _run(state, made, 0)
+    while done < frame.rows:
+        _grow(state, int(frame["instrument_id"][done]))
+        done = _run(state, made, done)
+    return made
+
+
+def _run(state: State, made: Frame, first: int) -> int:
+    columns = made.columns
+    return run(
+        state["memory"], state["stamps"], state["values"],
+        columns["ts_event"], columns["instrument_id"], columns["kind"],
+        columns["bid_px"], columns["bid_sz"], columns["ask_px"], columns["ask_sz"],
+        columns["trade_sz"],
+        columns.get("bids_sz", NO_LEVELS), columns.get("asks_sz", NO_LEVELS),
+        first, columns["features"],
+    )  # fmt: skip
+
+
+def _grow(state: State, instrument: int) -> None:
+    """Give the kernel the memory it stopped for: more instruments, or else more ring entries."""
+    memory = state["memory"]
+    if instrument < 0:
+        raise BadInput(f"instrument_id {instrument}: ids are rows of the stream's instrument table")
+    if instrument >= memory.size:
+        more = fresh(max(memory.size, instrument + 1 - memory.size))
+        state["memory"] = np.concatenate([memory, more])
+    else:
+        state["stamps"], state["values"] = rings.widened(state["stamps"], state["values"])

@@ -1,0 +1,1 @@
+"""Sources of ticks: recorded files merged by event time, and live wires."""

@@ -1,0 +1,49 @@
+"""How every kernel is compiled: cached on disk, without the GIL, with numpy's division rules, never fastmath.
+
+Numba's cache looks only at the file of the outermost function, so a kernel that calls another would run stale after
+the callee changed. The cache therefore lives in a folder named by a digest of every kernel's source.
+"""
+
+import hashlib
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+import numba
+from numba.core import config
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+SOURCES = (Path(__file__).parent, Path(__file__).parent.parent / "strategies")
+
+
+def fingerprint() -> str:
+    """A digest of the kernels' sources and the versions that compile them."""
+    digest = hashlib.blake2b(digest_size=8)
+    digest.update(f"{numba.__version__} {sys.version}".encode())
+    for folder in SOURCES:
+        for path in sorted(folder.glob("*.py")):
+            digest.update(path.name.encode())
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def cache_folder() -> Path:
+    """Where compiled kernels are kept: GPI_CACHE_DIR, else the user's cache folder."""
+    chosen = os.environ.get("GPI_CACHE_DIR") or Path(
+        os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "gpi"
+    )
+    return Path(chosen) / "kernels" / fingerprint()
+
+
+if "NUMBA_CACHE_DIR" not in os.environ:
+    config.CACHE_DIR = str(cache_folder())
+
+
+def jit(function: Callable[P, R]) -> Callable[P, R]:
+    """Compile a kernel the way every kernel of gpi is compiled."""
+    compiled: Callable[P, R] = numba.njit(cache=True, nogil=True, error_model="numpy")(function)
+    return compiled

@@ -1,0 +1,1 @@
+"""Synthetic markets: seeded order flow, calm or shocked."""

@@ -1,0 +1,1 @@
+"""The pattern bank: remembered embeddings with their outcomes."""

@@ -1,0 +1,1 @@
+"""Limits, the gate every intent passes, and the report on a run."""

@@ -1,0 +1,1 @@
+"""Strategies, one file each: what is seen becomes intents."""
