@@ -143,10 +143,10 @@ def load(saved: bytes) -> State:
             here = state
             for folder in folders:
                 here = here.setdefault(folder, {})
-            if path.endswith("/"):
-                here.setdefault(name, {}) if name else None
-            else:
+            if not path.endswith("/"):
                 here[name] = _records(flat[path])
+            elif name:
+                here.setdefault(name, {})
     return state
 
 

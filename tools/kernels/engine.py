@@ -164,8 +164,7 @@ def working(desk: Array, instruments: Array, pool: Array, slot: int, qty: float,
         it.n_buys += orders
         d.open_buys += orders
         it.buying = it.buying + qty if it.n_buys > 0 else 0.0
-        px = o.px if o.order_type != MARKET else it.mid
-        d.buy_cost = d.buy_cost + qty * o.rank_cost if d.open_buys > 0 else 0.0
+        d.buy_cost = d.buy_cost + qty * o.unit_cost if d.open_buys > 0 else 0.0
     else:
         it.n_sells += orders
         it.selling = it.selling + qty if it.n_sells > 0 else 0.0
@@ -308,3 +307,213 @@ def kill(desk: Array, instruments: Array, pool: Array, wire: Array, orders_out: 
                     tell_order(desk, instruments, pool, orders_out, desk[0].now, slot, CANCEL, 0)
                     request(desk, pool, wire, slot, WITHDRAW)
                 slot = pool[slot].next
+
+
+@jit
+def before(
+    desk: Array, instruments: Array, ladders: Array, pool: Array, wire: Array, view: Array, mine: Array,
+    orders_out: Array, fills_out: Array, equity_out: Array,
+    ts: int, i: int, kind: int, side: int, flags: int,
+    bid_px: float, bid_sz: float, ask_px: float, ask_sz: float, trade_px: float, trade_sz: float,
+    bids_px: Array, bids_sz: Array, asks_px: Array, asks_sz: Array, row: int,
+) -> int:  # fmt: skip
+    """Everything up to the strategy's decision on one tick; returns how many of `mine` (WORKING) are filled."""
+    d, it, ladder = desk[0], instruments[i], ladders[i]
+    if ts < d.now - d.feed_ns:
+        d.late += 1
+        ts = d.now - d.feed_ns
+    if d.requests > 0:
+        arrivals(desk, instruments, ladders, pool, wire, ts)
+    if flags & GAP:
+        clear(ladder)
+        if it.phase == OPEN:
+            it.phase = WAITING
+    if kind & STATUS:
+        status(desk, instruments, ladders, pool, wire, i, ts, flags)
+    if kind & TRADE and (it.buys >= 0 or it.sells >= 0):
+        on_trade(desk, instruments, pool, wire, i, ts, side, flags, trade_px, trade_sz)
+    quoted = kind & (QUOTE | DEPTH)
+    if quoted:
+        if kind & DEPTH and bids_px.shape[1] == ladder.shape[1] and row < bids_px.shape[0]:
+            show_depth(ladder, bids_px[row], bids_sz[row], asks_px[row], asks_sz[row])
+        else:
+            show_best(ladder, 0, 1, bid_px, bid_sz, it.near)
+            show_best(ladder, 2, -1, ask_px, ask_sz, it.near)
+    filled = 0
+    if d.responses > 0:
+        filled = deliver(desk, instruments, pool, wire, orders_out, fills_out, ts + d.feed_ns)
+    d.now = ts + d.feed_ns
+    if quoted:
+        observe(instruments, ladder, i, ts)
+        if it.buys >= 0 or it.sells >= 0:
+            on_quote(desk, instruments, pool, wire, ladder, i, ts)
+        mark(desk, instruments, i)
+    new_day(desk)
+    watch_loss(desk)
+    d.filled += filled
+    if d.filled or d.now // SECOND != d.second:
+        snapshot(desk, instruments, equity_out)
+    if d.row >= d.kill_row and not d.killed:
+        kill(desk, instruments, pool, wire, orders_out)
+    d.row += 1
+    look(desk, instruments, view, i)
+    v = view[0]
+    v.kind = kind
+    v.side = side
+    v.flags = flags
+    v.trade_px = trade_px
+    v.trade_sz = trade_sz
+    v.fills = filled
+    v.n_orders = own(instruments, pool, mine, i)
+    return int(v.n_orders)
+
+
+@jit
+def look(desk: Array, instruments: Array, view: Array, i: int) -> None:
+    """Write what the trader knows of instrument `i` and of its account into the view."""
+    d, it, v = desk[0], instruments[i], view[0]
+    v.ts = d.now
+    v.instrument_id = i
+    v.phase = it.phase
+    v.state = trading_state(desk)
+    v.killed = d.killed
+    v.bid_px = it.bid_px
+    v.bid_sz = it.bid_sz
+    v.ask_px = it.ask_px
+    v.ask_sz = it.ask_sz
+    v.mid = it.mid
+    v.imbalance = it.imbalance
+    v.position = it.position
+    v.avg_px = it.avg_px
+    v.realized = it.realized
+    v.buying = it.buying
+    v.selling = it.selling
+    v.cash = d.cash
+    v.equity = d.equity
+    v.total_realized = d.realized
+    v.exposure = d.exposure
+    v.maker_bps = d.maker_bps
+    v.taker_bps = d.taker_bps
+    v.tick_size = it.tick_size
+    v.lot_size = it.lot_size
+    v.multiplier = it.multiplier
+
+
+@jit
+def own(instruments: Array, pool: Array, mine: Array, i: int) -> int:
+    """Copy the open orders of instrument `i` into `mine`: buys, then sells, best price first; returns how many."""
+    n = 0
+    for side in range(2):
+        slot = instruments[i].buys if side == 0 else instruments[i].sells
+        while slot >= 0 and n < mine.shape[0]:
+            o, w = pool[slot], mine[n]
+            w.order_id = o.order_id
+            w.side = o.side
+            w.order_type = o.order_type
+            w.tif = o.tif
+            w.accepted = o.accepted
+            w.canceling = o.canceling
+            w.px = o.px
+            w.qty = o.qty
+            w.leaves = o.seen
+            n += 1
+            slot = o.next
+    return n
+
+
+@jit
+def after(desk: Array, instruments: Array, pool: Array, wire: Array, sent: Array, intents: Array, n: int, i: int, orders_out: Array) -> None:
+    """Judge `n` intents decided on a tick of instrument `i` and send what passes."""
+    for k in range(min(n, MAX_INTENTS, intents.shape[0])):
+        wish = intents[k]
+        target = i if wish.instrument_id < 0 else wish.instrument_id
+        if wish.what == NEW:
+            reason = judge(desk, instruments, sent, wish, target)
+            if reason:
+                refuse(desk, instruments, wish, target, reason, orders_out)
+            else:
+                submit(desk, instruments, pool, wire, sent, wish, target, orders_out)
+        else:
+            recall(desk, instruments, pool, wire, wish, target, orders_out)
+
+
+@jit
+def refuse(desk: Array, instruments: Array, wish: Array, i: int, reason: int, orders_out: Array) -> None:
+    """Write down an intent that was stopped at the gate."""
+    out = orders_out[tell(desk, instruments, orders_out, desk[0].now, i)]
+    new = wish.what == NEW
+    out.order_id = 0 if new else wish.order_id
+    out.action = REFUSE
+    out.side = wish.side if new and -1 <= wish.side <= 1 else 0
+    out.order_type = wish.order_type if new and 0 <= wish.order_type <= 2 else 0
+    out.tif = wish.tif if new and 0 <= wish.tif <= 3 else 0
+    out.reason = reason
+    out.qty = wish.qty if new else 0.0
+    out.px = wish.px if new else np.nan
+    out.leaves = 0.0
+
+
+@jit
+def submit(desk: Array, instruments: Array, pool: Array, wire: Array, sent: Array, wish: Array, i: int, orders_out: Array) -> None:
+    """Give a passed intent an id and a slot and send it."""
+    d = desk[0]
+    slot = d.free
+    o = pool[slot]
+    d.free = o.next
+    d.free_slots -= 1
+    d.open_orders += 1
+    o.order_id = d.next_id
+    d.next_id += 1
+    o.instrument_id = i
+    o.side = wish.side
+    o.order_type = wish.order_type
+    o.tif = wish.tif
+    o.place = IN_FLIGHT
+    o.canceling = 0
+    o.accepted = 0
+    o.px = np.nan if wish.order_type == MARKET else wish.px
+    o.rank = np.inf if wish.order_type == MARKET else wish.side * wish.px
+    o.unit_cost = (instruments[i].ask_px if wish.order_type == MARKET else wish.px) * instruments[i].multiplier
+    o.qty = wish.qty
+    o.leaves = wish.qty
+    o.seen = wish.qty
+    o.queue = 0.0
+    link(instruments, pool, slot)
+    working(desk, instruments, pool, slot, o.qty, 1)
+    sent[d.sent_at] = d.now
+    d.sent_at = (d.sent_at + 1) % sent.shape[0]
+    tell_order(desk, instruments, pool, orders_out, d.now, slot, SUBMIT, 0)
+    request(desk, pool, wire, slot, NEW)
+
+
+@jit
+def recall(desk: Array, instruments: Array, pool: Array, wire: Array, wish: Array, i: int, orders_out: Array) -> None:
+    """Send a cancel. One that is under way already is not sent twice; an unknown order is refused."""
+    slot = -1
+    if 0 <= i < instruments.shape[0] and wish.order_id > 0:
+        for side in range(2):
+            here = instruments[i].buys if side == 0 else instruments[i].sells
+            while here >= 0 and slot < 0:
+                if pool[here].order_id == wish.order_id:
+                    slot = here
+                here = pool[here].next
+    if slot < 0:
+        refuse(desk, instruments, wish, i, UNKNOWN_ORDER, orders_out)
+    elif not pool[slot].canceling:
+        pool[slot].canceling = 1
+        tell_order(desk, instruments, pool, orders_out, desk[0].now, slot, CANCEL, 0)
+        request(desk, pool, wire, slot, WITHDRAW)
+
+
+@jit
+def finish(desk: Array, instruments: Array, ladders: Array, pool: Array, wire: Array, orders_out: Array, fills_out: Array, equity_out: Array) -> None:
+    """The stream has ended: what is in flight arrives, every open order is cancelled, a last equity row."""
+    d = desk[0]
+    for last in range(2):
+        if last:
+            kill(desk, instruments, pool, wire, orders_out)
+        arrivals(desk, instruments, ladders, pool, wire, d.now + d.order_ns)
+        until = d.now + d.order_ns + d.response_ns
+        deliver(desk, instruments, pool, wire, orders_out, fills_out, until)
+        d.now = until
+    snapshot(desk, instruments, equity_out)

@@ -69,7 +69,7 @@ INSTRUMENT: Final = record(
 
 ORDER: Final = record(
     "order_id instrument_id side order_type tif place canceling accepted prev next",
-    "px rank qty leaves seen queue",
+    "px rank unit_cost qty leaves seen queue",
 )
 """A live order. `leaves` and `queue` are the venue's truth, `seen` is what the trader knows is unfilled."""
 

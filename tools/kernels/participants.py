@@ -12,17 +12,6 @@ from gpi.tools.kernels.chance import bits, uniform
 from gpi.tools.kernels.jit import jit
 from gpi.tools.kernels.ladder import forget, put, take
 
-DEPTH_KEPT) arrays: 0 the bids, 1 the asks with negative keys.
-"""
-
-import math
-from typing import Any
-
-from gpi.tools.kernels.arrivals import NS, excited, floor_of, revalue, tomorrow, wait
-from gpi.tools.kernels.chance import bits, uniform
-from gpi.tools.kernels.jit import jit
-from gpi.tools.kernels.ladder import extend, forget, put, show, take
-
 DEPTH_KEPT = 64  # levels remembered per side; the worse half is forgotten when they are full
 DEPTH_LEAST = 12  # levels a side never goes below, more than can be shown
 PARENTS = 8  # parent orders per symbol, a power of two

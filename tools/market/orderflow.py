@@ -99,6 +99,8 @@ def advance(memory: dict[str, Any], frame: Frame) -> int:
 def opened(scenario: Scenario, symbols: Sequence[str], seed: int, start: int, end: int) -> dict[str, Any]:
     """The memory of a market that is about to open: symbols, books, clocks and tables, all numpy."""
     count = len(symbols)
+    companies = np.concatenate([listed(scenario, name, seed, start) for name in symbols])
+    companies["hit"][: scenario.hit or count] = scenario.news != 0.0 or scenario.programme != 0.0
     leaves = 1 << max(1, (count - 1).bit_length())
     due = np.full(leaves, FOREVER * 2 - 1, np.int64)
     due[:count] = start
@@ -109,7 +111,7 @@ def opened(scenario: Scenario, symbols: Sequence[str], seed: int, start: int, en
     market = np.zeros(1, MARKET)
     market["rng"], market["pace"] = _seed(seed, "the factor"), 1.0
     return {
-        "symbols": np.concatenate([listed(scenario, name, seed, start) for name in symbols]),
+        "symbols": companies,
         "market": market,
         "params": parameters(scenario, count, start, end),
         "keys": np.zeros((count, 2, DEPTH_KEPT), np.int64),
@@ -120,3 +122,72 @@ def opened(scenario: Scenario, symbols: Sequence[str], seed: int, start: int, en
         "parents": np.zeros((count, PARENTS), np.int64),
         "tables": tables(scenario),
     }
+
+
+def listed(scenario: Scenario, symbol: str, seed: int, start: int) -> Array:
+    """One symbol before its first event, SYMBOL (1,): price, pace and depth are drawn from its name and the seed."""
+    draw = np.random.Generator(np.random.Philox(_seed(seed, symbol) & (2**63 - 1))).uniform
+    m = np.zeros(1, SYMBOL)
+    price = math.exp(draw(math.log(scenario.price_low), math.log(scenario.price_high)))
+    m["rng"] = _seed(seed, f"{symbol}: events")
+    m["per_unit"] = _per_unit(scenario.tick_size)
+    m["value"] = price * m["per_unit"]
+    m["gap"] = max(1.0, price * m["per_unit"][0] * scenario.gap_bps * 1e-4)
+    m["rate"] = scenario.rate * math.exp(scenario.rate_spread * draw(-1.0, 1.0))
+    m["sigma"] = scenario.volatility * math.sqrt(scenario.cell_s / scenario.session_s)
+    m["beta"] = scenario.beta
+    m["lot"] = round(scenario.lot)
+    m["heat"] = scenario.market
+    m["pace"] = 1.0
+    m["fast"] = m["rate"] * scenario.fast_share
+    m["slow"] = m["rate"] * scenario.slow_share
+    m["ts"] = start
+    m["phase"] = REOPENS
+    return m
+
+
+def parameters(scenario: Scenario, count: int, start: int, end: int) -> Array:
+    """The scenario's numbers as a record (1,), with the market's first and last moment (ns)."""
+    numbers = {name: value for name, value in asdict(scenario).items() if name != "name"}
+    fields = [(name, "f8") for name in numbers] + [("start", "i8"), ("end", "i8"), ("cell_ns", "i8")]
+    made = np.zeros(1, np.dtype((np.record, fields)))
+    for name, value in {**numbers, "start": start, "end": end, "cell_ns": round(scenario.cell_s * 1e9)}.items():
+        made[name] = value
+    return made
+
+
+def tables(scenario: Scenario) -> Array:
+    """Quantiles at (i + 1/2) / TABLE of what is drawn often, (4, TABLE): see gpi.tools.kernels.participants.
+
+    Distances behind the best (gaps): Lomax of exponent 3. Order sizes (lots): odd lots, one lot, a Pareto tail.
+    Trades of a parent: Pareto. Levels from the touch: geometric.
+    """
+    u = (np.arange(TABLE) + 0.5) / TABLE
+    left = 1.0 - u
+    behind = scenario.reach * (left ** (-1.0 / 3.0) - 1.0) / (2.0 ** (1.0 / 3.0) - 1.0)
+    lots = np.where(u < 0.3, 0.05 + 2.5 * u, np.where(u < 0.88, 1.0, (0.12 / left) ** 0.7))
+    lengths = np.floor(np.minimum(left ** (-1.0 / scenario.parent_tail), 1e5))
+    ranks = np.floor(np.log(left) / math.log(scenario.rank))
+    return np.array([behind, lots, lengths, ranks])
+
+
+def _seed(seed: int, name: str) -> int:
+    """A generator's first state, int64 and not zero."""
+    digest = hashlib.blake2b(f"{seed}/{name}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little", signed=True) or 1
+
+
+def _per_unit(tick_size: float) -> int:
+    per_unit = round(1.0 / tick_size)
+    if abs(per_unit * tick_size - 1.0) > 1e-9:
+        raise UsageError(f"tick_size must be 1/n of a dollar, such as 0.01 or 0.05, not {tick_size}")
+    return per_unit
+
+
+def _check(symbols: Sequence[str], events: int | None, duration_s: float | None, levels: int, batch: int) -> None:
+    if not symbols or len(set(symbols)) != len(symbols):
+        raise UsageError("simulate needs symbols, each once, such as AAPL MSFT")
+    if (events is not None and events < 0) or (duration_s is not None and not 0 < duration_s < 1e9):
+        raise UsageError("events must not be negative, and a duration must be of 0 to 1e9 seconds")
+    if not 0 <= levels <= MAX_LEVELS or batch < 1:
+        raise UsageError(f"levels must be 0..{MAX_LEVELS} and batch at least 1")

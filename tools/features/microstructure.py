@@ -1,0 +1,138 @@
+"""microstructure: who is pushing the price, and how hard it is to push, appended to every tick.
+
+Microprice, order flow per book level, signed volume, Kyle's lambda, VPIN, realised and bipower
+variance, life of the quotes: docs/features.md defines each and cites its source.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+
+from gpi.formats.errors import BadInput, UsageError
+from gpi.formats.features import microstructure as microstructure_field
+from gpi.formats.frame import Frame
+from gpi.formats.ticks import MAX_LEVELS, TICKS, ticks
+from gpi.tools.kernels import rings
+from gpi.tools.kernels.microstructure import FLOW, fresh, run
+from gpi.tools.stage import Stage, State, adds
+
+LADDERS: Final = ("bids_px", "bids_sz", "asks_px", "asks_sz")
+READS: Final = (
+    "ts_event", "instrument_id", "kind", "side", "flags",
+    "bid_px", "bid_sz", "ask_px", "ask_sz", "trade_px", "trade_sz",
+)  # fmt: skip
+NO_LEVELS: Final = np.empty((0, 0))
+INSTRUMENTS: Final = 8  # where memory starts; it grows by doubling
+ENTRIES: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the features look at. Raises UsageError for a value that means nothing.
+
+    `levels`: book levels of the stream, 0 to follow the best quotes alone. `window`: seconds the
+    sums look back. `bucket`: VPIN's bucket volume, 0 to fix it for each instrument at 50 mean
+    trades, from its first 100. `buckets`: how many VPIN averages. `freedom`: degrees of the t
+    distribution that classifies volume, math.inf for the normal.
+    """
+
+    levels: int = 0
+    window: float = 60.0
+    bucket: float = 0.0
+    buckets: int = 50
+    freedom: float = math.inf
+
+    def __post_init__(self) -> None:
+        wrong = {
+            f"levels must be 0..{MAX_LEVELS}": not 0 <= self.levels <= MAX_LEVELS,
+            "window must be seconds above 0": not 0.0 < self.window < 1e9,
+            "bucket must be a volume, or 0 to find one": not 0.0 <= self.bucket < math.inf,
+            "buckets must be 2 or more": self.buckets < 2,
+            "freedom must be above 0": not self.freedom > 0.0,
+        }
+        for complaint, true in wrong.items():
+            if true:
+                raise UsageError(f"microstructure: {complaint}, not {getattr(self, complaint.split()[0])}")
+
+
+def microstructure(
+    levels: int = 0,
+    window: float = 60.0,
+    bucket: float = 0.0,
+    buckets: int = 50,
+    freedom: float = math.inf,
+) -> Stage:
+    """The stage that appends `microstructure`, float32[9 + max(levels, 1)].
+
+    Elements are named in formats.features; the settings are those of Settings. The step raises
+    BadInput for a negative instrument_id.
+    """
+    settings = Settings(levels, window, bucket, buckets, freedom)
+    depth = ticks(levels)
+    appends = (microstructure_field(max(levels, 1)),)
+
+    def start() -> State:
+        stamps, values = rings.pool(ENTRIES, FLOW + max(levels, 1))
+        return {**_rows(settings, INSTRUMENTS), "stamps": stamps, "values": values}
+
+    def step(state: State, frame: Frame) -> Frame:
+        made = frame.widened(appends)
+        done = _run(settings, state, made, 0)
+        while done < frame.rows:
+            _grow(settings, state, int(frame["instrument_id"][done]))
+            done = _run(settings, state, made, done)
+        return made
+
+    return Stage(
+        name="microstructure",
+        needs=pa.schema([depth.field(name) for name in (READS + LADDERS if levels else READS)]),
+        gives=adds(*appends),
+        start=start,
+        step=step,
+    )
+
+
+def _rows(settings: Settings, instruments: int) -> State:
+    """Fresh memory of instruments: what is kept per row of the instrument table."""
+    levels = max(settings.levels, 1)
+    return {
+        "memory": fresh(instruments, settings.bucket),
+        "sums": np.zeros((instruments, FLOW + levels)),
+        "books": np.zeros((instruments, 4, levels)),
+        "moves": np.zeros((instruments, settings.buckets)),
+    }
+
+
+def _run(settings: Settings, state: State, made: Frame, first: int) -> int:
+    columns = made.columns
+    bids_px = bids_sz = asks_px = asks_sz = NO_LEVELS
+    if settings.levels:
+        bids_px, bids_sz, asks_px, asks_sz = [columns[name] for name in LADDERS]
+    return run(
+        state["memory"], state["stamps"], state["values"],
+        state["sums"], state["books"], state["moves"],
+        columns["ts_event"], columns["instrument_id"], columns["kind"],
+        columns["side"], columns["flags"],
+        columns["bid_px"], columns["bid_sz"], columns["ask_px"], columns["ask_sz"],
+        columns["trade_px"], columns["trade_sz"],
+        bids_px, bids_sz, asks_px, asks_sz,
+        int(settings.window * 1e9), settings.freedom, first, columns["microstructure"],
+    )  # fmt: skip
+
+
+def _grow(settings: Settings, state: State, instrument: int) -> None:
+    """Give the kernel the memory it stopped for: more instruments, or else more ring entries."""
+    known = state["memory"].size
+    if instrument < 0:
+        raise BadInput(f"instrument_id {instrument}: ids are rows of the stream's instrument table")
+    if instrument >= known:
+        more = _rows(settings, max(known, instrument + 1 - known))
+        for name, rows in more.items():
+            state[name] = np.concatenate([state[name], rows])
+    else:
+        state["stamps"], state["values"] = rings.widened(state["stamps"], state["values"])

@@ -1,0 +1,12 @@
+"""The strategy that does nothing: what the engine costs by itself."""
+
+from gpi.tools.kernels.jit import jit
+from gpi.tools.kernels.orders import Array
+
+
+@jit
+def decide(
+    memory: Array, params: Array, view: Array, features: Array, outlook: Array, orders: Array, n_orders: int, intents: Array
+) -> int:
+    """No intents."""
+    return 0
