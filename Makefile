@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 DEMO := build/demo
 
-.PHONY: demo test test-all lint bench model clean help
+.PHONY: demo test test-all lint bench bench-peers model clean help
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -41,6 +41,13 @@ lint: $(VENV)/.dev ## ruff, mypy and the import contracts
 
 bench: $(VENV)/.dev ## every published figure, as ratios measured in one run
 	$(BIN)/python -m bench
+
+build/peers/.done: bench/peers.txt
+	$(PYTHON) -m venv build/peers
+	build/peers/bin/pip install --quiet --disable-pip-version-check -r bench/peers.txt
+	@touch $@
+
+bench-peers: build/peers/.done ## the systems that the races run against, in a virtual environment of their own
 
 model: $(VENV)/.dev ## make the shipped encoder again, from the synthetic market
 	PATH="$(CURDIR)/$(BIN):$$PATH" bash examples/train_shipped_model.sh

@@ -1,11 +1,11 @@
 """gpi doctor: is this machine ready?"""
 
 from collections.abc import Callable
-from typing import Annotated, NamedTuple
+from typing import NamedTuple
 
 import typer
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
 class Finding(NamedTuple):
@@ -17,14 +17,10 @@ class Finding(NamedTuple):
     fix: str = ""
 
 
-@app.command(epilog="Example: gpi doctor --warm")
-def doctor(
-    warm: Annotated[bool, typer.Option(help="Compile every kernel now, so that no later start has to.")] = False,
-) -> None:
+@app.command(epilog="Example: gpi doctor")
+def doctor() -> None:
     """Check packages, kernels, model, pipe and keys; exit 1 if something must be mended."""
     checks: list[Callable[[], Finding]] = [_python, _extras, _onnx, _kernels, _model, _pipe, _keys]
-    if warm:
-        _warm()
     findings = [check() for check in checks]
     for each in findings:
         mark = typer.style("ok ", fg="green") if each.well else typer.style("no ", fg="red")
@@ -130,10 +126,3 @@ def _keys() -> Finding:
     names = ("ALPACA_API_KEY", "ALPACA_SECRET_KEY", "POLYGON_API_KEY", "MASSIVE_API_KEY")
     have = [name for name in names if os.environ.get(name)]
     return Finding(True, "keys", ", ".join(have) + " set" if have else "none set (only live capture needs them)")
-
-
-def _warm() -> None:
-    from gpi.cli.warm import warm
-
-    for name in warm():
-        typer.echo(f"   compiled {name}", err=True)

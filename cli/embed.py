@@ -7,7 +7,7 @@ import typer
 
 from gpi.cli.io import Tool, piped
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
 @app.command(epilog="Example: gpi replay day.parquet | gpi featurize | gpi embed --model models/mine --to table")

@@ -9,7 +9,7 @@ from gpi.cli.io import piped
 if TYPE_CHECKING:
     from gpi.tools.stage import Stage
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
 @app.command(epilog="Example: gpi replay day.parquet | gpi featurize --microstructure --out features.parquet")

@@ -8,6 +8,7 @@ the chain in one process.
 import functools
 import inspect
 import signal
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -55,6 +56,12 @@ class Run:
         """Whether Ctrl-C asked the source to end its stream."""
         return self.asked_to_stop
 
+    def rest(self, seconds: float) -> None:
+        """Sleep, but wake for Ctrl-C."""
+        while seconds > 0 and not self.asked_to_stop:
+            time.sleep(min(seconds, 0.2))
+            seconds -= 0.2
+
     def listen(self) -> None:
         """First Ctrl-C: the source ends its stream and all drain. Second: interrupted now."""
 
@@ -100,9 +107,9 @@ def source(body: Body) -> Body:
     return _wrapped(body, reads=False, writes=True)
 
 
-def piped(body: Body) -> Body:
-    """A command that changes a stream: its body returns a Stage or a Tool."""
-    return _wrapped(body, reads=True, writes=True)
+def piped(body: Body, name: str | None = None) -> Body:
+    """A command that changes a stream: its body returns a Stage or a Tool. `name` for a command in two words."""
+    return _wrapped(body, reads=True, writes=True, name=name)
 
 
 def trading(body: Body) -> Body:
@@ -114,7 +121,8 @@ def _parameter(name: str, kind: Any, where: Any = inspect.Parameter.KEYWORD_ONLY
     return inspect.Parameter(name, where, default=None, annotation=kind)
 
 
-def _wrapped(body: Body, reads: bool, writes: bool) -> Body:
+def _wrapped(body: Body, reads: bool, writes: bool, name: str | None = None) -> Body:
+    called = name or body.__name__.replace("_", "-")
     own = list(inspect.signature(body).parameters.values())
     added = [_parameter("to", To)] + ([_parameter("out", Out)] if writes else [])
     first = [_parameter("sources", Sources, inspect.Parameter.POSITIONAL_OR_KEYWORD)] if reads else []
@@ -125,7 +133,7 @@ def _wrapped(body: Body, reads: bool, writes: bool) -> Body:
         to = given.pop("to")
         out = given.pop("out") if writes else None
         sources = given.pop("sources") if reads else []
-        part = Part(body.__name__.replace("_", "-"), given, _tool(body(**given)))
+        part = Part(called, given, _tool(body(**given)))
         parts = [*_opened(sources or []), part]
         composing = _composing.get()
         if composing is None:
@@ -181,7 +189,10 @@ def composed(commands: list[list[str]]) -> list[Part]:
 
 
 def carry_out(parts: list[Part], to: str | None, out: str | None, quiet: bool = False) -> None:
-    """Run a chain: from its source (or stdin) to where its output goes, then its conclusions."""
+    """Run a chain: from its source (or stdin) to where its output goes, then its conclusions.
+
+    `quiet`: nothing on a terminal. `to` may also be "nowhere".
+    """
     from gpi.cli.outputs import deliver
     from gpi.tools.stage import Stream
 
@@ -237,6 +248,19 @@ def _stoppable(stream: "Stream", run: Run) -> "Stream":
                 return
 
     return Stream(stream.schema, frames())
+
+
+def opened(sources: list[str], command: str) -> "Stream":
+    """The stream a command that only reads is given: files, or stdin."""
+    from gpi.tools.monitor.progress import told
+    from gpi.tools.stage import Stream
+
+    parts = _opened(sources)
+    if not parts:
+        return _stdin(command)
+    made = parts[0].tool.work
+    assert isinstance(made, Stream)
+    return told(_stoppable(made, running()), f"gpi {command}")
 
 
 def _stdin(command: str) -> "Stream":

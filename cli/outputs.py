@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from gpi.formats.errors import UsageError
 from gpi.formats.features import elements
-from gpi.formats.frame import Frame
+from gpi.formats.frame import Frame, Layout
 from gpi.formats.instruments import Instruments
 from gpi.formats.ipc import write_table, writing
 from gpi.tools.stage import Stream
@@ -22,11 +22,17 @@ SHOWN = 20  # rows of a table
 
 def deliver(stream: Stream, to: str | None, out: str | None, stdout: int, quiet: bool = False) -> None:
     """Pull the whole stream to its destination. `quiet`: show nothing on a terminal."""
+    if to == "nowhere":
+        for _ in stream.frames:
+            pass
+        return
     form = form_of(to, out, stdout)
     if out is not None and (out.endswith("/") or Path(out).is_dir()):
-        from gpi.formats.parquet import write_lake
+        from gpi.formats.parquet import LakeWriter
 
-        write_lake(Path(out), stream.frames, stream.schema)
+        with LakeWriter(Path(out), stream.schema) as lake:
+            for frame in stream.frames:
+                lake.write(frame)
     elif out is not None and form == "parquet":
         from gpi.formats.parquet import write_parquet
 
@@ -142,7 +148,7 @@ def _table(stream: Stream, fd: int) -> None:
 
     with os.fdopen(os.dup(fd), "w", encoding="utf8") as text:
         console = Console(file=text, width=None if os.isatty(fd) else 160)
-        rows, kept = 0, Frame.of(stream.schema, {name: [] for name in stream.schema.names})
+        rows, kept = 0, Layout.of(stream.schema).empty(0)
         with Live(console=console, refresh_per_second=4, transient=False) as live:
             for frame in stream.frames:
                 rows += frame.rows

@@ -9,7 +9,7 @@ import typer
 if TYPE_CHECKING:
     import duckdb
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 RUN = "regexp_extract(filename, '([^/]+)/[^/]+$', 1) AS run"
 

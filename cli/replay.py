@@ -1,12 +1,18 @@
 """gpi replay: recorded files as one stream of ticks."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gpi.cli.io import Tool, running, source
 
-app = typer.Typer(rich_markup_mode=None)
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from gpi.formats.quarantine import Quarantine
+    from gpi.tools.stage import Stream
+
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
 @app.command(epilog="Example: gpi replay lake/ --symbols @tier1 --speed 10 | gpi featurize --to table")
@@ -16,7 +22,7 @@ def replay(
     speed: Annotated[str, typer.Option(help="max, realtime, or N times realtime.")] = "max",
     batch: Annotated[int, typer.Option(min=1, help="Rows per frame.")] = 8192,
     symbols: Annotated[str | None, typer.Option(help="Only these: AAPL,MSFT or @tier1.")] = None,
-    quarantine: Annotated[str | None, typer.Option(help="Write the dirty rows here (.parquet).")] = None,
+    quarantine: Annotated[str | None, typer.Option(help="Write the dirty rows here (JSON lines).")] = None,
 ) -> Tool:
     """Replay recorded files (gpi's own or a vendor's), merged by ts_event, as one stream of ticks.
 
@@ -32,5 +38,73 @@ def recorded(
     symbols: str | None = None,
     quarantine: str | None = None,
 ) -> Tool:
-    """The files as a source; raises UsageError or BadInput before the first row when they cannot be."""
-    raise NotImplementedError
+    """The files as a source; raises UsageError or BadInput before the first row when they cannot be.
+
+    One file of gpi's own (Arrow or Parquet) keeps all its columns and its provenance; several files, or a vendor's,
+    become ticks.
+    """
+    from pathlib import Path
+
+    from gpi.formats.quarantine import Quarantine
+    from gpi.formats.universe import expand
+    from gpi.tools.feeds.files import _expanded, digest, open_ticks
+    from gpi.tools.feeds.pace import paced
+    from gpi.tools.stage import Stream
+
+    held = Quarantine()
+    paths = [Path(p) for p in _expanded([Path(each) for each in sources])]
+    stream = _as_written(paths[0], batch) if len(paths) == 1 and symbols is None else None
+    if stream is None:
+        wanted = expand(symbols) if symbols else None
+        stream = open_ticks(paths, batch=batch, symbols=wanted, quarantine=held)
+    if speed != "max":
+        factor = 1.0 if speed == "realtime" else _number(speed)
+        stream = Stream(stream.schema, paced(stream.frames, factor, sleep=running().rest))
+    facts = {"digests": {str(path.resolve()): digest(path) for path in paths}}
+    return Tool(stream, facts, lambda: _report(held, quarantine))
+
+
+def _number(speed: str) -> float:
+    from gpi.formats.errors import UsageError
+
+    try:
+        factor = float(speed)
+    except ValueError:
+        factor = 0.0
+    if not 0 < factor < float("inf"):
+        raise UsageError(f"--speed {speed}: max, realtime, or how many times realtime (such as 10)")
+    return factor
+
+
+def _as_written(path: "Path", batch: int) -> "Stream | None":
+    """A file that gpi wrote, with every column it has; None for anything else."""
+    import os
+
+    from gpi.formats.ipc import CONTINUATION, Reader
+    from gpi.formats.parquet import read_parquet
+    from gpi.tools.feeds.files import _parquet_schema
+    from gpi.tools.feeds.stored import is_ours
+    from gpi.tools.stage import Stream
+
+    if path.is_dir():
+        return None
+    with path.open("rb") as file:
+        magic = file.read(4)
+    if magic == CONTINUATION:
+        reader = Reader(os.open(path, os.O_RDONLY), str(path))
+        return Stream(reader.schema, iter(reader))
+    if magic != b"PAR1" or not is_ours(_parquet_schema(str(path))):
+        return None
+    stored = read_parquet(path, batch)
+    return Stream(stored.schema, stored.frames)
+
+
+def _report(held: "Quarantine", path: str | None) -> None:
+    """Say on stderr what was set aside, and keep the rows if asked to."""
+    if held.quarantined or held.folded:
+        told = ", ".join(f"{what} {count:,}" for what, count in held.report().items())
+        typer.echo(f"gpi replay: {told}", err=True)
+    if path is not None:
+        from pathlib import Path
+
+        held.write(Path(path))

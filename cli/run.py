@@ -7,7 +7,7 @@ import typer
 
 from gpi.cli.io import Out, To, carry_out, composed
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
 @app.command(

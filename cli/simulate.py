@@ -6,7 +6,7 @@ import typer
 
 from gpi.cli.io import Tool, source
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
 @app.command(epilog="Example: gpi simulate --scenario flash-crash --symbols SPY,NVDA --seed 7 --events 1e6 --out c.parquet")

@@ -22,6 +22,18 @@ TICK_FEATURES: Final = (
     "depth_imbalance",
 )
 
+MICROSTRUCTURE_FEATURES: Final = (
+    "microprice",
+    "microprice_offset",
+    "signed_volume",
+    "kyle_lambda",
+    "vpin",
+    "realised_variance",
+    "bipower_variance",
+    "quote_lifetime",
+    "quote_age",
+)  # then ofi_1 .. ofi_n, the order flow imbalance of each book level
+
 
 def vector(name: str, elements: tuple[str, ...]) -> pa.Field:
     """A float32 vector column whose element names stand in its metadata.
@@ -43,3 +55,16 @@ def elements(field: pa.Field) -> tuple[str, ...]:
 
 
 FEATURES: Final = vector("features", TICK_FEATURES)
+
+
+def microstructure(levels: int = 1) -> pa.Field:
+    """`microstructure`: float32[9 + levels], the order flow of `levels` book levels last.
+
+    >>> elements(microstructure(2))[-2:]
+    ('ofi_1', 'ofi_2')
+    """
+    flow = tuple(f"ofi_{level}" for level in range(1, levels + 1))
+    return vector("microstructure", MICROSTRUCTURE_FEATURES + flow)
+
+
+MICROSTRUCTURE: Final = microstructure()

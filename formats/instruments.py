@@ -1,8 +1,9 @@
 """Instruments: what an `instrument_id` stands for, and the OCC names of options.
 
-The table travels as JSON in the schema metadata under `gpi.instruments`; an id is a row of it, given in order of first
-appearance, so it means something only together with its stream. Prices are quoted in dollars (or the quote currency)
-per unit of the underlying; a contract's worth is price x multiplier.
+The table travels as JSON in the schema metadata under `gpi.instruments`; an id is a row of it,
+given in order of first appearance, so it means something only together with its stream. Prices are
+quoted in dollars (or the quote currency) per unit of the underlying; a contract's worth is price x
+multiplier.
 """
 
 from __future__ import annotations
@@ -55,9 +56,9 @@ def index(symbol: str, venue: str = "") -> Instrument:
 def crypto(symbol: str, venue: str = "") -> Instrument:
     """A coin pair such as BTCUSDT or ETH/BTC, with Binance's spot steps for the pairs we know.
 
-    Ticks are 1e-2 in money and 1e-5 in coins; lots 1e-5 BTC, 1e-4 ETH, else 1e-8.
+    Ticks are 1e-2 in money and 1e-6 in coins; lots 1e-5 BTC, 1e-4 ETH, else 1e-8.
     """
-    tick = 1e-5 if symbol.endswith(("BTC", "ETH")) else 1e-2
+    tick = 1e-6 if symbol.endswith(("BTC", "ETH")) else 1e-2
     lot = 1e-5 if symbol.startswith("BTC") else 1e-4 if symbol.startswith("ETH") else 1e-8
     return Instrument(symbol, "crypto", tick, lot, 1.0, venue)
 
@@ -135,7 +136,9 @@ class Instruments:
     def __getitem__(self, instrument_id: int) -> Instrument:
         """Raises BadInput for an id that is not in the table."""
         if not 0 <= instrument_id < len(self._rows):
-            raise BadInput(f"instrument_id {instrument_id} is not among the {len(self._rows)} announced instruments")
+            raise BadInput(
+                f"instrument_id {instrument_id} is not among the {len(self._rows)} announced instruments"
+            )
         return self._rows[instrument_id]
 
     def named(self, symbol: str) -> Instrument:

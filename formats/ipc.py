@@ -40,7 +40,7 @@ class _Loan(NamedTuple):
 def _marked(schema: pa.Schema, notes: Mapping[str, str]) -> bytes:
     """The message of an empty batch that carries notes."""
     sink = pa.BufferOutputStream()
-    empty = pa.RecordBatch.from_arrays([pa.array([], f.type) for f in schema], schema=schema)
+    empty = pa.RecordBatch.from_arrays([pa.nulls(0, f.type) for f in schema], schema=schema)
     with pa.ipc.new_stream(sink, schema) as writer:
         writer.write_batch(empty, custom_metadata=dict(notes))
     whole: bytes = sink.getvalue().to_pybytes()

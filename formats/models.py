@@ -1,10 +1,8 @@
 """model/1: a trained model as a folder: manifest.json beside the files whose sha256 it names.
 
-    manifest.json   what the model reads, what it was trained on, how well it did, and the digests of the rest
-    model.onnx      the graph: one raw window in; embedding, direction, volatility out
-    weights.npz     the same numbers by name, for the numba kernel (no pickle)
-
-The manifest is written last and everything by rename, so a folder with a manifest is a whole model.
+manifest.json   what the model reads, what it was trained on, how well it did, and the digests of the rest
+model.onnx      the graph: one raw window in; embedding, direction, volatility out
+weights.npz     the same numbers by name, for the numba kernel (no pickle)
 """
 
 from __future__ import annotations
@@ -12,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,15 +19,15 @@ import numpy as np
 import numpy.typing as npt
 
 from gpi.formats.errors import BadInput
+from gpi.formats.folders import MANIFEST, read_manifest, verified, write_folder
 
 MODEL: Final = "model/1"
-MANIFEST: Final = "manifest.json"
 GRAPH: Final = "model.onnx"
 WEIGHTS: Final = "weights.npz"
 
 Arrays = dict[str, npt.NDArray[np.float32]]
 
-_REQUIRED: Final[dict[str, type | tuple[type, ...]]] = {
+_REQUIRED: Final[dict[str, type]] = {
     "kind": str,
     "features": list,
     "window": int,
@@ -44,7 +41,7 @@ _REQUIRED: Final[dict[str, type | tuple[type, ...]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A model folder whose digests were checked. Times are ns; `manifest` holds everything that was written."""
+    """A model folder whose digests were checked. Times are ns; `manifest` is everything that was written."""
 
     folder: Path
     kind: str
@@ -80,7 +77,7 @@ def read_model(folder: Path) -> Model:
     """The model in a folder. Raises BadInput, naming the file and the fix, unless every digest holds."""
     manifest = read_manifest(folder, MODEL, _REQUIRED)
     for name, digest in manifest["digests"].items():
-        _verified(folder / name, str(digest))
+        verified(folder / name, str(digest))
     for name in ("window", "stride", "embedding_width"):
         if manifest[name] < 1:
             raise BadInput(f"{folder / MANIFEST}: {name} is {manifest[name]}, must be 1 or more")
@@ -97,26 +94,6 @@ def read_model(folder: Path) -> Model:
     )
 
 
-def read_manifest(
-    folder: Path, schema: str, required: Mapping[str, type | tuple[type, ...]]
-) -> dict[str, Any]:
-    """A folder's manifest. Raises BadInput when it is absent, unreadable, of another schema or incomplete."""
-    path = folder / MANIFEST
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise BadInput(f"{path} does not exist: is {folder} the folder you meant?") from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise BadInput(f"{path} cannot be read ({error}): make the folder again") from None
-    found = manifest.get("gpi.schema") if isinstance(manifest, dict) else None
-    if found != schema:
-        raise BadInput(f"{path} says gpi.schema {found!r}, this gpi reads {schema!r}: make the folder again")
-    for name, kind in required.items():
-        if not isinstance(manifest.get(name), kind):
-            raise BadInput(f"{path} has no usable {name!r}: make the folder again")
-    return dict(manifest)
-
-
 def read_weights(model: Model) -> Arrays:
     """The model's arrays by name. Raises BadInput when the file is not an npz of float32 arrays."""
     path = model.folder / WEIGHTS
@@ -129,7 +106,9 @@ def read_weights(model: Model) -> Arrays:
         raise BadInput(f"{path} is not an npz of numbers ({error}): retrain with `gpi train`") from None
 
 
-def write_model(folder: Path, manifest: Mapping[str, Any], graph: bytes | None, weights: Arrays | None) -> None:
+def write_model(
+    folder: Path, manifest: Mapping[str, Any], graph: bytes | None, weights: Arrays | None
+) -> None:
     """Write a model folder: files first, manifest last, each by rename. Fills in schema and digests."""
     files: dict[str, bytes] = {}
     if graph is not None:
@@ -140,35 +119,3 @@ def write_model(folder: Path, manifest: Mapping[str, Any], graph: bytes | None, 
         np.savez(packed, **{name: weights[name] for name in sorted(weights)})  # type: ignore[arg-type]
         files[WEIGHTS] = packed.getvalue()
     write_folder(folder, {**manifest, "gpi.schema": MODEL}, files)
-
-
-def write_folder(folder: Path, manifest: Mapping[str, Any], files: Mapping[str, bytes]) -> None:
-    """Write files and then a manifest that names their sha256, each by rename."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / MANIFEST).unlink(missing_ok=True)  # half a folder is no folder
-    for name, content in files.items():
-        _replace(folder / name, content)
-    digests = {name: hashlib.sha256(content).hexdigest() for name, content in sorted(files.items())}
-    text = json.dumps({**manifest, "digests": digests}, indent=1, sort_keys=True, allow_nan=False)
-    _replace(folder / MANIFEST, (text + "\n").encode())
-
-
-def _replace(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.tmp")
-    with temporary.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-
-
-def _verified(path: Path, digest: str) -> None:
-    try:
-        found = hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError as error:
-        raise BadInput(f"{path} cannot be read ({error.strerror}): copy the whole folder again") from None
-    if found != digest:
-        raise BadInput(
-            f"{path} is not the file its manifest describes (sha256 {found[:12]}, expected {digest[:12]}): "
-            "copy the whole folder again, or make it again"
-        )

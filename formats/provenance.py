@@ -30,18 +30,19 @@ def stamped(
     step = {
         "command": command,
         "version": __version__,
-        "options": {name: _plain(value) for name, value in options.items()},
-        "facts": {name: _plain(value) for name, value in facts.items()},
+        "options": {name: plain(value) for name, value in options.items()},
+        "facts": {name: plain(value) for name, value in facts.items()},
     }
     steps = json.dumps([*chain(schema), step], sort_keys=True)
     return schema.with_metadata({**(schema.metadata or {}), KEY: steps.encode()})
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """Options and facts as JSON has them."""
     if isinstance(value, Path):
         return str(value)
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     return value

@@ -1,9 +1,10 @@
 """Quarantine: dirty rows are set aside with one reason each and counted, never dropped in silence.
 
-The law that tests check on every file: rows in = rows out + folded + quarantined. A row is *folded* when it became part
-of another row's tick (the two halves of a quote, the levels of one depth update); it is *quarantined* when it
-cannot be true. A locked market (bid = ask) is kept; a crossed one (bid > ask) is not, because nobody could have
-traded on it. Builders of a best quote over many exchanges screen what goes in, and hide the stalest side of a cross.
+The law that tests check on every file: rows in = rows out + folded + quarantined. A row is *folded*
+when it became part of another row's tick (the two halves of a quote, the levels of one depth
+update); it is *quarantined* when it cannot be true. A locked market (bid = ask) is kept; a crossed
+one (bid > ask) is not, because nobody could have traded on it. Builders of a best quote over many
+exchanges screen what goes in, and hide the stalest side of a cross.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import IntEnum
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -34,7 +36,7 @@ KEPT_ROWS: Final = 1000  # offending rows remembered for the file, the rest only
 
 
 class Reason(IntEnum):
-    """Why a row was set aside; the first that applies, in this order, except that a vendor's own comes first."""
+    """Why a row was set aside: what the vendor knows, else the first that applies in this order."""
 
     KEPT = 0
     SUSPICIOUS = 1  # the vendor says so
@@ -135,19 +137,34 @@ class Screen:
         self.crossed = crossed  # whether a crossed quote may pass
         self.last: dict[str, Array] = {}
 
-    def flaws(self, columns: Mapping[str, Array], given: Flaws | None = None) -> Flaws:
-        """One Reason per row; `given` are those that the vendor's layout knows already."""
+    def flaws(
+        self, columns: Mapping[str, Array], given: Flaws | None = None, restarts: Sequence[int] = ()
+    ) -> Flaws:
+        """One Reason per row; `given` are those that the vendor's layout knows already.
+
+        At the rows `restarts`, in order, another stream begins, which may be earlier than the one before it.
+        """
         found = flaws(columns, given, crossed=self.crossed)
         ts = columns["ts_event"]
         if len(ts) == 0:
             return found
         clean = found == 0
-        latest = np.maximum.accumulate(np.where(clean, ts, self.latest))
-        np.maximum(latest, self.latest, out=latest)
-        found[clean & (ts < latest)] = Reason.OUT_OF_ORDER
-        self.latest = int(latest[-1])
+        found[clean & (ts < self._latest(np.where(clean, ts, EARLIEST), restarts))] = Reason.OUT_OF_ORDER
         found[(found == 0) & self._repeated(columns)] = Reason.DUPLICATE
         return found
+
+    def _latest(self, ts: Array, restarts: Sequence[int]) -> Array:
+        """The latest time up to each row of its stream."""
+        latest = np.empty_like(ts)
+        begins = set(restarts)
+        for start, stop in pairwise((*([] if 0 in begins else [0]), *restarts, len(ts))):
+            if start in begins:
+                self.latest = EARLIEST
+            if start < stop:
+                np.maximum.accumulate(ts[start:stop], out=latest[start:stop])
+                np.maximum(latest[start:stop], self.latest, out=latest[start:stop])
+                self.latest = int(latest[stop - 1])
+        return latest
 
     def _repeated(self, columns: Mapping[str, Array]) -> Array:
         """Rows equal to their predecessor, the one before the first included."""
@@ -169,10 +186,10 @@ _KEYS: Final = ("ts_event", "seq", "instrument_id", "kind")
 
 
 def _equal(left: Array, right: Array) -> Array:
-    same = left == right
+    same: Array = np.asarray(left == right)
     if left.dtype.kind == "f":
         same |= np.isnan(left) & np.isnan(right)
-    return same if same.ndim == 1 else same.all(axis=1)
+    return same if same.ndim == 1 else np.all(same, axis=1)
 
 
 def flaws(columns: Mapping[str, Array], given: Flaws | None = None, *, crossed: bool = False) -> Flaws:
@@ -212,6 +229,6 @@ def _numbers(found: Flaws, rows: Array, px: Array, sz: Array) -> None:
 
 
 def _mark(found: Flaws, wrong: Array, reason: Reason) -> None:
-    wrong = wrong if wrong.ndim == 1 else wrong.any(axis=1)
-    if wrong.any():
-        found[wrong & (found == 0)] = reason
+    rows = wrong if wrong.ndim == 1 else np.any(wrong, axis=1)
+    if rows.any():
+        found[rows & (found == 0)] = reason

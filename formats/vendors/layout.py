@@ -1,13 +1,14 @@
 """Vendor: what a vendor's table looks like and how its rows become ticks.
 
-A vendor module is stateless: it turns a batch of the vendor's rows into tick columns, one row each, plus what a book
-needs when several rows make one tick (`Building`). Keeping the book is the work of tools.feeds.
+A vendor module is stateless: it turns a batch of the vendor's rows into tick columns, one row each,
+plus what a book needs when several rows make one tick (`Building`). Keeping the book is the work of
+tools.feeds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final, NamedTuple
 
@@ -39,12 +40,13 @@ EXTRA: Final = {Building.EXCHANGES: (PLACE,), Building.LEVELS: LEVEL_FIELDS}
 
 
 class Raw(NamedTuple):
-    """A batch of a vendor's rows: the instrument_id of each, the number of the first in its file, levels wanted."""
+    """A batch of a vendor's rows, their instrument_ids, the number of the first, the ladder's depth."""
 
     batch: pa.RecordBatch
     ids: Array
     first: int
     levels: int
+    step: int = 0  # the smallest step of the clock between two rows of a symbol in the file, ns
 
     def numbers(self, name: str) -> Array:
         """A column as float64, nulls as NaN."""
@@ -61,7 +63,8 @@ class Raw(NamedTuple):
 
     def integers(self, name: str) -> Array:
         """A column as int64, nulls as 0."""
-        return self.batch.column(name).cast(pa.int64(), safe=False).fill_null(0).to_numpy(zero_copy_only=False)
+        column = self.batch.column(name).cast(pa.int64(), safe=False)
+        return np.asarray(column.fill_null(0).to_numpy(zero_copy_only=False))
 
     def nanos(self, name: str) -> Array:
         """Times as int64 nanoseconds since 1970 UTC, nulls as 0 (which the screen finds absurd)."""
@@ -69,7 +72,8 @@ class Raw(NamedTuple):
 
     def equal(self, name: str, text: str) -> Array:
         """Where a text column says `text`."""
-        return pc.fill_null(pc.equal(self.batch.column(name), text), False).to_numpy(zero_copy_only=False)
+        said = pc.fill_null(pc.equal(self.batch.column(name), text), False)
+        return np.asarray(said.to_numpy(zero_copy_only=False))
 
     def blank(self, building: Building = Building.NOTHING) -> Frame:
         """A tick for every row that says nothing yet but its instrument and its row number."""
@@ -83,8 +87,10 @@ class Raw(NamedTuple):
 def nanos(column: pa.Array) -> Array:
     """A timestamp, date or integer (nanoseconds) column as int64 nanoseconds, nulls as 0."""
     if not pa.types.is_integer(column.type):
-        column = column.cast(pa.timestamp("ns", tz=getattr(column.type, "tz", None)), safe=False).cast(pa.int64())
-    return column.fill_null(0).to_numpy(zero_copy_only=False)
+        column = column.cast(pa.timestamp("ns", tz=getattr(column.type, "tz", None)), safe=False).cast(
+            pa.int64()
+        )
+    return np.asarray(column.fill_null(0).to_numpy(zero_copy_only=False))
 
 
 def empty(rows: int, levels: int, building: Building = Building.NOTHING) -> Frame:
@@ -118,6 +124,8 @@ class Vendor:
     keys: tuple[str, ...] = ("symbol",)  # the columns `symbols` reads
     levels: Callable[[Sequence[str]], int] = no_levels
     building: Building = Building.NOTHING
+    group: str = ""  # the column whose blocks are sorted by time each; empty: the symbols' blocks
+    types: Mapping[str, pa.DataType] = field(default_factory=dict)  # of the columns, where it comes as CSV
 
     def recognises(self, names: Sequence[str]) -> bool:
         """Whether a table with these columns is of this layout."""

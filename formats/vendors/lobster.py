@@ -1,10 +1,10 @@
-"""LOBSTER: every event of a NASDAQ book with the book it left behind, message and book files joined row by row.
+"""LOBSTER: every event of a NASDAQ book with the book it left behind, both files joined by row.
 
-An execution's `direction` is the side of the RESTING order, so its aggressor is the opposite one. Event types:
-1 new, 2 partial cancel, 3 delete, 4 execution, 5 execution against a hidden order, 6 cross (auction), 7 halt, where
-the price says -1 halted, 0 quoting resumes (no trading yet: PAUSED), 1 trading resumes. Unoccupied levels are null,
-or carry LOBSTER's dummy price 9999999999 (999999.9999 dollars) or its negative.
-Source: lobsterdata.com, "Output structure".
+An execution's `direction` is the side of the RESTING order, so its aggressor is the opposite one.
+Event types: 1 new, 2 partial cancel, 3 delete, 4 execution, 5 execution against a hidden order, 6
+cross (auction), 7 halt, where the price says -1 halted, 0 quoting resumes (no trading yet: PAUSED),
+1 trading resumes. Unoccupied levels are null, or carry LOBSTER's dummy price 9999999999
+(999999.9999 dollars) or its negative. Source: lobsterdata.com, "Output structure".
 """
 
 import re

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -18,7 +19,9 @@ from gpi.formats.ticks import TICKS
 from gpi.tools.kernels.encoder import MEMORY, SHAPES, run
 from gpi.tools.stage import Stage, State, adds
 
-SHIPPED: Final = Path(__file__).parent / "models" / "tick"  # trained on a simulated market, see docs/models.md
+SHIPPED: Final = (
+    Path(__file__).parent / "models" / "tick"
+)  # trained on a simulated market, see docs/models.md
 KIND: Final = "bin-ctabl"
 NEEDS: Final = pa.schema([TICKS.field("ts_event"), TICKS.field("instrument_id"), FEATURES])
 FIRST_CAPACITY: Final = 4  # instruments there is room for at first; doubles as they appear
@@ -29,8 +32,9 @@ _SIZES: Final = ("T", "D", "T1", "D1", "T2", "D2", "E")
 def tick_embedding(model_dir: Path = SHIPPED) -> Stage:
     """Append `embedding` (width of the model), `direction` (down, flat, up) and `volatility` (bps).
 
-    NaN until an instrument's window is full and on rows whose features are not finite; such rows do not enter the
-    window. A silence longer than the model's `silence_ns` starts a new window. Raises BadInput for a bad folder.
+    NaN until an instrument's window is full and on rows whose features are not finite; such rows do not
+    enter the window. A silence longer than the model's `silence_ns` starts a new window. Raises BadInput
+    for a bad folder.
     """
     model = read_model(model_dir)
     weights, sizes = packed(model, read_weights(model))
@@ -57,8 +61,8 @@ def tick_embedding(model_dir: Path = SHIPPED) -> Stage:
     )
 
 
-def announced(model: Model, added: tuple[pa.Field, ...]):  # type: ignore[no-untyped-def]
-    """A `gives` that appends the model's columns, after checking that the stream's features are the model's."""
+def announced(model: Model, added: tuple[pa.Field, ...]) -> Callable[[pa.Schema], pa.Schema]:
+    """A `gives` that appends the model's columns, once the stream's features are found to be the model's."""
     widened = adds(*added)
 
     def gives(schema: pa.Schema) -> pa.Schema:
@@ -77,7 +81,9 @@ def empty_windows(model: Model) -> State:
 
 
 def grow(state: State, instrument: int) -> None:
-    """Make room for `instrument`, at least doubling."""
+    """Make room for `instrument`, at least doubling. Raises BadInput for a negative id."""
+    if instrument < 0:
+        raise BadInput(f"instrument_id {instrument}: ids are rows of the stream's instrument table")
     memory, ring = state["memory"], state["ring"]
     capacity = max(2 * len(memory), instrument + 1)
     state["memory"] = np.zeros(capacity, MEMORY)
@@ -87,22 +93,26 @@ def grow(state: State, instrument: int) -> None:
 
 
 def packed(model: Model, arrays: Arrays) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
-    """The arrays as the kernel wants them: flat weights in the order of SHAPES, and sizes (T, D, T1, D1, T2, D2, E).
+    """The arrays as the kernel wants them: weights in the order of SHAPES, sizes (T, D, T1, D1, T2, D2, E).
 
     Raises BadInput when the model is of another kind or an array is missing, misshapen or not finite.
     """
     path = model.folder / WEIGHTS
     if model.kind != KIND:
-        raise BadInput(f"{model.folder}: a model of kind {model.kind!r} is served from its ONNX graph: pass --onnx")
+        raise BadInput(
+            f"{model.folder}: a model of kind {model.kind!r} is served from its ONNX graph: pass --onnx"
+        )
     sizes = {"T": model.window, "D": len(model.features), "E": model.embedding_width}
-    for name, letters in (("first_bias", ("T1", "D1")), ("second_bias", ("T2", "D2"))):
+    for name in ("first_bias", "second_bias"):
         if name not in arrays or arrays[name].ndim != 2:
             raise BadInput(f"{path} has no usable {name!r}: retrain with `gpi train`")
-        sizes |= dict(zip(letters, arrays[name].shape, strict=True))
+        sizes |= dict(zip(SHAPES[name], arrays[name].shape, strict=True))
     for name, letters in SHAPES.items():
         shape = tuple(sizes[letter] if letter in sizes else int(letter) for letter in letters)
         found = arrays.get(name)
         if found is None or found.shape != shape or not np.isfinite(found).all():
-            raise BadInput(f"{path}: {name!r} must be finite numbers of shape {shape}: retrain with `gpi train`")
+            raise BadInput(
+                f"{path}: {name!r} must be finite numbers of shape {shape}: retrain with `gpi train`"
+            )
     flat = np.concatenate([arrays[name].ravel() for name in SHAPES])
     return np.ascontiguousarray(flat, np.float32), np.array([sizes[letter] for letter in _SIZES], np.int64)

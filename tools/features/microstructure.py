@@ -16,7 +16,7 @@ import pyarrow as pa
 from gpi.formats.errors import BadInput, UsageError
 from gpi.formats.features import microstructure as microstructure_field
 from gpi.formats.frame import Frame
-from gpi.formats.ticks import MAX_LEVELS, TICKS, ticks
+from gpi.formats.ticks import MAX_LEVELS, ticks
 from gpi.tools.kernels import rings
 from gpi.tools.kernels.microstructure import FLOW, fresh, run
 from gpi.tools.stage import Stage, State, adds
@@ -57,7 +57,8 @@ class Settings:
         }
         for complaint, true in wrong.items():
             if true:
-                raise UsageError(f"microstructure: {complaint}, not {getattr(self, complaint.split()[0])}")
+                found = getattr(self, complaint.split()[0])
+                raise UsageError(f"microstructure: {complaint}, not {found}")
 
 
 def microstructure(
@@ -104,7 +105,7 @@ def _rows(settings: Settings, instruments: int) -> State:
         "memory": fresh(instruments, settings.bucket),
         "sums": np.zeros((instruments, FLOW + levels)),
         "books": np.zeros((instruments, 4, levels)),
-        "moves": np.zeros((instruments, settings.buckets)),
+        "tilts": np.zeros((instruments, settings.buckets)),
     }
 
 
@@ -115,7 +116,7 @@ def _run(settings: Settings, state: State, made: Frame, first: int) -> int:
         bids_px, bids_sz, asks_px, asks_sz = [columns[name] for name in LADDERS]
     return run(
         state["memory"], state["stamps"], state["values"],
-        state["sums"], state["books"], state["moves"],
+        state["sums"], state["books"], state["tilts"],
         columns["ts_event"], columns["instrument_id"], columns["kind"],
         columns["side"], columns["flags"],
         columns["bid_px"], columns["bid_sz"], columns["ask_px"], columns["ask_sz"],
@@ -131,8 +132,8 @@ def _grow(settings: Settings, state: State, instrument: int) -> None:
     if instrument < 0:
         raise BadInput(f"instrument_id {instrument}: ids are rows of the stream's instrument table")
     if instrument >= known:
-        more = _rows(settings, max(known, instrument + 1 - known))
-        for name, rows in more.items():
-            state[name] = np.concatenate([state[name], rows])
+        for name, rows in _rows(settings, max(2 * known, instrument + 1)).items():
+            rows[:known] = state[name]
+            state[name] = rows
     else:
         state["stamps"], state["values"] = rings.widened(state["stamps"], state["values"])

@@ -74,7 +74,7 @@ def _grow(state: State, instrument: int) -> None:
     if instrument < 0:
         raise BadInput(f"instrument_id {instrument}: ids are rows of the stream's instrument table")
     if instrument >= memory.size:
-        more = fresh(max(memory.size, instrument + 1 - memory.size))
-        state["memory"] = np.concatenate([memory, more])
+        state["memory"] = fresh(max(2 * memory.size, instrument + 1))
+        state["memory"][: memory.size] = memory
     else:
         state["stamps"], state["values"] = rings.widened(state["stamps"], state["values"])

@@ -4,65 +4,125 @@ from __future__ import annotations
 
 import glob
 import hashlib
-import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from gpi.formats.errors import BadInput
-from gpi.formats.frame import Array, Frame, Layout
+from gpi.formats.frame import Frame, Layout
 from gpi.formats.instruments import Instruments
 from gpi.formats.quarantine import Quarantine
 from gpi.formats.ticks import ticks
-from gpi.formats.vendors.layout import Vendor
-from gpi.formats.vendors.lobster import LOBSTER
+from gpi.tools.feeds.csvs import csv_source
 from gpi.tools.feeds.merge import Run, merged, recut
-from gpi.tools.feeds.runs import Block, Plan, Table, indexed, read
+from gpi.tools.feeds.sources import Block, Plan, Source, fitted
+from gpi.tools.feeds.stored import is_ours, recorded_source, stored_source
+from gpi.tools.feeds.vendors import vendor_source
 from gpi.tools.stage import Stream
 
-VENDORS: Final[tuple[Vendor, ...]] = (LOBSTER,)  # the first that recognises the columns wins
-MEMORY: Final = 1 << 26  # bytes of ticks that all open runs may hold together, about
-SMALLEST, LARGEST = 512, 1 << 16  # rows of a chunk
+MEMORY: Final = 1 << 26  # bytes of ticks that the open runs hold together, about
+CHUNK: Final = (512, 1 << 16)  # rows read from a run at once, at least and at most
+SUFFIXES: Final = (".parquet", ".csv", ".csv.gz", ".csv.zst", ".csv.bz2", ".arrow", ".arrows")
 
 
 def open_ticks(
     paths: Sequence[Path], *, batch: int, symbols: tuple[str, ...] | None = None, quarantine: Quarantine
 ) -> Stream:
-    """Ticks of all files, merged by (ts_event, file, row), in frames of `batch` rows."""
+    """The ticks of all files, merged by (ts_event, file, row), in frames of `batch` rows.
+
+    `paths` are files, globs or folders (of a lake); a kind is told by content and columns.
+    `symbols` keeps only those. The schema carries one instrument table, ladders as deep as the
+    deepest file, and columns beyond ticks where all files have the same. Dirty rows go to
+    `quarantine`. Raises BadInput for a missing file or an unknown layout.
+    """
+    if batch < 1:
+        raise ValueError(f"batch must be at least 1, not {batch}")
     wanted = None if symbols is None else frozenset(symbols)
-    tables = [_table(path, wanted) for path in _files(paths)]
-    instruments = Instruments()
-    for table in tables:
-        for symbol in table.symbols:
-            instruments.add(table.vendor.instrument(symbol))
-    depth = max((t.vendor.levels(t.names) for t in tables), default=0)
-    schema = instruments.on(ticks(depth))
-    ids = {i.symbol: i.id for i in instruments}
-    chunk = LARGEST
-    runs = []
-    for t in tables:
-        plan = Plan(ids, t.vendor.levels(t.names), chunk, quarantine)
-        for b in t.blocks:
-            runs.append(Run(b.first, lambda t=t, b=b, plan=plan: read(t, b, plan)))
-    frames = recut(merged(runs, schema), schema, batch)
-    def counted():
-        for f in frames:
-            quarantine.rows_out += f.rows
-            yield f
-    return Stream(schema, counted())
+    sources = [_source(path, wanted) for path in _expanded(paths)]
+    instruments = Instruments(one for source in sources for one in source.instruments)
+    schema = instruments.on(_schema(sources))
+    blocks = [(source, block) for source in sources for block in source.blocks]
+    plan = Plan({one.symbol: one.id for one in instruments}, _chunk(blocks, schema), quarantine)
+    runs = [Run(block.first, partial(_fitted, source, block, plan, schema)) for source, block in blocks]
+    return Stream(schema, _counted(recut(merged(runs, schema), schema, batch), quarantine))
 
 
-def _files(paths):
-    return list(paths)
+def digest(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal: which data a result came from."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
-def _table(path, wanted):
-    names = pq.read_schema(path).names
-    for v in VENDORS:
-        if v.recognises(names):
-            return indexed(str(path), v, names, wanted)
-    raise BadInput(f"{path}: {names}")
+
+def _schema(sources: Sequence[Source]) -> pa.Schema:
+    depth = max((source.levels for source in sources), default=0)
+    extras = {source.extras for source in sources}
+    return pa.schema([*ticks(depth), *(extras.pop() if len(extras) == 1 else ())], metadata=ticks().metadata)
+
+
+def _fitted(source: Source, block: Block, plan: Plan, schema: pa.Schema) -> Iterator[Frame]:
+    for frame in source.frames(block, plan):
+        yield fitted(frame, schema)
+
+
+def _counted(frames: Iterable[Frame], quarantine: Quarantine) -> Iterator[Frame]:
+    for frame in frames:
+        quarantine.rows_out += frame.rows
+        yield frame
+
+
+def _chunk(blocks: Sequence[tuple[Source, Block]], schema: pa.Schema) -> int:
+    """Rows to read from a run at once, so that all runs that overlap in time stay within MEMORY."""
+    edges = sorted(edge for _, block in blocks for edge in ((block.first, 0), (block.last, 1)))
+    together = most = 0
+    for _, ends in edges:
+        together += -1 if ends else 1
+        most = max(most, together)
+    row = max(Layout.of(schema).body_bytes(1), 1)
+    return max(CHUNK[0], min(CHUNK[1], MEMORY // (max(most, 1) * row)))
+
+
+def _expanded(paths: Sequence[Path]) -> list[str]:
+    """The files meant: those of a folder by name, dot-files left out. Raises BadInput when there are none."""
+    found: list[str] = []
+    for path in paths:
+        if path.is_dir():
+            inside = sorted(str(p) for p in path.rglob("*") if p.is_file() and _visible(p.relative_to(path)))
+            files = [name for name in inside if name.endswith(SUFFIXES)]
+            if not files:
+                raise BadInput(f"the folder {path} holds no file that ends in {', '.join(SUFFIXES)}")
+        elif path.exists():
+            files = [str(path)]
+        else:
+            files = sorted(glob.glob(str(path), recursive=True))
+            if not files:
+                raise BadInput(f"there is no file {path}")
+        found += files
+    return found
+
+
+def _visible(path: Path) -> bool:
+    return not any(part.startswith(".") for part in path.parts)
+
+
+def _source(path: str, wanted: frozenset[str] | None) -> Source:
+    with open(path, "rb") as file:
+        magic = file.read(4)
+    if magic == b"PAR1":
+        ours = is_ours(_parquet_schema(path))
+        return stored_source(path, wanted) if ours else vendor_source(path, wanted)
+    if magic == b"\xff\xff\xff\xff":
+        return recorded_source(path, wanted)
+    if path.endswith(SUFFIXES) and ".csv" in path:
+        return csv_source(path, wanted)
+    raise BadInput(f"{path} is neither Parquet nor an Arrow stream nor a .csv file")
+
+
+def _parquet_schema(path: str) -> pa.Schema:
+    try:
+        return pq.read_schema(path)
+    except (pa.ArrowException, OSError) as wrong:
+        raise BadInput(f"{path} cannot be read as Parquet: {wrong}") from wrong

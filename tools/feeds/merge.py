@@ -1,14 +1,15 @@
 """Merging sorted runs of ticks into one stream by (ts_event, order of the runs, row).
 
-A run says when it begins, so it is opened only when the stream gets there: a year of a lake needs the memory of the
-runs that overlap, not of the year. Rows are taken a chunk at a time, up to the watermark: the earliest time that any
-run might still bring. The result depends neither on the chunks nor on the size of the frames that come out.
+A run says when it begins, so it is opened only when the stream gets there: a year of a lake needs
+the memory of the runs that overlap, not of the year. Rows are taken a chunk at a time, up to the
+watermark: the earliest time that any run might still bring. The result depends neither on the
+chunks nor on the size of the frames that come out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -32,7 +33,6 @@ class _Cursor:
     frames: Iterator[Frame]
     held: Frame
     done: bool = False
-    waiting: list[Frame] = field(default_factory=list)
 
     @property
     def last(self) -> int:

@@ -4,6 +4,8 @@ Identity kept by construction and tested with decimals:
 cash = start - sum(side * qty * px * multiplier) - sum(fee).
 """
 
+import numpy as np
+
 from gpi.tools.kernels.jit import jit
 from gpi.tools.kernels.orders import DAY_NS, MAKER, REDUCING, SECOND, SELL, Array
 
@@ -108,3 +110,16 @@ def snapshot(desk: Array, instruments: Array, equity_out: Array) -> None:
     d.n_equity += 1
     d.second = d.now // SECOND
     d.filled = 0
+
+
+@jit
+def closing_gains(
+    desk: Array, instruments: Array, instrument_id: Array, side: Array, qty: Array, px: Array, out: Array
+) -> None:
+    """The realised P&L of each fill before fees, average cost; NaN for a fill that closes nothing. Fresh records."""
+    for k in range(out.shape[0]):
+        i = instrument_id[k]
+        closes = instruments[i].position * side[k] < 0.0
+        before = desk[0].realized
+        settle(desk, instruments, i, side[k], qty[k], px[k], 0.0)
+        out[k] = desk[0].realized - before if closes else np.nan

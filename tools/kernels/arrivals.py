@@ -1,7 +1,7 @@
-"""When things happen on a simulated market, and what they are worth: memory, intensities and fundamental values.
+"""When things happen on a simulated market, and what they are worth.
 
-Every symbol draws from a generator of its own and the common factor from another, on a fixed grid of cells, so that
-the path of a symbol does not depend on who else is simulated nor on how the stream is cut.
+Every symbol draws from a generator of its own and the common factor from another, on a fixed grid of cells,
+so that the path of a symbol does not depend on who else is simulated nor on how the stream is cut.
 """
 
 import math
@@ -26,8 +26,10 @@ SYMBOL = np.dtype(
             ("hit", "i8"),  # 1: the shock happens to this symbol
             ("ts", "i8"),  # of its last event, ns
             ("cell", "i8"),
+            ("cell_end", "i8"),  # ns
             ("fast", "f8"),  # excitations, events per second
             ("slow", "f8"),
+            ("alarm", "f8"),  # how far from its value it is quoted, 1 .. the scenario's alarm
             ("heat", "f8"),  # share of trades among recent events
             ("echo", "f8"),  # sign of recent trades
             ("value", "f8"),  # ticks
@@ -35,7 +37,7 @@ SYMBOL = np.dtype(
             ("mood", "f8"),  # log of its own part of the volatility
             ("pace", "f8"),  # volatility and activity now, 1 in the mean
             ("left", "i8"),  # shares a sweeping order still wants
-            ("left_side", "i8"),
+            ("left_row", "i8"),
             ("parent", "i8"),  # parent order that traded last
             ("phase", "i8"),
             ("shock", "i8"),  # 0 to come, 1 the programme runs, 2 over
@@ -44,11 +46,12 @@ SYMBOL = np.dtype(
             ("reference", "f8"),  # price bands lie around it, ticks
             ("adopted", "i8"),  # when it was taken, ns
             ("limit_since", "i8"),  # limit state since, ns; 0: not in it
+            ("limit_last", "i8"),  # its last moment so far, ns
             ("mean_px", "f8"),  # fading sum of trade prices and their number
             ("mean_n", "f8"),
             ("mean_ts", "i8"),
             ("key", "i8"),  # what the last event did: level, trade and how it is told
-            ("touched", "i8"),  # ladder row of `key`: 0 bids, 1 asks
+            ("row", "i8"),  # where `key` stands: 0 bids, 1 asks
             ("trade_key", "i8"),
             ("trade_sz", "i8"),
             ("trade_side", "i8"),
@@ -56,7 +59,10 @@ SYMBOL = np.dtype(
     )
 )
 MARKET = np.dtype(
-    (np.record, [("rng", "i8"), ("cell", "i8"), ("factor", "f8"), ("mood", "f8"), ("pace", "f8"), ("seq", "i8")])
+    (
+        np.record,
+        [("rng", "i8"), ("cell", "i8"), ("factor", "f8"), ("mood", "f8"), ("pace", "f8"), ("seq", "i8")],
+    )
 )
 NS = 1e-9
 
@@ -75,10 +81,12 @@ def tomorrow(market: Any, p: Any, cell: Any) -> None:
 def revalue(m: Any, market: Any, p: Any, cell: Any) -> None:
     """Carry a symbol's log-volatility and value to `cell`; the cells it slept through are one step."""
     slept = float(cell - m.cell)
-    m.cell = cell
+    m.cell, m.cell_end = cell, p.start + (cell + 1) * p.cell_ns
     keep = math.exp(-p.mood_rate * slept)
-    m.mood = m.mood * keep + p.mood_own / math.sqrt(2.0 * p.mood_rate) * math.sqrt(1.0 - keep * keep) * normal(m)
-    m.pace = math.exp(m.mood) * market.pace
+    m.mood = m.mood * keep + p.mood_own / math.sqrt(2.0 * p.mood_rate) * math.sqrt(
+        1.0 - keep * keep
+    ) * normal(m)
+    m.pace = math.exp(m.mood) * market.pace * hour_of(p, cell)
     own = normal(m) * math.sqrt(slept * m.pace * (1.0 - m.beta * m.beta))
     m.value += m.value * m.sigma * (own + m.beta * (market.factor - m.seen))
     m.value = max(m.value, 40.0 * floor_of(m))
@@ -92,20 +100,21 @@ def floor_of(m: Any) -> Any:
 
 
 @jit
-def hour_of(p: Any, ts: Any) -> Any:
+def hour_of(p: Any, cell: Any) -> Any:
     """Activity by time of day, 1 in the mean: 1 + u at both ends of a session, 1 - u / 2 in its middle."""
-    if p.u_shape == 0.0:
-        return 1.0
-    session = p.session_s * 1e9
-    x = 2.0 * ((ts - p.start) % session) / session - 1.0
+    x = 2.0 * (cell * p.cell_s / p.session_s % 1.0) - 1.0
     return 1.0 + p.u_shape * (1.5 * x * x - 0.5)
 
 
 @jit
 def wait(m: Any, p: Any) -> Any:
-    """Nanoseconds to the symbol's next event: the first of the base process and of the two fading excitations."""
+    """Nanoseconds to the symbol's next event: the first of the base process and the two excitations.
+
+    Exact, by inversion of each one's survival (Dassios, Zhao, "Exact simulation of Hawkes process with
+    exponentially decaying intensity", Electronic Communications in Probability 18, 2013).
+    """
     push = p.shock_pace if m.shock == 1 else 1.0
-    base = m.rate * (1.0 - p.fast_share - p.slow_share) * m.pace * hour_of(p, m.ts) * push
+    base = m.rate * (1.0 - p.fast_share - p.slow_share) * m.pace * m.alarm * push
     first = -math.log(uniform(m)) / base
     d = 1.0 + p.fast_decay * math.log(uniform(m)) / m.fast
     if d > 0.0:

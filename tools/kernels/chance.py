@@ -1,7 +1,7 @@
 """Random numbers whose state is one int64 in a record: the same bits compiled or not, on any cut of a stream.
 
-Marsaglia, "Xorshift RNGs", Journal of Statistical Software 8(14), 2003: the (13, 7, 17) generator, period 2^64 - 1.
-Only shifts and xors, which wrap without a word in numpy too.
+Marsaglia, "Xorshift RNGs", Journal of Statistical Software 8(14), 2003: the (13, 7, 17) generator, period
+2^64 - 1. Only shifts and xors, which wrap without a word in numpy too.
 """
 
 from typing import Any

@@ -1,24 +1,27 @@
 """A tick-window encoder: bilinear normalisation, two bilinear layers, temporal attention, two heads.
 
 Sources: Tran, Iosifidis, Kanniainen, Gabbouj, "Temporal Attention augmented Bilinear Network for Financial
-Time-Series Data Analysis", IEEE TNNLS 30(5), 2019 (BL and TABL layers, the C topology BL-BL-TABL); Tran, Kanniainen,
-Gabbouj, Iosifidis, "Data Normalization for Bilinear Structures in High-Frequency Financial Time-series", ICPR 2020
-(BiN). Ours: the identity is mixed in beside the two normalised views, because both erase the level that a
-volatility forecast lives on; inputs are squashed by z / (1 + |z| / SQUASH); the last layer gives the embedding.
+Time-Series Data Analysis", IEEE TNNLS 30(5), 2019 (BL and TABL layers, the C topology BL-BL-TABL); Tran,
+Kanniainen, Gabbouj, Iosifidis, "Data Normalization for Bilinear Structures in High-Frequency Financial
+Time-series", ICPR 2020 (BiN). Ours: the identity is mixed in beside the two normalised views, because both
+erase the level that a volatility forecast lives on; inputs are squashed by z / (HALF + |z|), which keeps
+apart the many small moves that z-scores crowd around zero; the last layer, rescaled, gives the embedding.
 
-Everything is float32 in loops of fixed order, no BLAS: one window's numbers never depend on what else is in the
-batch. A window is (T, D), time down, features across, so that every inner loop runs over contiguous memory.
+Everything is float32 in loops of fixed order, no BLAS: one window's numbers never depend on what else is
+in the batch. A window is (T, D), time down, features across, so that every inner loop runs over contiguous
+memory.
 """
 
 import math
+from typing import Any
 
 import numpy as np
 
 from gpi.tools.kernels.jit import jit
 
-MEMORY = np.dtype((np.record, [("last_ts", "i8"), ("count", "i8")]))  # per instrument; count: rows this session
-SQUASH = np.float32(8.0)  # z-scores are bent towards +-SQUASH
-EPSILON = np.float32(1e-4)  # added to BiN's variances (z-score units squared)
+MEMORY = np.dtype((np.record, [("last_ts", "i8"), ("count", "i8")]))  # count: rows this session
+HALF = np.float32(0.3)  # the z-score that is squashed to a half; the far ends go to +-1
+EPSILON = np.float32(1e-4)  # added to BiN's variances, of squashed numbers
 
 # Arrays of a model in the order they are packed, with their shapes in terms of the sizes
 # T, D: window; T1, D1 and T2, D2: after each bilinear layer; E: embedding.
@@ -40,6 +43,7 @@ SHAPES = {
     "tabl_attention": ("T2", "T2"),
     "tabl_mix": ("1",),
     "tabl_time": ("T2",),
+    "tabl_scale": ("E",),
     "tabl_bias": ("E",),
     "direction_weight": ("E", "3"),
     "direction_bias": ("3",),
@@ -50,7 +54,7 @@ SHAPES = {
 
 
 @jit
-def unpacked(weights, sizes):  # type: ignore[no-untyped-def]
+def unpacked(weights: Any, sizes: Any) -> Any:
     """The flat weights as views in the order of SHAPES. sizes: int64 (T, D, T1, D1, T2, D2, E)."""
     T, D, T1, D1, T2, D2, E = sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5], sizes[6]
     at = 0
@@ -71,6 +75,7 @@ def unpacked(weights, sizes):  # type: ignore[no-untyped-def]
     tabl_attention, at = weights[at : at + T2 * T2].reshape(T2, T2), at + T2 * T2
     tabl_mix, at = weights[at : at + 1], at + 1
     tabl_time, at = weights[at : at + T2], at + T2
+    tabl_scale, at = weights[at : at + E], at + E
     tabl_bias, at = weights[at : at + E], at + E
     direction_weight, at = weights[at : at + E * 3].reshape(E, 3), at + E * 3
     direction_bias, at = weights[at : at + 3], at + 3
@@ -79,26 +84,26 @@ def unpacked(weights, sizes):  # type: ignore[no-untyped-def]
     normalisation = (mix, time_gain, time_bias, feature_gain, feature_bias)
     first = (first_time, first_feature, first_bias)
     second = (second_time, second_feature, second_bias)
-    tabl = (tabl_feature, tabl_attention, tabl_mix, tabl_time, tabl_bias)
+    tabl = (tabl_feature, tabl_attention, tabl_mix, tabl_time, tabl_scale, tabl_bias)
     heads = (direction_weight, direction_bias, volatility)
     return scaling, normalisation, first, second, tabl, heads
 
 
 @jit
-def scale(scaling, row, out):  # type: ignore[no-untyped-def]
-    """One row of raw features as squashed z-scores; False, leaving `out` alone, when one is not finite."""
+def scale(scaling: Any, row: Any, out: Any) -> bool:
+    """One row (D,) of raw features as squashed z-scores; False and nothing done when one is not finite."""
     mean, inverse_std = scaling
     for d in range(row.shape[0]):
         if not math.isfinite(row[d]):
             return False
     for d in range(row.shape[0]):
         z = (row[d] - mean[d]) * inverse_std[d]
-        out[d] = z / (np.float32(1.0) + abs(z) / SQUASH)
+        out[d] = z / (HALF + abs(z))
     return True
 
 
 @jit
-def remember(memory, ring, instrument, silence_ns, ts, row):  # type: ignore[no-untyped-def]
+def remember(memory: Any, ring: Any, instrument: Any, silence_ns: Any, ts: Any, row: Any) -> bool:
     """Put a row into its instrument's ring; True when the ring holds a whole window ending in it."""
     m = memory[instrument]
     if m.count > 0 and ts - m.last_ts > silence_ns:
@@ -109,11 +114,11 @@ def remember(memory, ring, instrument, silence_ns, ts, row):  # type: ignore[no-
         ring[instrument, slot, d] = row[d]
     m.count += 1
     m.last_ts = ts
-    return m.count >= span
+    return bool(m.count >= span)
 
 
 @jit
-def recall(memory, ring, instrument, stride, window):  # type: ignore[no-untyped-def]
+def recall(memory: Any, ring: Any, instrument: Any, stride: Any, window: Any) -> None:
     """Copy an instrument's window, (T, D), oldest row first, every `stride`-th row ending in the newest."""
     span = ring.shape[1]
     at = memory[instrument].count - span  # of the window's first row
@@ -124,7 +129,7 @@ def recall(memory, ring, instrument, stride, window):  # type: ignore[no-untyped
 
 
 @jit
-def normalise(x, parameters, moments, out):  # type: ignore[no-untyped-def]
+def normalise(x: Any, parameters: Any, moments: Any, out: Any) -> None:
     """BiN (ICPR 2020, eq. 1-6) with the identity mixed in: (T, D) -> (T, D). `moments` is scratch (2, D)."""
     mix, time_gain, time_bias, feature_gain, feature_bias = parameters
     T, D = x.shape
@@ -163,7 +168,7 @@ def normalise(x, parameters, moments, out):  # type: ignore[no-untyped-def]
 
 
 @jit
-def bilinear(x, parameters, mixed, out):  # type: ignore[no-untyped-def]
+def bilinear(x: Any, parameters: Any, mixed: Any, out: Any) -> None:
     """BL layer (TNNLS 2019, eq. 1): relu(time @ x @ feature + bias), time first. `mixed` is scratch (D,)."""
     time, feature, bias = parameters
     for s in range(out.shape[0]):
@@ -184,12 +189,13 @@ def bilinear(x, parameters, mixed, out):  # type: ignore[no-untyped-def]
 
 
 @jit
-def attend(x, parameters, mixed, scores, out):  # type: ignore[no-untyped-def]
+def attend(x: Any, parameters: Any, mixed: Any, scores: Any, out: Any) -> None:
     """TABL layer (TNNLS 2019, eq. 4-8) without its last activation: (T2, D2) -> (E,).
 
-    Scratch: mixed (T2, E), scores (T2,). The attention's diagonal is fixed at 1 / T2 by whoever made the weights.
+    Scratch: mixed (T2, E), scores (T2,). The attention's diagonal is fixed at 1 / T2 by whoever made the
+    weights.
     """
-    feature, attention, mix, time, bias = parameters
+    feature, attention, mix, time, gain, bias = parameters
     T, E = mixed.shape
     for t in range(T):
         for e in range(E):
@@ -211,14 +217,14 @@ def attend(x, parameters, mixed, scores, out):  # type: ignore[no-untyped-def]
         for t in range(T):
             scores[t] = np.float32(math.exp(scores[t] - top))
             total += scores[t]
-        value = bias[e]
+        value = np.float32(0.0)
         for t in range(T):
             value += mixed[t, e] * (mix[0] * scores[t] / total + keep) * time[t]
-        out[e] = value
+        out[e] = gain[e] * value + bias[e]
 
 
 @jit
-def speak(embedding, parameters, direction):  # type: ignore[no-untyped-def]
+def speak(embedding: Any, parameters: Any, direction: Any) -> Any:
     """The heads: softmax into `direction` (3,), and the volatility, bps, as softplus times its scale."""
     weight, bias, last = parameters
     E = embedding.shape[0]
@@ -243,7 +249,7 @@ def speak(embedding, parameters, direction):  # type: ignore[no-untyped-def]
 
 
 @jit
-def forward(x, parameters, scratch, embedding, direction):  # type: ignore[no-untyped-def]
+def forward(x: Any, parameters: Any, scratch: Any, embedding: Any, direction: Any) -> Any:
     """One scaled window (T, D) -> `embedding` (E,), `direction` (3,); returns the volatility in bps."""
     _, normalisation, first, second, tabl, heads = parameters
     normalised, moments, mixed, one, two, attended, scores = scratch
@@ -255,7 +261,7 @@ def forward(x, parameters, scratch, embedding, direction):  # type: ignore[no-un
 
 
 @jit
-def workspace(sizes):  # type: ignore[no-untyped-def]
+def workspace(sizes: Any) -> Any:
     """Scratch for `forward`, made once a batch."""
     T, D, T1, D1, T2, D2, E = sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5], sizes[6]
     f4 = np.float32
@@ -266,20 +272,23 @@ def workspace(sizes):  # type: ignore[no-untyped-def]
 
 
 @jit
-def run(memory, ring, weights, sizes, timing, ts, instrument, features, start, embedding, direction, volatility):  # type: ignore[no-untyped-def]  # fmt: skip
-    """Encode rows `start`.. of a batch; returns the row it stopped at: an instrument beyond the memory, or the end.
+def run(
+    memory: Any, ring: Any, weights: Any, sizes: Any, timing: Any, ts: Any, instrument: Any, features: Any,
+    first: int, embedding: Any, direction: Any, volatility: Any,
+) -> int:  # fmt: skip
+    """Encode rows `first`.. of a batch; returns where it stopped: no room for an instrument, or the end.
 
     memory: MEMORY (capacity,). ring: float32 (capacity, span, D). weights: float32, packed as SHAPES.
     sizes: int64 (T, D, T1, D1, T2, D2, E). timing: int64 (stride, silence_ns). features: float32 (rows, D).
-    Out: embedding (rows, E), direction (rows, 3), volatility (rows,), NaN where the window is not full or a feature
-    of the row is not finite; such a row does not enter the window.
+    Out: embedding (rows, E), direction (rows, 3), volatility (rows,), NaN where the window is not full or
+    a feature of the row is not finite; such a row does not enter the window.
     """
     parameters = unpacked(weights, sizes)
     scratch = workspace(sizes)
     stride, silence_ns = timing[0], timing[1]
     window, row = np.empty((sizes[0], sizes[1]), np.float32), np.empty(sizes[1], np.float32)
-    for i in range(start, ts.shape[0]):
-        if instrument[i] >= memory.shape[0]:
+    for i in range(first, ts.shape[0]):
+        if instrument[i] < 0 or instrument[i] >= memory.shape[0]:
             return i
         full = False
         if scale(parameters[0], features[i], row):
@@ -291,4 +300,25 @@ def run(memory, ring, weights, sizes, timing, ts, instrument, features, start, e
             embedding[i, :] = np.nan
             direction[i, :] = np.nan
             volatility[i] = np.nan
-    return ts.shape[0]
+    return int(ts.shape[0])
+
+
+@jit
+def follow(
+    memory: Any, ring: Any, timing: Any, ts: Any, instrument: Any, features: Any, first: int, window: Any
+) -> tuple[int, bool]:
+    """Remember rows until a window is full: copies it, unscaled, into `window` (T, D).
+
+    Returns (the first row not remembered yet, whether a window was full). Not full before the end of the
+    batch means that there is no room for the next row's instrument. For encoders that are not kernels.
+    """
+    for i in range(first, ts.shape[0]):
+        if instrument[i] < 0 or instrument[i] >= memory.shape[0]:
+            return i, False
+        finite = True
+        for d in range(features.shape[1]):
+            finite = finite and math.isfinite(features[i, d])
+        if finite and remember(memory, ring, instrument[i], timing[1], ts[i], features[i]):
+            recall(memory, ring, instrument[i], timing[0], window)
+            return i + 1, True
+    return ts.shape[0], False

@@ -6,7 +6,14 @@ from gpi.tools.kernels.orders import Array
 
 @jit
 def decide(
-    memory: Array, params: Array, view: Array, features: Array, outlook: Array, orders: Array, n_orders: int, intents: Array
+    memory: Array,
+    params: Array,
+    view: Array,
+    features: Array,
+    outlook: Array,
+    orders: Array,
+    n_orders: int,
+    intents: Array,
 ) -> int:
     """No intents."""
     return 0

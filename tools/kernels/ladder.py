@@ -1,7 +1,8 @@
-"""One side of a book as two short sorted rows: keys (best last) and sizes.
+"""A side of a book: row r of keys (rows, kept), best last, of sizes (rows, kept) and of held (rows,).
 
-The key is the price in ticks on the bid side and its negative on the ask side, so that larger is better on both and
-one code serves both. What happens near the touch moves few numbers; what is far out lies at the bottom.
+The key is the price in ticks on the bid side and its negative on the ask side, so that larger is better on
+both and one code serves both. What happens near the touch moves few numbers; what is far out lies at the
+bottom. Whole arrays and a row number are passed, never a view: a view costs two atomic operations.
 """
 
 from typing import Any
@@ -10,60 +11,62 @@ from gpi.tools.kernels.jit import jit
 
 
 @jit
-def put(keys: Any, sizes: Any, held: Any, key: Any, size: Any) -> Any:
-    """Add `size` at `key`; gives the levels now held. The rows must have room for one more."""
-    k = held - 1
-    while k >= 0 and keys[k] > key:
+def best(keys: Any, held: Any, r: Any) -> Any:
+    """The best key of row `r`, which must not be empty."""
+    return keys[r, held[r] - 1]
+
+
+@jit
+def put(keys: Any, sizes: Any, held: Any, r: Any, key: Any, size: Any) -> None:
+    """Add `size` at `key`. The worse half is forgotten first when the row is full."""
+    if held[r] == keys.shape[1]:
+        half = held[r] // 2
+        for j in range(half, held[r]):
+            keys[r, j - half] = keys[r, j]
+            sizes[r, j - half] = sizes[r, j]
+        held[r] -= half
+    n = held[r]
+    k = n - 1
+    while k >= 0 and keys[r, k] > key:
         k -= 1
-    if k >= 0 and keys[k] == key:
-        sizes[k] += size
-        return held
-    for j in range(held - 1, k, -1):
-        keys[j + 1] = keys[j]
-        sizes[j + 1] = sizes[j]
-    keys[k + 1] = key
-    sizes[k + 1] = size
-    return held + 1
+    if k >= 0 and keys[r, k] == key:
+        sizes[r, k] += size
+        return
+    for j in range(n - 1, k, -1):
+        keys[r, j + 1] = keys[r, j]
+        sizes[r, j + 1] = sizes[r, j]
+    keys[r, k + 1] = key
+    sizes[r, k + 1] = size
+    held[r] = n + 1
 
 
 @jit
-def take(keys: Any, sizes: Any, held: Any, k: Any, size: Any) -> Any:
-    """Take `size` (no more than is there) from level `k`; gives the levels now held."""
-    sizes[k] -= size
-    if sizes[k] > 0:
-        return held
-    for j in range(k, held - 1):
-        keys[j] = keys[j + 1]
-        sizes[j] = sizes[j + 1]
-    return held - 1
+def take(keys: Any, sizes: Any, held: Any, r: Any, k: Any, size: Any) -> None:
+    """Take `size` (no more than is there) from level `k`; an empty level goes."""
+    sizes[r, k] -= size
+    if sizes[r, k] == 0:
+        for j in range(k, held[r] - 1):
+            keys[r, j] = keys[r, j + 1]
+            sizes[r, j] = sizes[r, j + 1]
+        held[r] -= 1
 
 
 @jit
-def forget(keys: Any, sizes: Any, held: Any) -> Any:
-    """Drop the worse half; gives the levels now held."""
-    half = held // 2
-    for j in range(half, held):
-        keys[j - half] = keys[j]
-        sizes[j - half] = sizes[j]
-    return held - half
+def extend(keys: Any, sizes: Any, held: Any, r: Any, step: Any, size: Any) -> None:
+    """Add one level of `size`, `step` ticks behind the worst. The row must have room."""
+    for j in range(held[r] - 1, -1, -1):
+        keys[r, j + 1] = keys[r, j]
+        sizes[r, j + 1] = sizes[r, j]
+    keys[r, 0] = keys[r, 1] - step
+    sizes[r, 0] = size
+    held[r] += 1
 
 
 @jit
-def extend(keys: Any, sizes: Any, held: Any, step: Any, size: Any) -> Any:
-    """Add one level of `size`, `step` ticks behind the worst; gives the levels now held."""
-    for j in range(held - 1, -1, -1):
-        keys[j + 1] = keys[j]
-        sizes[j + 1] = sizes[j]
-    keys[0] = keys[1] - step
-    sizes[0] = size
-    return held + 1
-
-
-@jit
-def show(keys: Any, sizes: Any, held: Any, unit: Any, px: Any, sz: Any) -> Any:
-    """Write the best levels to `px` and `sz` (levels,), price = key / unit; gives the key of the last one written."""
-    levels = len(px)
+def show(keys: Any, sizes: Any, held: Any, r: Any, unit: Any, n: Any, px: Any, sz: Any) -> Any:
+    """Write the best levels, price = key / unit, to row `n` of px and sz; gives the last key written."""
+    levels, top = px.shape[1], held[r] - 1
     for k in range(levels):
-        px[k] = keys[held - 1 - k] / unit
-        sz[k] = sizes[held - 1 - k]
-    return keys[held - levels] if levels > 0 else keys[held - 1]
+        px[n, k] = keys[r, top - k] / unit
+        sz[n, k] = sizes[r, top - k]
+    return keys[r, top + 1 - max(levels, 1)]

@@ -1,11 +1,14 @@
 """The gate: every new order is checked against the limits in the fixed order of `formats.orders.REASONS`.
 
-Judged is what the trader knows, with every working order at its worst: all buys filled or all sells filled. A
-*reduction* (it can only shrink the position, even if everything working on its side fills first) passes the limits on
-exposure and loss, never the sanity checks. Cancels do not come here: a risk check must never keep an order alive.
+Judged is what the trader knows, with every working order at its worst: all buys filled or all sells filled.
+A *reduction* (it can only shrink the position, even if everything working on its side fills first) passes
+the limits on exposure and loss, never the sanity checks. Cancels do not come here: a risk check must never
+keep an order alive.
 """
 
 from typing import Any
+
+import numpy as np
 
 from gpi.tools.kernels.jit import jit
 from gpi.tools.kernels.orders import (
@@ -40,11 +43,12 @@ GRID = 1e-6  # of an order: float noise in a position
 
 @jit
 def on_grid(value: float, step: float) -> bool:
-    """Is `value` a multiple of `step` (anything is when step is 0)?"""
+    """Is `value` one or more whole `step`s? Anything is when the step is 0, nothing when it is infinite."""
     if step <= 0.0:
         return True
     steps = value / step
-    return bool(abs(steps - round(steps)) <= 1e-4)
+    whole = np.floor(steps + 0.5)
+    return bool(whole >= 1.0 and abs(steps - whole) <= 1e-4)
 
 
 @jit
@@ -87,7 +91,7 @@ def too_fast(desk: Array, sent: Array) -> bool:
     d = desk[0]
     if d.order_rate <= 0:
         return True
-    oldest = sent[d.sent_at % sent.shape[0]]
+    oldest = sent[d.sent_at]
     return bool(d.now - oldest < SECOND)
 
 

@@ -1,8 +1,8 @@
 """The batch loop around a strategy's `decide`. One copy per strategy is generated from this very file.
 
-Numba neither caches a function that takes another as an argument nor calls it cheaply, but it does cache and inline
-a function that imports another by name. So the line that imports `decide` is replaced, and the copy is kept beside
-the compiled kernels (`gpi.tools.strategies.loading`).
+Numba neither caches a function that takes another as an argument nor calls it cheaply, but it does cache
+and inline a function that imports another by name. So the line that imports `decide` is replaced, and the
+copy is kept beside the compiled kernels (`gpi.tools.strategies.loading`).
 """
 
 from gpi.tools.kernels.engine import after, before, short_of
@@ -36,4 +36,4 @@ def run(
         expected = outlook[min(row, outlook.shape[0] - 1)]
         n = decide(memory, params, view, seen, expected, mine, n_orders, intents)
         after(desk, instruments, pool, wire, sent, intents, n, i, orders_out)
-    return ts.shape[0]
+    return len(ts)

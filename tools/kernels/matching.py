@@ -1,12 +1,13 @@
 """The venue: what recorded liquidity would have done to our orders. Conservative wherever the data cannot say.
 
 - The book is what the ticks display, less what our aggressive orders took from it; a quote refreshes it.
-- A resting order stands behind everything displayed at its price when it arrived (`queue`, infinite while its price is
-  deeper than the visible book). Trades at its price eat the queue first; quotes can only shorten the queue (the
-  risk-averse queue model of hftbacktest). A trade through its price, or a quote on its other side that crosses it,
-  fills it at its own price.
+- A resting order stands behind everything displayed at its price when it arrived (`queue`, infinite while
+  its price is deeper than the visible book). Trades at its price eat the queue first; quotes can only
+  shorten the queue (the risk-averse queue model of hftbacktest). A trade through its price, or a quote on
+  its other side that crosses it, fills it at its own price.
 - One tick's liquidity is shared between our orders in price-time order and never given twice.
-- OFF_EXCHANGE trades fill nothing. HIDDEN trades never eat the displayed queue, but going through our price they fill.
+- OFF_EXCHANGE trades fill nothing. HIDDEN trades never eat the displayed queue, but going through our price
+  they fill.
 - A book that is crossed cannot be trusted and counts as no book.
 - A sweep that ran out of visible levels stays SWEEPING: the next quotes fill it at their prices, as a taker.
 """
@@ -17,7 +18,6 @@ from gpi.tools.kernels.jit import jit
 from gpi.tools.kernels.orders import (
     ACCEPTED,
     BUY,
-    CANCELED,
     DAY,
     EXPIRED,
     FILLED,
@@ -43,10 +43,13 @@ SMALL = 1e-9  # of the order's size: an unfilled rest below this is float noise
 
 
 @jit
-def respond(desk: Array, pool: Array, wire: Array, slot: int, ts: int, kind: int, qty: float, px: float, extra: int) -> None:
+def respond(
+    desk: Array, pool: Array, wire: Array, slot: int, ts: int, kind: int, qty: float, px: float, extra: int
+) -> None:
     """Send a response towards the trader; `extra` is the liquidity of a fill or the reason of a rejection."""
     d, o = desk[0], pool[slot]
-    m = wire[RESPONSES, (d.response_at + d.responses) % wire.shape[1]]
+    at = d.response_at + d.responses
+    m = wire[RESPONSES, at if at < wire.shape[1] else at - wire.shape[1]]
     d.responses += 1
     m.due = ts + d.response_ns
     m.ts = ts
@@ -61,7 +64,9 @@ def respond(desk: Array, pool: Array, wire: Array, slot: int, ts: int, kind: int
 
 
 @jit
-def fill(desk: Array, pool: Array, wire: Array, slot: int, ts: int, qty: float, px: float, liquidity: int) -> None:
+def fill(
+    desk: Array, pool: Array, wire: Array, slot: int, ts: int, qty: float, px: float, liquidity: int
+) -> None:
     """Execute `qty` of an order at the venue."""
     o = pool[slot]
     o.leaves -= qty
@@ -113,7 +118,11 @@ def show_best(ladder: Array, row: int, side: int, px: float, size: float, near: 
             ladder[row + 1, k] = 0.0
         return
     behind = 0  # the first old level that is worse than the new best
-    while behind < levels and not side * (px - ladder[row, behind]) > near and ladder[row, behind] == ladder[row, behind]:
+    while (
+        behind < levels
+        and not side * (px - ladder[row, behind]) > near
+        and ladder[row, behind] == ladder[row, behind]
+    ):
         behind += 1
     if behind == 0:
         for k in range(levels - 1, 0, -1):
@@ -129,7 +138,9 @@ def show_best(ladder: Array, row: int, side: int, px: float, size: float, near: 
 
 
 @jit
-def take_displayed(desk: Array, pool: Array, wire: Array, ladder: Array, slot: int, ts: int, near: float) -> bool:
+def take_displayed(
+    desk: Array, pool: Array, wire: Array, ladder: Array, slot: int, ts: int, near: float
+) -> bool:
     """Fill an aggressive order level by level; True if it ate every visible level and may find more behind."""
     o = pool[slot]
     row = 2 if o.side == BUY else 0
@@ -147,7 +158,9 @@ def take_displayed(desk: Array, pool: Array, wire: Array, ladder: Array, slot: i
 
 
 @jit
-def arrive(desk: Array, instruments: Array, pool: Array, wire: Array, ladder: Array, slot: int, ts: int) -> None:
+def arrive(
+    desk: Array, instruments: Array, pool: Array, wire: Array, ladder: Array, slot: int, ts: int
+) -> None:
     """A new order reaches the venue: reject, take, rest or expire."""
     o = pool[slot]
     it = instruments[o.instrument_id]
@@ -156,7 +169,9 @@ def arrive(desk: Array, instruments: Array, pool: Array, wire: Array, ladder: Ar
         respond(desk, pool, wire, slot, ts, REJECTED, o.qty, o.px, MARKET_STATE)
         return
     respond(desk, pool, wire, slot, ts, ACCEPTED, o.qty, o.px, 0)
-    deeper = False if crossed(ladder, it.near) else take_displayed(desk, pool, wire, ladder, slot, ts, it.near)
+    deeper = (
+        False if crossed(ladder, it.near) else take_displayed(desk, pool, wire, ladder, slot, ts, it.near)
+    )
     if o.leaves == 0.0:
         return
     if o.order_type == MARKET or o.tif == IOC:
@@ -190,7 +205,17 @@ def expire_day(desk: Array, pool: Array, wire: Array, head: int, ts: int) -> Non
 
 
 @jit
-def trade_fills(desk: Array, pool: Array, wire: Array, head: int, ts: int, px: float, size: float, near: float, hidden: bool) -> float:
+def trade_fills(
+    desk: Array,
+    pool: Array,
+    wire: Array,
+    head: int,
+    ts: int,
+    px: float,
+    size: float,
+    near: float,
+    hidden: bool,
+) -> float:
     """One list of resting orders meets a trade of `size` at `px`; returns the size nobody of us got."""
     left, slot = size, head
     while slot >= 0 and left > 0.0:
@@ -215,7 +240,18 @@ def trade_fills(desk: Array, pool: Array, wire: Array, head: int, ts: int, px: f
 
 
 @jit
-def on_trade(desk: Array, instruments: Array, pool: Array, wire: Array, i: int, ts: int, side: int, flags: int, px: float, size: float) -> None:
+def on_trade(
+    desk: Array,
+    instruments: Array,
+    pool: Array,
+    wire: Array,
+    i: int,
+    ts: int,
+    side: int,
+    flags: int,
+    px: float,
+    size: float,
+) -> None:
     """A trade tick: it meets the side its aggressor hit, or both where the aggressor is unknown."""
     it = instruments[i]
     if it.phase != OPEN or flags & OFF_EXCHANGE or not (size > 0.0 and px > 0.0):
@@ -228,7 +264,9 @@ def on_trade(desk: Array, instruments: Array, pool: Array, wire: Array, i: int, 
 
 
 @jit
-def quote_fills(desk: Array, pool: Array, wire: Array, ladder: Array, head: int, ts: int, near: float) -> None:
+def quote_fills(
+    desk: Array, pool: Array, wire: Array, ladder: Array, head: int, ts: int, near: float
+) -> None:
     """One list of orders meets a refreshed book: crossing liquidity fills, queues can only shorten."""
     slot = head
     while slot >= 0:
@@ -255,7 +293,9 @@ def quote_fills(desk: Array, pool: Array, wire: Array, ladder: Array, head: int,
 
 
 @jit
-def on_quote(desk: Array, instruments: Array, pool: Array, wire: Array, ladder: Array, i: int, ts: int) -> None:
+def on_quote(
+    desk: Array, instruments: Array, pool: Array, wire: Array, ladder: Array, i: int, ts: int
+) -> None:
     """A quote tick whose book already stands in the ladder."""
     it = instruments[i]
     if it.phase != OPEN or crossed(ladder, it.near):

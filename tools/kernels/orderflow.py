@@ -1,18 +1,19 @@
-"""A market made of order flow: who trades, posts or cancels next, at which price, and what the book looks like then.
+"""A market made of order flow: who trades, posts or cancels next, and what the book looks like then.
 
-Every symbol is one self-exciting stream of events on a price grid: limit orders, cancels and market orders around the
-touch, after Cont, Stoikov, Talreja, "A stochastic model for order book dynamics", Operations Research 58(3), 2010.
+Every symbol is one self-exciting stream of events on a price grid: limit orders, cancels and market orders
+around the touch, after Cont, Stoikov, Talreja, "A stochastic model for order book dynamics", Operations
+Research 58(3), 2010.
 
-- arrivals: Hawkes with two exponential kernels on a base rate that follows a slow log-volatility and the hour of the
-  day (gpi.tools.kernels.arrivals);
-- trade signs: a handful of parent orders of Pareto length take turns (Lillo, Mike, Farmer, "Theory for long memory in
-  supply and demand", Physical Review E 71, 2005), which gives a slowly decaying sign correlation;
+- arrivals: Hawkes with two exponential kernels on a base rate that follows a slow log-volatility and the hour
+  of the day (gpi.tools.kernels.arrivals);
+- trade signs: a handful of parent orders of Pareto length take turns (Lillo, Mike, Farmer, "Theory for long
+  memory in supply and demand", Physical Review E 71, 2005), which gives a slowly decaying sign correlation;
 - a fundamental value, a random walk with a common factor, towards which informed traders lean: it sets the
   volatility, the correlation between symbols, and what a crash overshoots and news moves;
 - price bands and pauses after the Limit Up-Limit Down plan (luldplan.com).
 
-The path of a symbol does not depend on who else is simulated, on how many levels are shown, nor on how the stream is
-cut. Ladders are rows of (2, DEPTH_KEPT) arrays: 0 the bids, 1 the asks with negative keys.
+The path of a symbol does not depend on who else is simulated, on how many levels are shown, nor on how the
+stream is cut. Symbol i has its bids in row 2 i and its asks in row 2 i + 1 of the ladders.
 """
 
 import math
@@ -21,7 +22,7 @@ from typing import Any
 from gpi.tools.kernels.arrivals import NS, excited, revalue, tomorrow, wait
 from gpi.tools.kernels.chance import uniform
 from gpi.tools.kernels.jit import jit
-from gpi.tools.kernels.ladder import extend, show
+from gpi.tools.kernels.ladder import best, extend, show
 from gpi.tools.kernels.participants import DEPTH_LEAST, act, sown
 
 OPEN, PAUSED, REOPENS = 0, 1, 2  # phase
@@ -31,7 +32,7 @@ HALTED_PAUSED, SNAPSHOT = 3, 32
 
 @jit
 def shocked(m: Any, p: Any, mid: Any, ts: Any) -> None:
-    """Begin or end the scenario's shock: news moves the value at once, a programme trades until it has moved the mid."""
+    """Begin or end the shock: news moves the value at once, a programme trades until it moved the mid."""
     if m.shock == 0 and ts >= p.start + p.shock_s * 1e9:
         m.anchor, m.shock, m.until = mid, 1 if p.programme != 0.0 else 2, ts + int(p.programme_s * 1e9)
         m.value *= 1.0 + p.news
@@ -43,49 +44,62 @@ def shocked(m: Any, p: Any, mid: Any, ts: Any) -> None:
 
 @jit
 def limited(m: Any, p: Any, bid: Any, ask: Any, ts: Any) -> Any:
-    """Whether the best offer has stood at the lower band, or the best bid at the upper, for long enough to pause."""
+    """Whether a symbol has stood at a price band for long enough to pause.
+
+    At the lower band: the best offer is there, or no bid is left above it (limit and straddle states of the
+    plan).
+    """
     low, high = math.ceil(m.reference * (1.0 - p.band)), math.floor(m.reference * (1.0 + p.band))
-    if ask > low and bid < high:
+    if ask <= low or bid < low or bid >= high or ask > high:
+        m.limit_last = ts
+        if m.limit_since == 0:
+            m.limit_since = ts
+    elif (ts - m.limit_last) * NS >= p.clear_s:
         m.limit_since = 0
-    elif m.limit_since == 0:
-        m.limit_since = ts
-    return m.limit_since != 0 and (ts - m.limit_since) * NS >= p.limit_s
+    return m.limit_since != 0 and (m.limit_last - m.limit_since) * NS >= p.limit_s
 
 
 @jit
-def happened(m: Any, market: Any, p: Any, keys: Any, sizes: Any, held: Any, parents: Any, tables: Any, ts: Any) -> Any:
-    """Let one event of a symbol happen at `ts` (ns): the kind of row that tells of it, 0 when nothing is to tell."""
-    cell = (ts - p.start) // p.cell_ns
-    tomorrow(market, p, cell)
-    if cell > m.cell:
+def reopened(m: Any, p: Any, keys: Any, sizes: Any, held: Any, i: Any, tables: Any, ts: Any) -> None:
+    """The book after an auction at the value."""
+    sown(m, p, keys, sizes, held, i, tables)
+    m.phase, m.limit_since, m.left, m.trade_sz = OPEN, 0, 0, 0
+    m.reference, m.adopted = float(int(m.value)), ts
+    m.mean_px, m.mean_n, m.mean_ts = m.reference, 1.0, ts
+
+
+@jit
+def happened(
+    m: Any, market: Any, p: Any, keys: Any, sizes: Any, held: Any, i: Any, parents: Any, tables: Any, ts: Any
+) -> Any:
+    """Let one event of symbol `i` happen at `ts` (ns): the kind of row that tells of it, or 0."""
+    if ts >= m.cell_end:
+        cell = (ts - p.start) // p.cell_ns
+        tomorrow(market, p, cell)
         revalue(m, market, p, cell)
     if m.phase == PAUSED:
         m.phase = REOPENS
         return STATUS
     if m.phase == REOPENS:
-        sown(m, p, keys, sizes, held, tables, m.value)
-        m.phase, m.limit_since, m.left = OPEN, 0, 0
-        m.reference, m.adopted = float(int(m.value)), ts
-        m.mean_px, m.mean_n, m.mean_ts = m.reference, 1.0, ts
-        m.key, m.touched = keys[0, held[0] - 1], 0
+        reopened(m, p, keys, sizes, held, i, tables, ts)
         return QUOTE | DEPTH
-    bid, ask = keys[0, held[0] - 1], -keys[1, held[1] - 1]
+    b, a = 2 * i, 2 * i + 1
+    bid, ask = best(keys, held, b), best(keys, held, a)
     if m.hit == 1:
-        shocked(m, p, 0.5 * (bid + ask), ts)
-    if p.band > 0.0 and limited(m, p, bid, ask, ts):
+        shocked(m, p, 0.5 * (bid - ask), ts)
+    if p.band > 0.0 and limited(m, p, bid, -ask, ts):
         m.phase, m.left = PAUSED, 0
         return STATUS
-    bid_sz, ask_sz = sizes[0, held[0] - 1], sizes[1, held[1] - 1]
+    bid_sz, ask_sz = sizes[b, held[b] - 1], sizes[a, held[a] - 1]
     m.trade_sz = 0
-    if not act(m, p, keys, sizes, held, parents, tables, ts):
+    if not act(m, p, keys, sizes, held, i, parents, tables, ts):
         m.left = 0
         return 0
-    row = m.touched
-    if held[row] < DEPTH_LEAST:
-        step = 1 + int(m.gap * 2.0 * uniform(m))
-        held[row] = extend(keys[row], sizes[row], held[row], step, m.lot)
-    same = keys[0, held[0] - 1] == bid and -keys[1, held[1] - 1] == ask
-    same = same and sizes[0, held[0] - 1] == bid_sz and sizes[1, held[1] - 1] == ask_sz
+    r = b + m.row
+    if held[r] < DEPTH_LEAST:
+        extend(keys, sizes, held, r, 1 + int(2.0 * m.gap * uniform(m)), m.lot)
+    same = best(keys, held, b) == bid and best(keys, held, a) == ask
+    same = same and sizes[b, held[b] - 1] == bid_sz and sizes[a, held[a] - 1] == ask_sz
     return DEPTH | (TRADE if m.trade_sz > 0 else 0) | (0 if same else QUOTE)
 
 
@@ -114,26 +128,32 @@ def replay(tree: Any, due: Any, i: Any) -> None:
 
 
 @jit
-def told(m: Any, kind: Any, keys: Any, sizes: Any, held: Any, n: Any, ladders: Any, prices: Any) -> Any:
-    """Write the book of row `n`; False when the event lies deeper than the row shows.
+def told(
+    m: Any, kind: Any, keys: Any, sizes: Any, held: Any, i: Any, n: Any, prices: Any, ladders: Any
+) -> Any:
+    """Write the book of symbol `i` to row `n`; False when its event lies deeper than a row shows.
 
-    ladders: bids_px, bids_sz, asks_px, asks_sz; prices: bid_px, bid_sz, ask_px, ask_sz, trade_px, trade_sz.
+    prices: bid_px, bid_sz, ask_px, ask_sz, trade_px, trade_sz; ladders: bids_px, bids_sz, asks_px, asks_sz.
     """
-    bids_px, bids_sz, asks_px, asks_sz = ladders
     bid_px, bid_sz, ask_px, ask_sz, trade_px, trade_sz = prices
+    bids_px, bids_sz, asks_px, asks_sz = ladders
+    b, a = 2 * i, 2 * i + 1
+    if kind & STATUS:
+        for k in range(bids_px.shape[1]):
+            bids_px[n, k], asks_px[n, k], bids_sz[n, k], asks_sz[n, k] = math.nan, math.nan, 0.0, 0.0
+    else:
+        last_bid = show(keys, sizes, held, b, m.per_unit, n, bids_px, bids_sz)
+        last_ask = show(keys, sizes, held, a, -m.per_unit, n, asks_px, asks_sz)
+        if kind & QUOTE == 0 and m.key < (last_ask if m.row else last_bid):
+            return False
     bid_px[n], ask_px[n], trade_px[n] = math.nan, math.nan, math.nan
     bid_sz[n], ask_sz[n], trade_sz[n] = 0.0, 0.0, 0.0
-    if kind & STATUS:
-        bids_px[n, :], asks_px[n, :], bids_sz[n, :], asks_sz[n, :] = math.nan, math.nan, 0.0, 0.0
-        return True
-    last_bid = show(keys[0], sizes[0], held[0], m.per_unit, bids_px[n], bids_sz[n])
-    last_ask = show(keys[1], sizes[1], held[1], -m.per_unit, asks_px[n], asks_sz[n])
     if kind & QUOTE:
-        bid_px[n], bid_sz[n] = keys[0, held[0] - 1] / m.per_unit, sizes[0, held[0] - 1]
-        ask_px[n], ask_sz[n] = -keys[1, held[1] - 1] / m.per_unit, sizes[1, held[1] - 1]
+        bid_px[n], bid_sz[n] = best(keys, held, b) / m.per_unit, sizes[b, held[b] - 1]
+        ask_px[n], ask_sz[n] = -best(keys, held, a) / m.per_unit, sizes[a, held[a] - 1]
     if kind & TRADE:
         trade_px[n], trade_sz[n] = abs(m.trade_key) / m.per_unit, m.trade_sz
-    return kind & QUOTE != 0 or m.key >= (last_ask if m.touched else last_bid)
+    return True
 
 
 @jit
@@ -153,10 +173,10 @@ def run(
 ) -> Any:
     """Fill up to `rows` rows of a frame, next event first; fewer only when the market's time is over.
 
-    symbols: SYMBOL (S,); market: MARKET (1,); params: the scenario (1,); books: keys, sizes (S, 2, DEPTH_KEPT) and
-    held (S, 2); due: int64 ns (P,), never for leaves without a symbol; tree: (2 P,); parents: (S, PARENTS); tables:
-    float64 (4, TABLE); codes: ts_event, ts_recv, instrument_id, kind, side, flags, seq; prices and ladders as in
-    `told`. Gives the rows written.
+    symbols: SYMBOL (S,); market: MARKET (1,); params: the scenario (1,); books: keys, sizes (2 S, DEPTH_KEPT)
+    and held (2 S,); due: int64 ns (P,), never for leaves without a symbol; tree: (2 P,); parents: (S,
+    PARENTS); tables: float64 (4, TABLE); codes: ts_event, ts_recv, instrument_id, kind, side, flags, seq;
+    prices and ladders as in `told`. Gives the rows written.
     """
     ts_event, ts_recv, instrument_id, kinds, side, flags, seq = codes
     keys, sizes, held = books
@@ -169,15 +189,17 @@ def run(
         if ts >= p.end:
             break
         reopens = m.phase == REOPENS
-        kind = happened(m, w, p, keys[i], sizes[i], held[i], parents[i], tables, ts)
+        kind = happened(m, w, p, keys, sizes, held, i, parents, tables, ts)
         due[i] = due_next(m, p, ts)
         replay(tree, due, i)
         kind &= QUOTE | TRADE | STATUS | shown
-        if kind == 0 or not told(m, kind, keys[i], sizes[i], held[i], n, ladders, prices):
+        if kind == 0 or not told(m, kind, keys, sizes, held, i, n, prices, ladders):
             continue
         ts_event[n], ts_recv[n], instrument_id[n], kinds[n] = ts, ts, i, kind
         side[n] = m.trade_side if kind & TRADE else 0
-        flags[n] = (HALTED_PAUSED if kind & STATUS and m.phase == PAUSED else 0) | (SNAPSHOT if reopens else 0)
+        flags[n] = (HALTED_PAUSED if kind & STATUS and m.phase == PAUSED else 0) | (
+            SNAPSHOT if reopens else 0
+        )
         seq[n] = w.seq
         w.seq += 1
         n += 1

@@ -1,7 +1,8 @@
 """The records the trading kernels share: words, dtypes, and how a strategy writes an intent.
 
-Numbers that also stand in `gpi.formats.orders` and `gpi.formats.ticks` are repeated here because kernels know only
-numbers; a test compares them. All times are int64 ns, all prices and sizes float64, NaN means absent.
+Numbers that also stand in `gpi.formats.orders` and `gpi.formats.ticks` are repeated here because kernels
+know only numbers; a test compares them. All times are int64 ns, all prices and sizes float64, NaN means
+absent.
 """
 
 from typing import Any, Final
@@ -37,7 +38,14 @@ REQUESTS, RESPONSES = 0, 1  # the two rings of the wire
 
 
 def record(ints: str, floats: str) -> np.dtype[Any]:
-    """A record dtype of named int64 and float64 fields: works with the JIT on and off."""
+    """A record dtype of named int64 and float64 fields: works with the JIT on and off.
+
+    Raises ValueError for a name that numpy's scalars own (`size`, `flags`, `mean`), which only the JIT
+    would find.
+    """
+    owned = [name for name in (ints + " " + floats).split() if hasattr(np.record, name)]
+    if owned:
+        raise ValueError(f"numpy records have an attribute {owned[0]!r} of their own: use another word")
     fields = [(name, np.int64) for name in ints.split()] + [(name, np.float64) for name in floats.split()]
     return np.dtype((np.record, fields))
 
@@ -83,7 +91,7 @@ WORKING: Final = record("order_id side order_type tif accepted canceling", "px q
 """One of the strategy's own open orders, as the trader knows it."""
 
 VIEW: Final = record(
-    "ts instrument_id kind side flags phase state killed fills n_orders",
+    "ts instrument_id kind side tick_flags phase state killed fills n_orders",
     "bid_px bid_sz ask_px ask_sz trade_px trade_sz mid imbalance position avg_px realized buying selling"
     " cash equity total_realized exposure maker_bps taker_bps tick_size lot_size multiplier",
 )

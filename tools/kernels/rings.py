@@ -6,7 +6,7 @@ long at the pool's free end. The stretches left behind add up to less than the r
 pool stays within a constant of what the fullest windows held.
 
 A ring's owner is any record with the fields RING: `tail <= index < head` are the entries alive,
-numbered since the beginning, and entry k lies in slot `base + k % capacity`. Slot 0 of the pool
+numbered since the beginning, and entry k lies in slot `origin + k % capacity`. Slot 0 of the pool
 keeps the number of the first free slot.
 """
 
@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from gpi.tools.kernels.jit import jit
 
-RING = [("base", np.int64), ("capacity", np.int64), ("head", np.int64), ("tail", np.int64)]
+RING = [("origin", np.int64), ("capacity", np.int64), ("head", np.int64), ("tail", np.int64)]
 FIRST_CAPACITY = 4  # doubling is cheap; rings of thousands of quiet option contracts are not
 
 Pool = tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]
@@ -46,11 +46,11 @@ def room(owner: Any, stamps: Any, values: Any) -> bool:
     if free + capacity > stamps.size:
         return False
     for k in range(owner.tail, owner.head):
-        old = owner.base + (k & (owner.capacity - 1))
+        old = owner.origin + (k & (owner.capacity - 1))
         new = free + (k & (capacity - 1))
         stamps[new] = stamps[old]
         values[new] = values[old]
-    owner.base = free
+    owner.origin = free
     owner.capacity = capacity
     stamps[0] = free + capacity
     return True
@@ -59,7 +59,7 @@ def room(owner: Any, stamps: Any, values: Any) -> bool:
 @jit
 def slot(owner: Any, index: int) -> int:
     """Where the ring keeps its entry `index`."""
-    return int(owner.base + (index & (owner.capacity - 1)))
+    return int(owner.origin + (index & (owner.capacity - 1)))
 
 
 @jit
@@ -68,3 +68,38 @@ def asof(owner: Any, stamps: Any, cursor: int, time: int) -> int:
     while cursor + 1 < owner.head and stamps[slot(owner, cursor + 1)] <= time:
         cursor += 1
     return cursor
+
+
+@jit
+def enter(owner: Any, stamps: Any, values: Any, sums: Any, i: int, news: Any) -> None:
+    """Add what the instant `owner.now` brought (width,) to the window's sums of instrument `i`.
+
+    Events of one instant share an entry, so one more always fits after `room`.
+    """
+    something = False
+    for column in range(news.size):
+        something = something or news[column] != 0.0
+    if not something:
+        return
+    merged = owner.head > owner.tail and stamps[slot(owner, owner.head - 1)] == owner.now
+    if not merged:
+        stamps[slot(owner, owner.head)] = owner.now
+        owner.head += 1
+    place = slot(owner, owner.head - 1)
+    for column in range(news.size):
+        sums[i, column] += news[column]
+        values[place, column] = news[column] + (values[place, column] if merged else 0.0)
+
+
+@jit
+def expire(owner: Any, stamps: Any, values: Any, sums: Any, i: int, time: int) -> None:
+    """Take the entries at or before `time` out of the sums of instrument `i`.
+
+    An empty window sums to exactly zero again, so rounding does not pile up over a session.
+    """
+    while owner.tail < owner.head and stamps[slot(owner, owner.tail)] <= time:
+        old = slot(owner, owner.tail)
+        owner.tail += 1
+        for column in range(values.shape[1]):
+            left = sums[i, column] - values[old, column]
+            sums[i, column] = left if owner.tail < owner.head else 0.0

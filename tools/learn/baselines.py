@@ -44,7 +44,7 @@ def logistic(train_x: Singles, train_y: Ints, test_x: Singles, test_y: Ints) -> 
 
 
 def volatility(train: Samples, test: Samples) -> Scores:
-    """The last horizon's volatility; that of the last ten horizons; a line through both, fitted in training."""
+    """The last horizon's volatility; that of the last ten; a line through both, fitted in training."""
     line = np.linalg.lstsq(_regressors(train), train.vol, rcond=None)[0]
     return {
         "last_horizon": forecast_scores(test.vol, test.past_vol),

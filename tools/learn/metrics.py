@@ -21,7 +21,7 @@ def f1_by_class(table: Floats) -> Floats:
     """2 tp / (2 tp + fp + fn) for each class of a confusion table; 0 where the class never occurs."""
     hits = np.diag(table)
     both = table.sum(0) + table.sum(1)
-    return np.divide(2 * hits, both, out=np.zeros_like(hits), where=both > 0)
+    return np.asarray(np.divide(2 * hits, both, out=np.zeros_like(hits), where=both > 0))
 
 
 def macro_f1(table: Floats) -> float:
@@ -35,7 +35,7 @@ def weighted_f1(table: Floats) -> float:
 
 
 def mcc(table: Floats) -> float:
-    """Matthews' correlation for several classes (Gorodkin 2004): 0 for a guess without skill, or a constant one."""
+    """Matthews' correlation for several classes (Gorodkin 2004): 0 for a guess without skill."""
     total, hits = table.sum(), np.diag(table).sum()
     truth, guess = table.sum(1), table.sum(0)
     scale = np.sqrt((total**2 - (guess**2).sum()) * (total**2 - (truth**2).sum()))

@@ -13,7 +13,7 @@ import numpy as np
 
 from gpi.formats.errors import MissingExtra
 from gpi.formats.models import Arrays
-from gpi.tools.kernels.encoder import EPSILON, SHAPES, SQUASH
+from gpi.tools.kernels.encoder import EPSILON, HALF, SHAPES
 
 try:
     import onnx
@@ -23,14 +23,14 @@ except ModuleNotFoundError as absent:
     raise MissingExtra(f"training needs {absent.name}: install the extra `train`") from None
 
 OPSET = 18
-_FIXED = ("mean", "inverse_std", "volatility_scale")  # taken from the training data, not learnt
+_FIXED = ("mean", "inverse_std", "volatility_scale", "tabl_scale")  # taken from the data, not learnt
 
 
-class TickNetwork(nn.Module):
-    """(batch, T, D) raw features -> embedding (batch, E), direction logits (batch, 3), volatility (batch,) in bps.
+class TickNetwork(nn.Module):  # type: ignore[misc]
+    """(batch, T, D) raw features -> embedding (batch, E), direction logits (batch, 3), volatility (batch,), bps.
 
-    sizes: T, D, T1, D1, T2, D2, E. scaling: mean and standard deviation of the features, (D,) each; volatility_scale:
-    bps, the typical volatility.
+    sizes: T, D, T1, D1, T2, D2, E. scaling: mean and standard deviation of the features, (D,) each;
+    volatility_scale: bps, the typical volatility.
     """
 
     def __init__(
@@ -42,6 +42,7 @@ class TickNetwork(nn.Module):
             "mean": torch.as_tensor(np.asarray(scaling[0], np.float32)),
             "inverse_std": torch.as_tensor((1.0 / np.asarray(scaling[1])).astype(np.float32)),
             "volatility_scale": torch.tensor([volatility_scale], dtype=torch.float32),
+            "tabl_scale": torch.ones(sizes["E"]),
         }
         for name, shape in shapes.items():
             if name in _FIXED:
@@ -54,7 +55,7 @@ class TickNetwork(nn.Module):
     def normalised(self, window: Tensor) -> Tensor:
         """Squashed z-scores, then BiN with the identity mixed in."""
         z = (window - self.mean) * self.inverse_std
-        x = z / (1.0 + z.abs() / float(SQUASH))
+        x = z / (float(HALF) + z.abs())
         over_time = x - x.mean(1, keepdim=True)
         over_time = over_time / torch.sqrt((over_time**2).mean(1, keepdim=True) + float(EPSILON))
         across = x - x.mean(2, keepdim=True)
@@ -75,10 +76,26 @@ class TickNetwork(nn.Module):
         x = x @ self.tabl_feature
         scores = torch.softmax(x.transpose(1, 2) @ self.attention(), 2).transpose(1, 2)
         share = self.tabl_mix.clamp(0.0, 1.0)
-        embedding = self.tabl_time @ (share * x * scores + (1.0 - share) * x) + self.tabl_bias
+        summed = self.tabl_time @ (share * x * scores + (1.0 - share) * x)
+        embedding = self.tabl_scale * summed + self.tabl_bias
         logits = embedding @ self.direction_weight + self.direction_bias
         raw = embedding @ self.volatility_weight + self.volatility_bias
         return embedding, logits, nn.functional.softplus(raw) * self.volatility_scale
+
+    def whiten(self, window: Tensor) -> None:
+        """Give the embedding mean 0 and deviation 1 over these windows, leaving what the heads say as it was.
+
+        So that a cosine between two embeddings compares moments with the average moment, not with the origin.
+        """
+        with torch.no_grad():
+            embedding = self.forward(window)[0]
+            mean, deviation = embedding.mean(0), embedding.std(0) + 1e-6
+            self.direction_bias += mean @ self.direction_weight
+            self.volatility_bias += mean @ self.volatility_weight
+            self.direction_weight *= deviation[:, None]
+            self.volatility_weight *= deviation
+            self.tabl_scale /= deviation
+            self.tabl_bias.copy_((self.tabl_bias - mean) / deviation)
 
     def arrays(self) -> Arrays:
         """The weights as the numba kernel takes them."""
@@ -88,7 +105,7 @@ class TickNetwork(nn.Module):
         return {name: np.ascontiguousarray(value, np.float32) for name, value in found.items()}
 
 
-class _Served(nn.Module):
+class _Served(nn.Module):  # type: ignore[misc]
     """The network as it is served: probabilities in place of logits."""
 
     def __init__(self, network: TickNetwork) -> None:
@@ -101,7 +118,7 @@ class _Served(nn.Module):
 
 
 def exported(network: TickNetwork, window: int, features: int) -> bytes:
-    """The network as ONNX: `window` float32 (1, T, D) -> `embedding`, `direction`, `volatility`; equal bytes each time."""
+    """The network as ONNX: `window` float32 (1, T, D) -> `embedding`, `direction`, `volatility`."""
     network.eval()
     program = torch.onnx.export(
         _Served(network).eval(),
@@ -131,9 +148,9 @@ def _forget_where_it_was_made(graph: Any) -> None:
 
 
 def _first(name: str, shape: tuple[int, ...]) -> Tensor:
-    """What a parameter starts as: He-scaled normals for matrices, ones for gains, shares for mixes, else zeros."""
+    """What a parameter starts as: scaled normals for matrices, ones for gains, shares for mixes, or zeros."""
     if name == "mix":
-        return torch.full(shape, 0.5)
+        return torch.tensor([1.0, 0.1, 0.1])  # the plain view first: best on validation
     if name == "tabl_mix":
         return torch.full(shape, 0.5)
     if name.endswith("gain"):

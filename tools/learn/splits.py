@@ -1,8 +1,9 @@
 """Chronological splits without leaks: purged and embargoed.
 
-Lopez de Prado, "Advances in Financial Machine Learning" (2018), ch. 7: a sample knows the time from the first row of
-its window to the end of its label. It may stand in a split only if all of that time does; after every boundary an
-embargo keeps slow memory (features with their own windows) from carrying the past across.
+Lopez de Prado, "Advances in Financial Machine Learning" (2018), ch. 7: a sample knows the time from the
+first row of its window to the end of its label. It may stand in a split only if all of that time does;
+after every boundary an embargo keeps slow memory (features with their own windows) from carrying the past
+across.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ def purged(
 ) -> Split:
     """Split samples by time into train, validation, test; shares are of train and validation.
 
-    known_from, known_to: ns, the first and last moment a sample depends on (start of window, end of label). The
-    boundaries stand at quantiles of `known_to` over all samples, so instruments share them.
+    known_from, known_to: ns, the first and last moment a sample depends on (start of window, end of
+    label). The boundaries stand at quantiles of `known_to` over all samples, so instruments share them.
     """
     if not (0 < shares[0] < 1 and 0 <= shares[1] < 1 and sum(shares) < 1):
         raise ValueError(f"shares must be positive and leave some for the test, not {shares}")

@@ -1,4 +1,4 @@
-"""From recorded ticks with features to windows and labels, the same windows that the encoder will see live."""
+"""From recorded ticks with features to windows and labels: the windows that the encoder will see live."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _KEPT = ("ts_event", "instrument_id", "kind", "bid_px", "ask_px", "features")
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """A recorded stream's columns, in memory. `digest` names these very rows; `features` are the elements' names."""
+    """A recorded stream's columns, in memory. `digest` names these very rows, `features` their elements."""
 
     columns: dict[str, npt.NDArray[Any]]
     features: tuple[str, ...]
@@ -51,8 +51,8 @@ class Shape:
 class Samples:
     """Windows with their labels, in time order. `past_*` are what a forecaster without a model would say.
 
-    rows: (n, window), numbers of the recording's rows. move, past_move: bps. vol, past_vol, long_vol: bps realised over
-    the horizon (past: over the last horizon; long: over the last ten, scaled to one).
+    rows: (n, window), numbers of the recording's rows. move, past_move: bps. vol, past_vol, long_vol: bps
+    realised over the horizon (past: over the last horizon; long: over the last ten, scaled to one).
     """
 
     rows: Ints
@@ -97,8 +97,8 @@ def samples(recording: Recording, shape: Shape, most: int) -> Samples:
     found = [made for one in _sessions(recording, shape) for made in _session_samples(recording, one, shape)]
     if not found:
         raise BadInput(
-            f"no window of {shape.window} rows with a label {shape.horizon_ns / 1e9:g} s ahead fits in the recording: "
-            "record more, or choose a smaller window or horizon"
+            f"no window of {shape.window} rows with a label {shape.horizon_ns / 1e9:g} s ahead fits in the "
+            "recording: record more, or choose a smaller window or horizon"
         )
     whole = Samples(*(np.concatenate([getattr(s, n) for s in found]) for n in Samples.__dataclass_fields__))
     ordered = whole.take(np.argsort(whole.at, kind="stable"))

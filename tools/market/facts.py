@@ -1,8 +1,8 @@
-"""Stylised facts: what a stretch of one symbol's ticks looks like, in numbers that can be compared with real ones.
+"""Stylised facts: what one symbol's ticks look like, in numbers that can be compared with real ones.
 
-Cont, "Empirical properties of asset returns: stylized facts and statistical issues", Quantitative Finance 1, 2001;
-Vyetrenko et al., "Get real: realism metrics for robust limit order book market simulations", ICAIF 2020; order flow
-imbalance after Cont, Kukanov, Stoikov, Journal of Financial Econometrics 12(1), 2014.
+Cont, "Empirical properties of asset returns: stylized facts and statistical issues", Quantitative Finance 1,
+2001; Vyetrenko et al., "Get real: realism metrics for robust limit order book market simulations", ICAIF
+2020; order flow imbalance after Cont, Kukanov, Stoikov, Journal of Financial Econometrics 12(1), 2014.
 """
 
 from __future__ import annotations
@@ -20,14 +20,17 @@ SECOND = 1_000_000_000
 
 
 def facts(ticks: Frame, instrument_id: int = 0) -> dict[str, float]:
-    """The facts of one instrument of a frame of ticks/1, which should span at least ten minutes. Names say units.
+    """The facts of one instrument in a frame of ticks/1 spanning ten minutes or more. Names say units.
 
-    Returns are of the mid, sampled in event time every 1, 10 and 60 seconds; trade signs are one per market order
-    (executions of one side at one time are one order).
+    Returns are of the mid, sampled in event time every 1, 10 and 60 seconds; trade signs are one per market
+    order (executions of one side at one time are one order).
     """
     own = ticks["instrument_id"] == instrument_id
     quotes, trades = (own & (ticks["kind"] & bit > 0) for bit in (QUOTE, TRADE))
-    ts, book = ticks["ts_event"][quotes], [ticks[name][quotes] for name in ("bid_px", "bid_sz", "ask_px", "ask_sz")]
+    ts, book = (
+        ticks["ts_event"][quotes],
+        [ticks[name][quotes] for name in ("bid_px", "bid_sz", "ask_px", "ask_sz")],
+    )
     executions = tuple(ticks[name][trades] for name in ("ts_event", "side", "trade_sz"))
     mid = 0.5 * (book[0] + book[2])
     return {
@@ -84,12 +87,16 @@ def _flow(ts: Array, executions: tuple[Array, ...]) -> dict[str, float]:
     span = float(ts[-1] - ts[0]) / SECOND
     counts = np.bincount((ts - ts[0]) // (10 * SECOND))[:-1]
     gaps = np.diff(ts) / SECOND
+    thirteenths = np.histogram(ts, bins=13)[0]
     return {
         "events_per_s": len(ts) / span,
         "trades_share": len(executions[0]) / len(ts),
         "trade_sz_median": float(np.median(executions[2])),
         "gap_cv": float(gaps.std() / gaps.mean()),  # 1 for Poisson arrivals
         "gap_median_ms": float(np.median(gaps)) * 1e3,
+        "edges_to_middle": float(
+            thirteenths[[0, -1]].mean() / thirteenths[5:8].mean()
+        ),  # half hours of a day
         "fano_10s": float(counts.var() / counts.mean()),  # 1 for Poisson arrivals
     }
 
@@ -100,7 +107,11 @@ def _signs(ts: Array, side: Array) -> dict[str, float]:
     signs = side[first].astype(np.float64)
     found = {lag: autocorrelation(signs, lag) for lag in (1, 2, 5, 10, 20, 50)}
     lags = np.array([lag for lag, value in found.items() if value > 0.0])
-    slope = np.polyfit(np.log(lags), np.log([found[lag] for lag in lags]), 1)[0] if len(lags) > 2 else float("nan")
+    slope = (
+        np.polyfit(np.log(lags), np.log([found[lag] for lag in lags]), 1)[0]
+        if len(lags) > 2
+        else float("nan")
+    )
     return {**{f"acf{lag}_sign": found[lag] for lag in (1, 5, 10, 50)}, "sign_exponent": -float(slope)}
 
 
@@ -125,15 +136,16 @@ def _book(ts: Array, mid: Array, book: list[Array]) -> dict[str, float]:
 
 def order_flow_imbalance(bid: Array, bid_sz: Array, ask: Array, ask_sz: Array) -> Array:
     """Cont, Kukanov, Stoikov's e_n between quotes n - 1 and n, shares, (quotes - 1,)."""
-    up = (bid[1:] >= bid[:-1]) * bid_sz[1:] - (bid[1:] <= bid[:-1]) * bid_sz[:-1]
-    down = (ask[1:] <= ask[:-1]) * ask_sz[1:] - (ask[1:] >= ask[:-1]) * ask_sz[:-1]
-    pressure: Array = up - down
-    return pressure
+    bids: Array = (bid[1:] >= bid[:-1]) * bid_sz[1:] - (bid[1:] <= bid[:-1]) * bid_sz[:-1]
+    asks: Array = (ask[1:] <= ask[:-1]) * ask_sz[1:] - (ask[1:] >= ask[:-1]) * ask_sz[:-1]
+    return bids - asks
 
 
 def _volume_volatility(ts: Array, mid: Array, trade_ts: Array, trade_sz: Array) -> float:
     """Correlation of a minute's volume with its summed absolute 1-second returns."""
     path = np.abs(np.diff(np.log(sampled(ts, mid, SECOND))))
     minutes = len(path) // 60
-    volume = np.bincount(np.maximum(trade_ts - ts[0], 0) // (60 * SECOND), trade_sz, minlength=minutes)[:minutes]
+    volume = np.bincount(np.maximum(trade_ts - ts[0], 0) // (60 * SECOND), trade_sz, minlength=minutes)[
+        :minutes
+    ]
     return float(np.corrcoef(volume, path[: 60 * minutes].reshape(-1, 60).sum(axis=1))[0, 1])

@@ -2,8 +2,8 @@
 
     stream = simulate(scenario("calm"), ["AAPL", "MSFT"], seed=7, events=1_000_000, levels=5)
 
-The same scenario, symbols and seed give the same rows, bit for bit, whatever the batch size; a symbol's rows do not
-depend on the other symbols either (only `seq` and `instrument_id` do).
+The same scenario, symbols and seed give the same rows, bit for bit, whatever the batch size; a symbol's rows
+do not depend on the other symbols either (only `seq` and `instrument_id` do).
 """
 
 from __future__ import annotations
@@ -50,12 +50,14 @@ def simulate(
 ) -> Stream:
     """A stream of ticks/1 with `levels` book levels: `events` rows or `duration_s` seconds, or without end.
 
-    start: ns since 1970. Every symbol opens at `start` with a snapshot quote. Rows are QUOTE (the touch changed, and
-    a DEPTH row too when levels > 0), QUOTE | TRADE, DEPTH alone (something changed behind the touch) or STATUS.
-    Raises UsageError for no symbols, one twice, or numbers out of range.
+    start: ns since 1970. Every symbol opens at `start` with a snapshot quote. Rows are QUOTE (the touch
+    changed, and a DEPTH row too when levels > 0), QUOTE | TRADE, DEPTH alone (something changed behind the
+    touch) or STATUS. Raises UsageError for no symbols, one twice, or numbers out of range.
     """
     _check(symbols, events, duration_s, levels, batch)
-    schema = Instruments(Instrument(name, tick_size=scenario.tick_size, venue="SIM") for name in symbols).on(ticks(levels))
+    schema = Instruments(Instrument(name, tick_size=scenario.tick_size, venue="SIM") for name in symbols).on(
+        ticks(levels)
+    )
     end = FOREVER if duration_s is None else start + round(duration_s * 1e9)
     memory = opened(scenario, symbols, seed, start, end)
     return Stream(schema, _frames(memory, schema, FOREVER if events is None else events, batch))
@@ -114,9 +116,9 @@ def opened(scenario: Scenario, symbols: Sequence[str], seed: int, start: int, en
         "symbols": companies,
         "market": market,
         "params": parameters(scenario, count, start, end),
-        "keys": np.zeros((count, 2, DEPTH_KEPT), np.int64),
-        "sizes": np.zeros((count, 2, DEPTH_KEPT), np.int64),
-        "held": np.zeros((count, 2), np.int64),
+        "keys": np.zeros((2 * count, DEPTH_KEPT), np.int64),
+        "sizes": np.zeros((2 * count, DEPTH_KEPT), np.int64),
+        "held": np.zeros(2 * count, np.int64),
         "due": due,
         "tree": tree,
         "parents": np.zeros((count, PARENTS), np.int64),
@@ -125,7 +127,7 @@ def opened(scenario: Scenario, symbols: Sequence[str], seed: int, start: int, en
 
 
 def listed(scenario: Scenario, symbol: str, seed: int, start: int) -> Array:
-    """One symbol before its first event, SYMBOL (1,): price, pace and depth are drawn from its name and the seed."""
+    """One symbol before its first event, SYMBOL (1,): drawn from its name and the seed."""
     draw = np.random.Generator(np.random.Philox(_seed(seed, symbol) & (2**63 - 1))).uniform
     m = np.zeros(1, SYMBOL)
     price = math.exp(draw(math.log(scenario.price_low), math.log(scenario.price_high)))
@@ -138,10 +140,11 @@ def listed(scenario: Scenario, symbol: str, seed: int, start: int) -> Array:
     m["beta"] = scenario.beta
     m["lot"] = round(scenario.lot)
     m["heat"] = scenario.market
-    m["pace"] = 1.0
+    m["pace"] = m["alarm"] = 1.0
     m["fast"] = m["rate"] * scenario.fast_share
     m["slow"] = m["rate"] * scenario.slow_share
     m["ts"] = start
+    m["cell_end"] = start + round(scenario.cell_s * 1e9)
     m["phase"] = REOPENS
     return m
 
@@ -151,7 +154,12 @@ def parameters(scenario: Scenario, count: int, start: int, end: int) -> Array:
     numbers = {name: value for name, value in asdict(scenario).items() if name != "name"}
     fields = [(name, "f8") for name in numbers] + [("start", "i8"), ("end", "i8"), ("cell_ns", "i8")]
     made = np.zeros(1, np.dtype((np.record, fields)))
-    for name, value in {**numbers, "start": start, "end": end, "cell_ns": round(scenario.cell_s * 1e9)}.items():
+    for name, value in {
+        **numbers,
+        "start": start,
+        "end": end,
+        "cell_ns": round(scenario.cell_s * 1e9),
+    }.items():
         made[name] = value
     return made
 
@@ -159,15 +167,15 @@ def parameters(scenario: Scenario, count: int, start: int, end: int) -> Array:
 def tables(scenario: Scenario) -> Array:
     """Quantiles at (i + 1/2) / TABLE of what is drawn often, (4, TABLE): see gpi.tools.kernels.participants.
 
-    Distances behind the best (gaps): Lomax of exponent 3. Order sizes (lots): odd lots, one lot, a Pareto tail.
+    Distances behind the best (gaps): exponential. Order sizes (lots): odd lots, one lot, a Pareto tail.
     Trades of a parent: Pareto. Levels from the touch: geometric.
     """
     u = (np.arange(TABLE) + 0.5) / TABLE
     left = 1.0 - u
-    behind = scenario.reach * (left ** (-1.0 / 3.0) - 1.0) / (2.0 ** (1.0 / 3.0) - 1.0)
+    behind = -scenario.reach * np.log(left)
     lots = np.where(u < 0.3, 0.05 + 2.5 * u, np.where(u < 0.88, 1.0, (0.12 / left) ** 0.7))
     lengths = np.floor(np.minimum(left ** (-1.0 / scenario.parent_tail), 1e5))
-    ranks = np.floor(np.log(left) / math.log(scenario.rank))
+    ranks = np.floor(behind)
     return np.array([behind, lots, lengths, ranks])
 
 
@@ -184,7 +192,9 @@ def _per_unit(tick_size: float) -> int:
     return per_unit
 
 
-def _check(symbols: Sequence[str], events: int | None, duration_s: float | None, levels: int, batch: int) -> None:
+def _check(
+    symbols: Sequence[str], events: int | None, duration_s: float | None, levels: int, batch: int
+) -> None:
     if not symbols or len(set(symbols)) != len(symbols):
         raise UsageError("simulate needs symbols, each once, such as AAPL MSFT")
     if (events is not None and events < 0) or (duration_s is not None and not 0 < duration_s < 1e9):

@@ -48,10 +48,15 @@ class Latencies:
 
     stages: list[Latency] = field(default_factory=list)
 
+    def of(self, name: str) -> Latency:
+        """A new last stage to count for."""
+        latency = Latency(name)
+        self.stages.append(latency)
+        return latency
+
     def timed(self, stage: Stage) -> Stage:
         """The same stage with its time measured."""
-        latency = Latency(stage.name)
-        self.stages.append(latency)
+        latency = self.of(stage.name)
         step = stage.step
 
         def measured(state: dict[str, object], frame: Frame) -> Frame:
@@ -66,8 +71,7 @@ class Latencies:
 
     def waited(self, stream: Stream, name: str) -> Stream:
         """The same stream with the time between frames counted as `name` (reading or waiting)."""
-        latency = Latency(name)
-        self.stages.append(latency)
+        latency = self.of(name)
 
         def frames() -> Iterator[Frame]:
             began = perf_counter_ns()

@@ -1,0 +1,138 @@
+"""What `gpi trade` and `gpi backtest` share: the options of a session, the session on a stream, its last words."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter_ns
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gpi.cli.io import Run, Tool, running
+
+if TYPE_CHECKING:
+    from gpi.formats.frame import Frame
+    from gpi.tools.backtest.run import Run as RunDirectory
+    from gpi.tools.backtest.session import Session
+    from gpi.tools.backtest.setup import Setup
+    from gpi.tools.stage import Stream
+
+Strategy = Annotated[
+    str, typer.Option(help="market_making, momentum, an installed one, file.py or file.py:Class.")
+]
+Param = Annotated[list[str] | None, typer.Option("--param", help="A strategy parameter, name=number; repeat.")]
+Limits = Annotated[Path | None, typer.Option(help="Risk limits (TOML); else the shipped, conservative ones.")]
+Fees = Annotated[str, typer.Option(help="Fee schedule: zero, alpaca_equity, binance_spot; auto: by asset class.")]
+Cash = Annotated[float, typer.Option(min=0, help="Starting cash.")]
+OrderMs = Annotated[float, typer.Option(min=0, help="Order latency, ms of event time.")]
+FeedMs = Annotated[float, typer.Option(min=0, help="Feed latency, ms.")]
+ResponseMs = Annotated[float, typer.Option(min=0, help="Latency of fills and acknowledgements, ms.")]
+OutDir = Annotated[Path | None, typer.Option("--out", help="Run directory: orders, fills, equity, metrics, manifest.")]
+KillRow = Annotated[int | None, typer.Option(help="Pull the kill switch at this row, as a recorded run did.")]
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """The options of a session, as given."""
+
+    strategy: str
+    param: list[str] | None
+    limits: Path | None
+    fees: str
+    cash: float
+    latency_ms: tuple[float, float, float]  # feed, order, response
+    kill_row: int | None
+
+
+@dataclass
+class Desk:
+    """A session on a stream: its frames, its run directory, and what is said at the end."""
+
+    setup: "Setup"
+    fees: str
+    out: Path | None
+    kill_file: Path | None
+    run: Run
+    session: "Session | None" = None
+    metrics: dict[str, Any] | None = None
+
+    def trade(self, stream: "Stream") -> "Stream":
+        """Orders of the session over the stream; the run directory is written beside."""
+        from gpi.formats.orders import ORDERS
+        from gpi.tools.backtest.session import Session
+        from gpi.tools.stage import Stream
+
+        setup = fitted_fees(self.setup, self.fees, stream)
+        session = self.session = Session(stream.schema, setup, self.kill_file)
+        directory = self._directory(session, stream)
+        schema = ORDERS.with_metadata({**(stream.schema.metadata or {}), **ORDERS.metadata})
+        return Stream(schema, self._frames(stream, session, directory))
+
+    def _directory(self, session: "Session", stream: "Stream") -> "RunDirectory | None":
+        from gpi.tools.backtest.run import Run as RunDirectory
+
+        return None if self.out is None else RunDirectory(self.out, session, stream.schema)
+
+    def _frames(
+        self, stream: "Stream", session: "Session", directory: "RunDirectory | None"
+    ) -> Iterator["Frame"]:
+        latency = self.run.latencies.of("trade")
+        complete = False
+        try:
+            for frame in stream.frames:
+                began = perf_counter_ns()
+                traded = session.step(frame)
+                latency.add(perf_counter_ns() - began, frame.rows)
+                if directory is not None:
+                    directory.add(traded)
+                yield traded.orders
+            complete = True
+        finally:
+            # However it ends (a dead upstream, a reader that left, Ctrl-C): orders are cancelled, the run is told.
+            last = session.finish()
+            if directory is not None:
+                directory.add(last)
+                self.metrics = directory.close(complete)
+        yield last.orders
+
+    def conclude(self) -> None:
+        """The summary, then the breach (exit 4) if there was one."""
+        from gpi.cli.summary import summary
+
+        if self.session is None:
+            return
+        summary(self.session, self.metrics, self.run.latencies, self.out)
+        breach = self.session.breach()
+        if breach is not None:
+            raise breach
+
+
+def desk(terms: Terms, out: Path | None, kill_file: Path | None) -> Tool:
+    """The tool of a trading command. Raises UsageError for a strategy, parameter or limit that is not right."""
+    from gpi.formats.errors import UsageError
+    from gpi.tools.backtest.setup import PRESETS, Latency, Setup
+    from gpi.tools.risk.limits import read
+    from gpi.tools.strategies.loading import load, parameters
+
+    if terms.fees not in (*PRESETS, "auto"):
+        raise UsageError(f"--fees {terms.fees}: choose auto, {', '.join(PRESETS)}")
+    feed, order, response = (round(ms * 1e6) for ms in terms.latency_ms)
+    strategy = load(terms.strategy, parameters(terms.param or []))
+    setup = Setup(
+        strategy, read(terms.limits), latency=Latency(feed, order, response), cash=terms.cash, kill_row=terms.kill_row
+    )
+    made = Desk(setup, terms.fees, out, kill_file, running())
+    return Tool(made.trade, {"strategy": strategy.digest}, made.conclude)
+
+
+def fitted_fees(setup: "Setup", fees: str, stream: "Stream") -> "Setup":
+    """The setup with the fee schedule of that name; auto: Binance's for crypto, Alpaca's for the rest."""
+    from dataclasses import replace
+
+    from gpi.formats.instruments import Instruments
+    from gpi.tools.backtest.setup import PRESETS
+
+    if fees == "auto":
+        classes = {row.asset_class for row in Instruments.of(stream.schema)}
+        fees = "binance_spot" if classes == {"crypto"} else "alpaca_equity"
+    return replace(setup, fees=PRESETS[fees])

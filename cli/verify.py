@@ -1,0 +1,133 @@
+"""gpi verify: are two runs the same, or is one what its manifest says?"""
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gpi.cli.io import Part, Tool, carry_out, composed
+
+if TYPE_CHECKING:
+    from gpi.tools.stage import Stream
+
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
+SOURCES = ("replay", "simulate")
+
+
+@app.command(
+    epilog="Example: gpi verify runs/paper runs/backtest; gpi verify runs/paper (re-run it from its manifest)"
+)
+def verify(
+    run: Annotated[Path, typer.Argument(help="A run directory.")],
+    other: Annotated[Path | None, typer.Argument(help="Another one; nothing: re-run the first.")] = None,
+) -> None:
+    """Compare orders and fills row by row. The first row that differs is named, and the exit code is 1.
+
+    With one run, its whole pipeline is composed again from the manifest, in this process, from the same files
+    (their digests are checked), and must give the same rows.
+    """
+    if other is not None:
+        _compare(run, other)
+        return
+    with tempfile.TemporaryDirectory(prefix="gpi-verify-") as folder:
+        again = Path(folder) / "again"
+        _rerun(run, again)
+        _compare(run, again, "its re-run")
+
+
+def _compare(left: Path, right: Path, name: str | None = None) -> None:
+    from gpi.formats.errors import GpiError
+    from gpi.tools.backtest.run import manifest_of
+    from gpi.tools.backtest.verify import compare
+
+    rows = [manifest_of(each)["rows"] for each in (left, right)]
+    difference = compare(left, right)
+    if difference is not None:
+        raise GpiError(f"{left} and {name or right} differ: {difference}")
+    typer.echo(
+        f"identical: {left} and {name or right}, {rows[0]['orders']:,} order events and {rows[0]['fills']:,} fills",
+        err=True,
+    )
+
+
+def _rerun(run: Path, again: Path) -> None:
+    from gpi.formats.errors import RiskBreach, UsageError
+    from gpi.tools.backtest.run import manifest_of
+
+    manifest = manifest_of(run)
+    steps = manifest["provenance"]
+    starts = [at for at, step in enumerate(steps) if step["command"] in SOURCES]
+    if not starts:
+        raise UsageError(f"{run} traded a stream of unknown origin: only `gpi verify {run} OTHER` can be asked")
+    steps = steps[starts[-1] :]
+    parts = composed([_command(step, again, manifest) for step in steps])
+    for step, part in zip(steps, parts, strict=True):
+        _same_facts(run, step, part)
+    source = parts[0]
+    limited = Tool(_first_rows(source.tool.work, manifest["ticks"]), source.tool.facts)
+    parts = [Part(source.command, source.options, limited), *parts[1:-1], _silent(parts[-1])]
+    try:
+        carry_out(parts, "nowhere", None)
+    except RiskBreach:
+        pass  # a killed run is repeated to its kill; what matters is that the rows are the same
+
+
+def _silent(part: Part) -> Part:
+    return Part(part.command, part.options, Tool(part.tool.work, part.tool.facts))
+
+
+def _first_rows(work: Any, rows: int) -> "Stream":
+    """A run that was interrupted saw fewer rows than its files hold."""
+    from gpi.tools.stage import Stream
+
+    def frames() -> Iterator[Any]:
+        left = rows
+        for frame in work.frames:
+            if frame.rows >= left:
+                if left:
+                    yield frame.slice(0, left).copy()
+                return
+            left -= frame.rows
+            yield frame
+
+    return Stream(work.schema, frames())
+
+
+def _command(step: dict[str, Any], again: Path, manifest: dict[str, Any]) -> list[str]:
+    """The step as the command line that makes it."""
+    words = step["command"].split()
+    options = dict(step["options"])
+    if step["command"] == "replay":
+        options["sources"] = list(step["facts"]["digests"])
+        options.update(speed="max", quarantine=None)
+    if step["command"] in ("trade", "backtest"):
+        options.update(out=str(again), kill_file=None, kill_row=manifest["kill_row"])
+    if step["command"] == "backtest":
+        del options["kill_file"]
+    for name, value in options.items():
+        flag = "--" + name.replace("_", "-")
+        if name == "sources":
+            words += value
+        elif value is True:
+            words.append(flag)
+        elif isinstance(value, list):
+            words += [word for item in value for word in (flag, str(item))]
+        elif value is not None and value is not False:
+            words += [flag, str(value)]
+    return words
+
+
+def _same_facts(run: Path, step: dict[str, Any], part: Part) -> None:
+    from gpi.formats.errors import BadInput
+    from gpi.formats.provenance import plain
+
+    now, then = plain(part.tool.facts), step["facts"]
+    if now != then:
+        changed = sorted(key for key in {*now, *then} if now.get(key) != then.get(key))
+        raise BadInput(
+            f"{run} cannot be repeated: what `gpi {step['command']}` used has changed since ({', '.join(changed)}: "
+            f"{then.get(changed[0])} then, {now.get(changed[0])} now)"
+        )

@@ -1,0 +1,297 @@
+"""What is true of a session and its run directory: laws, growth, manifests, statistics, verification."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gpi.formats.errors import BadInput, UsageError
+from gpi.formats.frame import Frame
+from gpi.formats.instruments import Instruments, crypto, equity, index
+from gpi.formats.orders import EQUITY, GTC, REASONS, REFUSE
+from gpi.tools.backtest.run import Run, columns, manifest_of, setup_of
+from gpi.tools.backtest.session import NOTHING, Session, Traded, joined
+from gpi.tools.backtest.setup import ALPACA_EQUITY, Latency, Setup, Terms
+from gpi.tools.backtest.statistics import Sampling, max_drawdown, metrics, sampled, sharpe
+from gpi.tools.backtest.trading import trading
+from gpi.tools.backtest.verify import compare
+from gpi.tools.risk.limits import read
+from gpi.tools.strategies import market_making
+from gpi.tools.strategies.loading import strategy
+from tests.data import shared
+from tests.laws import obeys_the_laws, same, tick_frames
+from tests.trading import START, frame, setup, trade
+
+SECOND = 1_000_000_000
+EAGER = {"size_fraction": 0.001, "gamma": 0.5, "k": 5.0, "requote_ticks": 0.0, "requote_spread": 0.0}
+
+
+def making(**changes: Any) -> Setup:
+    """Market making under the shipped limits."""
+    made = strategy(market_making, EAGER, "market_making")
+    given = {"limits": read(), "fees": ALPACA_EQUITY, "terms": Terms(), **changes}
+    return Setup(made, **given)
+
+
+def ran(ticks: Frame, given: Setup, cuts: list[int]) -> Traded:
+    """A session over ticks cut at some rows."""
+    session = Session(ticks.layout.schema, given)
+    at = sorted(min(cut, ticks.rows) for cut in cuts)
+    parts = [session.step(ticks.slice(a, b)) for a, b in zip([0, *at], [*at, ticks.rows], strict=True)]
+    return joined([*parts, session.finish()])
+
+
+@settings(max_examples=15, deadline=None)
+@given(ticks=tick_frames(max_rows=50), cuts=st.lists(st.integers(0, 50), max_size=3))
+def test_trading_obeys_the_laws(ticks: Frame, cuts: list[int]) -> None:
+    """Cut anywhere, no peeking, save and resume, the schema announced, the input untouched."""
+    obeys_the_laws(trading(making(latency=Latency(0, 10_000_000, 20_000_000))), ticks, cuts)
+
+
+@settings(max_examples=15, deadline=None)
+@given(levels=st.sampled_from([0, 3]), data=st.data())
+def test_orders_fills_and_equity_do_not_depend_on_the_cuts(levels: int, data: st.DataObject) -> None:
+    """One batch, random batches and batches of one give the same three tables."""
+    ticks = data.draw(tick_frames(max_rows=40, levels=levels))
+    whole = ran(ticks, making(), [])
+    for cuts in (data.draw(st.lists(st.integers(0, 40), max_size=4)), list(range(ticks.rows))):
+        for left, right in zip(ran(ticks, making(), cuts), whole, strict=True):
+            same(left, right, "cut anywhere")
+
+
+def test_everything_grows_without_changing_anything() -> None:
+    """200 orders on 40 instruments outgrow the pool, the wire, the tables and the instruments."""
+    market = [{"ts": START + k, "i": k % 40, "bid": (100, 9), "ask": (102, 9)} for k in range(80)]
+    script = {k: [(1, 1.0, 90 + k % 7, GTC) for _ in range(5)] for k in range(40)}
+    late = Latency(0, SECOND, SECOND)
+    market.append({"ts": START + 10 * SECOND, "i": 0, "bid": (80, 9), "ask": (81, 9)})
+    traded = trade(market, script, latency=late)
+    assert np.bincount(traded.orders["action"], minlength=9).tolist()[1:] == [200, 0, 195, 200, 0, 195, 0, 5]
+    session = Session(frame(market).layout.schema, setup(script, latency=late))
+    session.step(frame(market))
+    assert len(session.state["pool"]) > 64 and session.state["wire"].shape[1] > 256
+    assert len(session.state["instruments"]) >= 40
+
+
+def test_a_foreign_instrument_is_bad_input() -> None:
+    """An instrument_id below 0 names no instrument."""
+    with pytest.raises(BadInput):
+        trade([{"ts": START, "i": -1, "bid": (1, 1), "ask": (2, 1)}], {})
+
+
+def test_terms_come_from_the_instrument_table() -> None:
+    """An index cannot be traded, a coin in its lots; an announced instrument brings its terms mid-stream."""
+    ticks = frame([{"ts": START, "i": k, "bid": (100, 9), "ask": (102, 9)} for k in (0, 1, 2)])
+    table = Instruments([index("SPX"), crypto("BTCUSDT")])
+    schema = table.on(ticks.layout.schema)
+    script = {0: [(1, 1.0, 100, GTC)], 1: [(1, 0.5, 100, GTC)], 2: [(1, 0.5, 100, GTC)]}
+    session = Session(schema, setup(script, terms=None))
+    rows = session.step(ticks.slice(0, 2)).orders
+    assert [REASONS[r] for r in rows["reason"][rows["action"] == REFUSE]] == ["MALFORMED"]
+    table.add(equity("AAPL"))
+    notice = ticks.slice(0, 0)
+    notice.notes = {"gpi.instruments": table.to_json()}
+    session.step(notice)
+    rows = session.step(ticks.slice(2, 3)).orders
+    assert [REASONS[r] for r in rows["reason"][rows["action"] == REFUSE]] == ["MALFORMED"]
+
+
+def test_late_ticks_are_counted_and_time_never_runs_back() -> None:
+    """A tick from the past is traded at the present."""
+    market = [{"ts": START + k, "bid": (100, 9), "ask": (102, 9)} for k in (0, SECOND, 5)]
+    ticks = frame(market)
+    session = Session(ticks.layout.schema, setup({2: [(1, 1.0, 100, GTC)]}))
+    rows = session.step(ticks).orders
+    assert rows["ts_event"].tolist() == [START + SECOND]
+    assert session.account.late == 1
+
+
+def test_nothing_to_do_costs_no_memory() -> None:
+    """Empty frames and quiet ticks share one empty answer."""
+    ticks = frame([{"ts": START + k, "bid": (100, 9), "ask": (102, 9)} for k in range(3)])
+    session = Session(ticks.layout.schema, setup({}))
+    session.step(ticks.slice(0, 1))
+    assert session.step(ticks.slice(1, 2)) is NOTHING
+    assert session.step(ticks.slice(0, 0)) is NOTHING
+
+
+def quick_run(path: Path, ticks: Frame, given: Setup, cut: int) -> dict[str, Any]:
+    """A run directory made in batches of `cut`."""
+    session = Session(ticks.layout.schema, given)
+    run = Run(path, session, ticks.layout.schema)
+    for row in range(0, ticks.rows, cut):
+        run.add(session.step(ticks.slice(row, row + cut)))
+    run.add(session.finish())
+    return run.close()
+
+
+def walk(rows: int = 400) -> Frame:
+    """A market that wanders, with trades on both sides."""
+    rng = np.random.default_rng(5)
+    mid, market = 1000, []
+    for k in range(rows):
+        mid += int(rng.integers(-2, 3))
+        tick: dict[str, Any] = {"ts": START + k * SECOND // 2, "bid": (mid - 2, 9), "ask": (mid + 2, 9)}
+        if k % 3 == 0:
+            side = int(rng.choice([-1, 1]))
+            tick["trade"] = (side, mid + 4 * side, 300.0, False)
+        market.append(tick)
+    return frame(market)
+
+
+def test_a_run_can_be_done_again_from_its_manifest(tmp_path: Path) -> None:
+    """Another cut, the setup from the manifest, the kill at the same row: no difference, equal digests."""
+    ticks = walk()
+    quick_run(tmp_path / "a", ticks, making(kill_row=300, latency=Latency(0, 1000, 1000)), 400)
+    told = manifest_of(tmp_path / "a")
+    quick_run(tmp_path / "b", ticks, setup_of(told, strategy(market_making, EAGER, "market_making")), 7)
+    assert compare(tmp_path / "a", tmp_path / "b") is None
+    again = manifest_of(tmp_path / "b")
+    assert again["digests"] == told["digests"]
+    assert again["setup"] == told["setup"]
+    assert told["complete"] and told["kill_row"] == 300 and told["rows"]["fills"] > 0
+
+
+def test_a_run_directory_is_never_overwritten(tmp_path: Path) -> None:
+    """The second run refuses; so does a manifest whose strategy has changed; a folder without a run says so."""
+    ticks = walk(20)
+    quick_run(tmp_path / "a", ticks, making(), 20)
+    with pytest.raises(UsageError, match="already holds a run"):
+        quick_run(tmp_path / "a", ticks, making(), 20)
+    told = manifest_of(tmp_path / "a")
+    told["setup"]["strategy"]["digest"] = "other"
+    with pytest.raises(UsageError, match="has changed"):
+        setup_of(told, strategy(market_making, EAGER, "market_making"))
+    with pytest.raises(UsageError, match="holds no run"):
+        manifest_of(tmp_path)
+
+
+def test_an_interrupted_run_shows_no_table_and_says_so(tmp_path: Path) -> None:
+    """Before the close only a manifest that is not complete can be seen."""
+    ticks = walk(20)
+    session = Session(ticks.layout.schema, making())
+    run = Run(tmp_path / "a", session, ticks.layout.schema)
+    run.add(session.step(ticks))
+    assert sorted(p.name for p in (tmp_path / "a").glob("*") if p.name[0] != ".") == ["manifest.json"]
+    assert manifest_of(tmp_path / "a")["complete"] is False
+
+
+def test_the_tables_hold_what_the_session_said(tmp_path: Path) -> None:
+    """Parquet, read back, equals the frames; the metrics are strict JSON."""
+    ticks = walk()
+    expected = ran(ticks, making(), [])
+    quick_run(tmp_path / "a", ticks, making(), 50)
+    for name, part in zip(("orders", "fills", "equity"), expected, strict=True):
+        stored = columns(tmp_path / "a" / f"{name}.parquet")
+        for column, values in stored.items():
+            assert np.array_equal(values, part[column], equal_nan=values.dtype.kind == "f"), column
+        assert (
+            pq.read_schema(tmp_path / "a" / f"{name}.parquet").metadata[b"gpi.schema"] == f"{name}/1".encode()
+        )
+    found = json.loads((tmp_path / "a" / "performance_metrics.json").read_text())
+    assert found["fills"] == expected.fills.rows
+    assert found["final_equity"] == expected.equity["equity"][-1]
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "row"), [("orders", "px", 17), ("orders", "ts_event", 3), ("fills", "qty", 0)]
+)
+def test_a_planted_difference_is_found_and_named(tmp_path: Path, table: str, column: str, row: int) -> None:
+    """The first changed value is named by table, row, column and both values."""
+    ticks = walk()
+    for name in ("a", "b"):
+        quick_run(tmp_path / name, ticks, making(), 400)
+    path = tmp_path / "b" / f"{table}.parquet"
+    stored = pq.read_table(path)
+    values = stored[column].to_numpy().copy()
+    values[row] += 1
+    values[-1] += 1
+    at = stored.schema.get_field_index(column)
+    field = stored.schema.field(at)
+    pq.write_table(stored.set_column(at, field, pa.array(values, field.type)), path)
+    found = compare(tmp_path / "a", tmp_path / "b")
+    assert found is not None
+    assert (found.table, found.column, found.row) == (table, column, row)
+    assert found.right == pytest.approx(found.left + 1)
+    assert f"{table} row {row}, {column}" in str(found)
+
+
+def test_a_missing_row_is_a_difference(tmp_path: Path) -> None:
+    """A table that ends earlier is told by its row count; a missing table is bad input."""
+    ticks = walk()
+    for name in ("a", "b"):
+        quick_run(tmp_path / name, ticks, making(), 400)
+    path = tmp_path / "b" / "fills.parquet"
+    stored = pq.read_table(path)
+    pq.write_table(stored.slice(0, stored.num_rows - 1), path)
+    found = compare(tmp_path / "a", tmp_path / "b")
+    assert found is not None and found.column == "rows" and found.left == found.right + 1
+    path.unlink()
+    with pytest.raises(BadInput):
+        compare(tmp_path / "a", tmp_path / "b")
+
+
+def test_the_sharpe_ratio_comes_with_its_error() -> None:
+    """The probabilistic Sharpe ratio of Bailey and Lopez de Prado: SR 1.14 over 250 samples against 1 gives z 1.7198."""
+    rng = np.random.default_rng(2)
+    z = rng.standard_normal(250)
+    z = (z - z.mean()) / z.std(ddof=1)
+    ratio, error = sharpe(z + 1.14)
+    assert ratio == pytest.approx(1.14)
+    u = (z - z.mean()) / z.std()
+    skew, kurtosis = (u**3).mean(), (u**4).mean()
+    assert error == pytest.approx(np.sqrt((1 - skew * 1.14 + (kurtosis - 1) / 4 * 1.14**2) / 249))
+    assert sharpe(np.zeros(5)) == (None, None)
+    assert sharpe(np.ones(2)) == (None, None)
+
+
+def test_equity_is_sampled_where_there_was_any() -> None:
+    """Nights have no rows and give no return."""
+    ts = np.array([0, 30, 70, 10_000, 10_070]) * SECOND
+    worth = np.array([100.0, 110.0, 121.0, 121.0, 242.0])
+    assert sampled(ts, worth, 60.0).tolist() == pytest.approx([0.1, 0.1, 0.0, 1.0])
+    assert max_drawdown(np.array([100.0, 120.0, 90.0, 130.0])) == pytest.approx(0.25)
+
+
+def test_statistics_of_nothing_are_undefined_not_wrong() -> None:
+    """No fills: no hit rate, no maker share, no Sharpe ratio."""
+    empty = {name: np.zeros(0) for name in EQUITY.names}
+    fills = {name: np.zeros(0, np.int64) for name in ("instrument_id", "side", "qty", "px", "liquidity")}
+    assert metrics(5.0, empty, fills, np.ones(1), Sampling()) == {"start_equity": 5.0, "final_equity": 5.0}
+    one = {name: np.ones(1) for name in EQUITY.names}
+    found = metrics(1.0, {**one, "ts_event": np.ones(1, np.int64)}, fills, np.ones(1), Sampling())
+    assert (found["sharpe"], found["hit_rate"], found["maker_share"]) == (None, None, None)
+
+
+@pytest.mark.jit
+def test_a_real_morning_trades_the_same_in_any_cut(tmp_path: Path) -> None:
+    """AAPL's book of 2012-06-21, its first 5,000 events: batches of 1,000 and of 1 give the same run."""
+    table = pq.read_table(shared("eq_lob_lobster_AAPL_20120621_L1.parquet")).slice(0, 5000)
+    event = table["event_type"].to_numpy()
+    trades = (event == 4) | (event == 5)
+    numbers = {
+        name: np.nan_to_num(table[name].to_numpy().astype(float)) for name in ("bid_sz_1", "ask_sz_1", "size")
+    }
+    ts = table["ts"].cast(pa.int64()).to_numpy()
+    made = frame([])
+    ticks = Frame.of(
+        made.layout.schema,
+        {
+            "ts_event": ts, "ts_recv": ts, "instrument_id": 0, "kind": 1 | 2 * trades, "flags": 128 * (event == 5),
+            "side": np.where(trades, -table["direction"].to_numpy(), 0), "seq": np.arange(len(ts)),
+            "bid_px": table["bid_px_1"].to_numpy(), "bid_sz": numbers["bid_sz_1"],
+            "ask_px": table["ask_px_1"].to_numpy(), "ask_sz": numbers["ask_sz_1"],
+            "trade_px": np.where(trades, table["price"].to_numpy(), np.nan),
+            "trade_sz": np.where(trades, numbers["size"], 0.0),
+        },
+    )  # fmt: skip
+    found = quick_run(tmp_path / "a", ticks, making(), 1000)
+    quick_run(tmp_path / "b", ticks, making(), 1)
+    assert compare(tmp_path / "a", tmp_path / "b") is None
+    assert found["fills"] > 0

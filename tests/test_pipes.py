@@ -1,0 +1,246 @@
+"""The tools as people use them: pipes, files, one process or many; the same rows every time."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from decimal import Decimal
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tests.data import shared
+from tests.shell import GPI, ROOT, gpi, pipeline
+
+pytestmark = pytest.mark.jit  # whole processes: the kernels inside are tested elsewhere without the JIT
+
+SIMULATED = ["simulate", "--symbols", "SPY,NVDA", "--seed", "5", "--events", "6000", "--levels", "3"]
+TRADE = ["trade", "--paper", "--strategy", "market_making", "--out"]
+
+
+@pytest.fixture(scope="module")
+def ticks(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small recorded market."""
+    path = tmp_path_factory.mktemp("market") / "ticks.parquet"
+    gpi(*SIMULATED, "--out", path, check=0)
+    return path
+
+
+@pytest.fixture(scope="module")
+def paper(ticks: Path) -> Path:
+    """The run of four real processes on pipes."""
+    run = ticks.parent / "paper"
+    codes, _ = pipeline(["replay", ticks], ["featurize"], ["embed"], [*TRADE, run])
+    assert codes == [0, 0, 0, 0]
+    return run
+
+
+def cash_identity(run: Path) -> tuple[Decimal, Decimal]:
+    """Cash at the end, and start + what the fills and fees say, both to the cent."""
+    fills = pq.read_table(run / "fills.parquet").to_pylist()
+    manifest = json.loads((run / "manifest.json").read_text())
+    expected = Decimal(repr(manifest["setup"]["cash"]))
+    for fill in fills:
+        worth = Decimal(repr(fill["qty"])) * Decimal(repr(fill["px"]))
+        expected -= fill["side"] * worth + Decimal(repr(fill["fee"]))
+    equity = pq.read_table(run / "equity.parquet")
+    cent = Decimal("0.01")
+    return Decimal(repr(equity["cash"][-1].as_py())).quantize(cent), expected.quantize(cent)
+
+
+def test_a_paper_run_leaves_everything_behind(paper: Path) -> None:
+    """Orders, fills, equity, metrics and a complete manifest; and the cash is start plus fills and fees."""
+    names = {"orders.parquet", "fills.parquet", "equity.parquet", "performance_metrics.json", "manifest.json"}
+    assert names <= {path.name for path in paper.iterdir()}
+    assert json.loads((paper / "manifest.json").read_text())["complete"] is True
+    assert pq.read_metadata(paper / "fills.parquet").num_rows > 0
+    got, expected = cash_identity(paper)
+    assert got == expected
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "replay {ticks} | featurize | embed | trade --paper --strategy market_making --out {out}",
+        "replay {ticks} | featurize | embed | backtest --strategy market_making --out {out}",
+        "replay {ticks} --batch 1 | featurize | embed | trade --paper --strategy market_making --out {out}",
+        "replay {ticks} --batch 65536 | featurize | embed | backtest --strategy market_making --out {out}",
+    ],
+    ids=["fused", "backtest", "batch 1", "batch 65536"],
+)
+def test_live_is_paper_is_backtest(ticks: Path, paper: Path, tmp_path: Path, line: str) -> None:
+    """One process or four, paper or backtest, whatever the batch: identical orders and fills."""
+    gpi("run", line.format(ticks=ticks, out=tmp_path / "other"), check=0)
+    done = gpi("verify", paper, tmp_path / "other", check=0)
+    assert b"identical" in done.stderr
+
+
+def test_a_run_is_repeated_from_its_manifest(paper: Path) -> None:
+    """`gpi verify RUN` composes the recorded pipeline again and gets the same rows."""
+    assert b"identical" in gpi("verify", paper, check=0).stderr
+
+
+def test_a_planted_difference_is_found_and_named(paper: Path, tmp_path: Path) -> None:
+    """One changed number in one row: the table, the row, the column and both values are told."""
+    planted = tmp_path / "planted"
+    planted.mkdir()
+    for path in paper.iterdir():
+        (planted / path.name).write_bytes(path.read_bytes())
+    table = pq.read_table(paper / "fills.parquet")
+    qty = np.array(table["qty"].to_pylist())
+    qty[3] += 1.0
+    changed = table.set_column(table.schema.get_field_index("qty"), table.schema.field("qty"), pa.array(qty))
+    pq.write_table(changed, planted / "fills.parquet")
+    done = gpi("verify", paper, planted, check=1)
+    assert f"fills row 3, qty: {qty[3] - 1} against {qty[3]}" in done.stderr.decode()
+
+
+def test_changed_data_cannot_pass_for_the_recorded(ticks: Path, tmp_path: Path) -> None:
+    """A run whose input file was replaced is refused, naming the file."""
+    mine, run = tmp_path / "mine.parquet", tmp_path / "run"
+    mine.write_bytes(ticks.read_bytes())
+    gpi("run", f"replay {mine} | backtest --out {run}", check=0)
+    gpi("simulate", "--seed", "6", "--events", "500", "--out", mine, check=0)
+    assert b"has changed since" in gpi("verify", run, check=3).stderr
+
+
+def test_fused_is_piped_bit_for_bit() -> None:
+    """Law 7: the bytes on stdout are the same, schema, provenance and digest included."""
+    codes, piped = pipeline(SIMULATED, ["featurize"], ["embed"])
+    fused = gpi("run", " ".join(SIMULATED) + " | featurize | embed", check=0)
+    assert codes == [0, 0, 0]
+    assert fused.stdout == piped
+
+
+def test_a_tool_reads_files_as_it_reads_pipes(ticks: Path, tmp_path: Path) -> None:
+    """`gpi featurize FILE`, a pipe and a redirected stream give the same rows."""
+    gpi("replay", ticks, "--out", tmp_path / "ticks.arrow", check=0)
+    direct = gpi("featurize", ticks, "--to", "csv", check=0).stdout
+    stored = gpi("featurize", tmp_path / "ticks.arrow", "--to", "csv", check=0).stdout
+    stream = (tmp_path / "ticks.arrow").read_bytes()
+    assert direct == stored == gpi("featurize", "--to", "csv", stdin=stream, check=0).stdout
+
+
+def test_every_form_of_output_has_every_row(ticks: Path, tmp_path: Path) -> None:
+    """CSV, JSON lines, Parquet and a lake hold the same number of rows, with symbols for people."""
+    csv = gpi("featurize", ticks, "--to", "csv", check=0).stdout.decode().splitlines()
+    lines = gpi("featurize", ticks, "--to", "jsonl", check=0).stdout.decode().splitlines()
+    gpi("featurize", ticks, "--out", tmp_path / "f.parquet", check=0)
+    gpi("replay", ticks, "--out", f"{tmp_path}/lake/", check=0)
+    assert len(csv) - 1 == len(lines) == pq.read_metadata(tmp_path / "f.parquet").num_rows == 6000
+    assert json.loads(lines[-1])["symbol"] in ("SPY", "NVDA")
+    assert '"ret_1s"' in csv[0] or "ret_1s" in csv[0]
+    answer = gpi("query", "SELECT count(*) n FROM ticks", "--lake", tmp_path / "lake", "--to", "csv", check=0)
+    assert answer.stdout.decode().split() == ['"n"', "6000"]
+
+
+def test_a_reader_that_leaves_causes_no_traceback(ticks: Path) -> None:
+    """`gpi replay | head` ends quietly."""
+    child = subprocess.Popen([*GPI, "replay", str(ticks)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT)
+    assert child.stdout is not None and child.stderr is not None
+    child.stdout.read(10)
+    child.stdout.close()
+    assert child.wait() == 141
+    assert b"Traceback" not in child.stderr.read()
+    child.stderr.close()
+
+
+def test_a_killed_upstream_is_exit_3_and_a_run_that_says_so(ticks: Path, tmp_path: Path) -> None:
+    """kill -9 between batches: the trader counts its rows, cancels, writes an incomplete run, exits 3."""
+    run = tmp_path / "run"
+    slow = subprocess.Popen(
+        [*GPI, "replay", str(ticks), "--speed", "400", "--batch", "16"], stdout=subprocess.PIPE, cwd=ROOT
+    )
+    trader = subprocess.Popen(
+        [*GPI, *TRADE, str(run)], stdin=slow.stdout, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, cwd=ROOT
+    )
+    assert slow.stdout is not None and trader.stderr is not None
+    slow.stdout.close()
+    deadline = time.monotonic() + 60
+    while not (run / "manifest.json").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(0.5)
+    slow.send_signal(signal.SIGKILL)
+    slow.wait()
+    assert trader.wait(timeout=60) == 3
+    message = trader.stderr.read().decode()
+    trader.stderr.close()
+    assert "truncated after" in message and "Traceback" not in message
+    manifest = json.loads((run / "manifest.json").read_text())
+    assert manifest["complete"] is False
+    assert f"{manifest['ticks']} rows" in message.replace(",", "")
+    last = pq.read_table(run / "orders.parquet")
+    working: dict[int, float] = {}
+    for row in last.select(["order_id", "action", "leaves"]).to_pylist():
+        if row["action"] in (4, 8):
+            working[row["order_id"]] = row["leaves"]
+        elif row["action"] in (5, 6, 7):
+            working[row["order_id"]] = 0.0
+    assert not any(working.values()), "no order is left open"
+
+
+def test_ctrl_c_drains_the_pipeline(ticks: Path, tmp_path: Path) -> None:
+    """SIGINT to all: the source ends its stream honestly, the rest drain and exit 0; the file is whole."""
+    out = tmp_path / "f.arrow"
+    source = subprocess.Popen(
+        [*GPI, "replay", str(ticks), "--speed", "50"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT
+    )
+    tool = subprocess.Popen(
+        [*GPI, "featurize", "--out", str(out)], stdin=source.stdout, stderr=subprocess.PIPE, cwd=ROOT
+    )
+    assert source.stdout is not None
+    source.stdout.close()
+    partial = out.with_name("f.arrow.partial")
+    deadline = time.monotonic() + 60
+    while not (partial.exists() and partial.stat().st_size > 5000) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    for child in (tool, source):
+        os.kill(child.pid, signal.SIGINT)
+    assert source.wait(timeout=60) == 130
+    assert tool.wait(timeout=60) == 0
+    for child in (source, tool):
+        assert child.stderr is not None
+        assert b"Traceback" not in child.stderr.read()
+        child.stderr.close()
+    gpi("featurize", out, check=3)  # the column is there already: the file was whole enough to be read and refused
+    gpi("replay", out, "--to", "csv", check=0)
+
+
+def test_a_killed_writer_leaves_no_visible_parquet(ticks: Path, tmp_path: Path) -> None:
+    """kill -9 while Parquet is written: nothing that matches *.parquet can be seen."""
+    out = tmp_path / "deep" / "x.parquet"
+    child = subprocess.Popen([*GPI, "replay", str(ticks), "--speed", "50", "--out", str(out)], cwd=ROOT)
+    deadline = time.monotonic() + 60
+    while not out.parent.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(0.3)
+    child.kill()
+    child.wait()
+    assert not list(tmp_path.rglob("*.parquet"))
+
+
+def test_the_kill_file_stops_trading_with_exit_4(ticks: Path, tmp_path: Path) -> None:
+    """The file is there: every order is refused or cancelled, the exit says so, and verify repeats the kill."""
+    kill, run = tmp_path / "kill", tmp_path / "run"
+    kill.touch()
+    line = f"replay {ticks} | trade --paper --kill-file {kill} --out {run}"
+    assert b"kill switch" in gpi("run", line, check=4).stderr
+    orders = pq.read_table(run / "orders.parquet")
+    assert not set(orders["action"].to_pylist()) & {1, 4, 8}
+    gpi("verify", run, check=0)
+
+
+@pytest.mark.parametrize("name", ["AAPL_20120621_L1", "AMZN_20120621_L5"])
+def test_real_books_give_the_same_run_twice(tmp_path: Path, name: str) -> None:
+    """A real day: paper on pipes and a backtest in one process agree, and the cash is right to the cent."""
+    path = shared(f"eq_lob_lobster_{name}.parquet")
+    codes, _ = pipeline(["replay", path], ["featurize"], ["embed"], [*TRADE, tmp_path / "a"])
+    assert codes == [0, 0, 0, 0]
+    gpi("run", f"replay {path} | featurize | embed | backtest --out {tmp_path / 'b'}", check=0)
+    gpi("verify", tmp_path / "a", tmp_path / "b", check=0)
+    got, expected = cash_identity(tmp_path / "a")
+    assert got == expected

@@ -1,0 +1,242 @@
+"""What is true of the gate and the limits: every reason, their order, the files, the second judgement, the report."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gpi.formats.errors import BadInput, UsageError
+from gpi.formats.orders import CANCELED, GTC, IOC, REASONS, REFUSE, SUBMIT
+from gpi.tools.backtest.run import Run
+from gpi.tools.backtest.session import Session
+from gpi.tools.backtest.setup import Terms
+from gpi.tools.kernels.orders import REDUCING, STANDING
+from gpi.tools.risk.judge import judged
+from gpi.tools.risk.limits import SHIPPED, as_dict, checked, read
+from gpi.tools.risk.report import report, shortfall
+from gpi.tools.stage import Stream
+from tests.laws import obeys_the_laws
+from tests.test_matching import markets, scripts
+from tests.trading import START, TICK, frame, setup, trade
+
+SECOND = 1_000_000_000
+NORMAL = as_dict(read())
+LOOSE = {
+    **NORMAL, "position_limit": 50.0, "gross_exposure": 90.0, "cash_reserve": 0.0, "daily_loss": 1.0,
+    "price_collar": 1.0, "stale_data_s": 1e6,
+}  # fmt: skip
+
+
+def limits(**changes: float) -> np.ndarray:
+    """Loose limits with some of them tight."""
+    return checked({**LOOSE, **changes})
+
+
+def quotes(*mids: int, size: float = 10_000, step: int = SECOND // 10) -> list[dict[str, Any]]:
+    """Quotes a tick around each mid."""
+    return [{"ts": START + k * step, "bid": (m - 1, size), "ask": (m + 1, size)} for k, m in enumerate(mids)]
+
+
+def refused(market: Sequence[dict[str, Any]], script: dict[int, list[Any]], **changes: Any) -> list[str]:
+    """The reasons of the refusals, of an account of 1,000."""
+    traded = trade(market, script, **{"cash": 1000.0, "limits": limits(), **changes})
+    return [REASONS[r] for r in traded.orders["reason"][traded.orders["action"] == REFUSE]]
+
+
+FLAT = quotes(100, 100, 100, 100)
+BUY_10, SELL_10 = (1, 10.0, 100, GTC), (-1, 10.0, 100, GTC)
+CASES: dict[str, tuple[list[dict[str, Any]], dict[int, list[Any]], dict[str, Any]]] = {
+    "KILL_ACTIVE": (FLAT, {2: [BUY_10]}, {"kill_row": 1}),
+    "TRADING_STATE": (FLAT, {2: [BUY_10]}, {"trading_state": STANDING}),
+    "MALFORMED": (FLAT, {2: [(1, 0.0, 100, GTC)]}, {}),
+    "STALE_DATA": ([*FLAT, {"ts": START + 9 * SECOND, "trade": (1, 101, 5, False)}], {4: [BUY_10]}, {"limits": limits(stale_data_s=2)}),
+    "MARKET_STATE": ([*FLAT, {"ts": START + SECOND, "halt": True}], {4: [BUY_10]}, {}),
+    "PRICE_COLLAR": (FLAT, {1: [(1, 10.0, 96, GTC)]}, {"limits": limits(price_collar=0.03)}),
+    "POSITION_LIMIT": (FLAT, {1: [(1, 201.0, 100, GTC)]}, {"limits": limits(position_limit=0.2)}),
+    "EXPOSURE": (FLAT, {1: [(1, 951.0, 100, GTC)]}, {"limits": limits(gross_exposure=0.95)}),
+    "CASH_RESERVE": (FLAT, {1: [(1, 951.0, 100, GTC)]}, {"limits": limits(cash_reserve=0.05)}),
+    "DAILY_LOSS": (
+        [*quotes(100, 100, 60, 60, 60)], {0: [(1, 500.0, 101, IOC)], 3: [BUY_10]}, {"limits": limits(daily_loss=0.03)},
+    ),
+    "MSG_RATE": (FLAT, {1: [BUY_10] * 3}, {"limits": limits(order_rate_per_s=2)}),
+    "OPEN_ORDERS": (FLAT, {1: [BUY_10] * 3}, {"limits": limits(max_open_orders=2)}),
+    "UNKNOWN_ORDER": (FLAT, {1: [99]}, {}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("reason", REASONS[1:])
+def test_every_reason_can_be_met(reason: str) -> None:
+    """One intent that fails just this check."""
+    market, script, changes = CASES[reason]
+    assert refused(market, script, **changes) == [reason]
+
+
+def test_the_first_failing_check_gives_the_reason() -> None:
+    """Each of these intents fails its check and all later ones."""
+    tight = {"price_collar": 0.0, "position_limit": 0.0, "gross_exposure": 0.0, "cash_reserve": 1.0}
+    last = {"order_rate_per_s": 0, "max_open_orders": 0}
+    for number, name in enumerate(("price_collar", "position_limit", "gross_exposure", "cash_reserve")):
+        after = dict(list(tight.items())[number:])
+        expected = ["PRICE_COLLAR", "POSITION_LIMIT", "EXPOSURE", "CASH_RESERVE"][number]
+        assert refused(FLAT, {1: [(1, 10.0, 98, GTC)]}, limits=limits(**after, **last)) == [expected], name
+    assert refused(FLAT, {1: [(1, -1.0, 98, GTC)]}, limits=limits(**tight, **last), kill_row=0) == [
+        "KILL_ACTIVE"
+    ]
+    assert refused(FLAT, {1: [(1, -1.0, 98, GTC)]}, limits=limits(**tight, **last)) == ["MALFORMED"]
+    assert refused(FLAT, {1: [BUY_10]}, limits=limits(**last)) == ["MSG_RATE"]
+
+
+def test_working_orders_count_as_filled() -> None:
+    """With 150 bid for, another 60 would pass the limit of 200."""
+    script = {1: [(1, 150.0, 99, GTC), (1, 60.0, 99, GTC), (1, 50.0, 99, GTC)]}
+    assert refused(FLAT, script, limits=limits(position_limit=0.2)) == ["POSITION_LIMIT"]
+
+
+def test_a_reduction_passes_after_a_daily_loss_and_no_more_than_a_reduction() -> None:
+    """Long 500 after the breach: selling 500 goes, selling 501 does not."""
+    script = {0: [(1, 500.0, 101, IOC)], 3: [(-1, 501.0, 60, GTC), (-1, 500.0, 60, GTC)]}
+    assert refused(quotes(100, 100, 60, 60, 60), script, limits=limits(daily_loss=0.03)) == ["DAILY_LOSS"]
+
+
+def test_the_loss_of_yesterday_is_forgotten() -> None:
+    """On the next UTC day the same order passes."""
+    day = 86_400 * SECOND
+    market = [*quotes(100, 100, 60, 60), {"ts": START + day, "bid": (59, 900), "ask": (61, 900)}]
+    script = {0: [(1, 500.0, 101, IOC)], 3: [(1, 5.0, 60, GTC)], 4: [(1, 5.0, 60, GTC)]}
+    assert refused(market, script, limits=limits(daily_loss=0.03)) == ["DAILY_LOSS"]
+
+
+def test_reducing_lets_only_reductions_pass() -> None:
+    """In the state REDUCING a flat account may do nothing."""
+    assert refused(FLAT, {1: [BUY_10, SELL_10]}, trading_state=REDUCING) == ["TRADING_STATE"] * 2
+
+
+def test_shorting_needs_to_be_allowed() -> None:
+    """Without allow_short a sale needs a position."""
+    assert refused(FLAT, {1: [SELL_10]}, limits=limits(allow_short=0)) == ["POSITION_LIMIT"]
+    assert refused(FLAT, {0: [(1, 10.0, 101, IOC)], 2: [SELL_10]}, limits=limits(allow_short=0)) == []
+
+
+def test_the_order_rate_is_a_sliding_second() -> None:
+    """Two at 0.9 s and one at 1.1 s are three in a second; another at 2 s is not."""
+    market = [{"ts": START + int(t * SECOND), "bid": (99, 9), "ask": (101, 9)} for t in (0.9, 1.1, 2.0)]
+    script = {0: [BUY_10, BUY_10], 1: [BUY_10], 2: [BUY_10]}
+    assert refused(market, script, limits=limits(order_rate_per_s=2)) == ["MSG_RATE"]
+
+
+def test_the_kill_switch_cancels_everything_and_refuses_the_rest() -> None:
+    """Both resting orders end; nothing is sent from that row on; the session ends in a breach."""
+    ticks = frame(FLAT)
+    session = Session(ticks.layout.schema, setup({0: [BUY_10, (-1, 5.0, 105, GTC)], 2: [BUY_10], 3: [1]}))
+    session.step(ticks.slice(0, 2))
+    assert session.breach() is None
+    session.kill()
+    rows = session.step(ticks.slice(2, 4)).orders
+    assert sorted(rows["order_id"][rows["action"] == CANCELED].tolist()) == [1, 2]
+    assert not (rows["action"] == SUBMIT).any()
+    breach = session.breach()
+    assert breach is not None and breach.exit_code == 4 and "row 2" in str(breach)
+
+
+def test_a_kill_file_pulls_the_switch(tmp_path: Path) -> None:
+    """The file is looked for between frames; the row is remembered."""
+    ticks, file = frame(FLAT), tmp_path / "kill"
+    session = Session(ticks.layout.schema, setup({2: [BUY_10]}), kill_file=file)
+    session.step(ticks.slice(0, 2))
+    file.touch()
+    session.step(ticks.slice(2, 4))
+    assert session.kill_row == 2
+
+
+def test_the_shipped_limits_are_complete() -> None:
+    """The default risk.toml reads and holds the published defaults."""
+    assert (NORMAL["position_limit"], NORMAL["daily_loss"], NORMAL["stale_data_s"]) == (0.2, 0.03, 2.0)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("daily_loss = 0.03", "missing"),
+        ("price_collar = 0.03", "price_colar = 0.03"),
+        ("price_collar = 0.03", "price_collar = nan"),
+        ("price_collar = 0.03", "price_collar = -0.1"),
+        ("price_collar = 0.03", "price_collar = true"),
+        ("order_rate_per_s = 200", "order_rate_per_s = 1.5"),
+        ("allow_short = true", "allow_short = 3"),
+        ("allow_short = true", "allow_short = "),
+    ],
+)
+def test_a_wrong_risk_file_starts_nothing(tmp_path: Path, change: str, said: str) -> None:
+    """Missing, misspelt, NaN, negative or of the wrong type: refused with the name of the key."""
+    path, text = tmp_path / "risk.toml", SHIPPED.read_text()
+    lines = [line for line in text.splitlines() if line.split("#")[0].strip() != change]
+    assert len(lines) < len(text.splitlines()), "the case changes the file"
+    path.write_text("\n".join(lines + ([] if said == "missing" else [said])))
+    with pytest.raises(UsageError) as caught:
+        read(path)
+    assert change.split(" ")[0][:10] in str(caught.value) or "TOML" in str(caught.value)
+
+
+def test_an_unknown_limit_is_told_the_nearest() -> None:
+    """A typing error names what was probably meant."""
+    with pytest.raises(UsageError, match="price_collar"):
+        checked({**NORMAL, "price_colar": 0.03})
+    with pytest.raises(UsageError, match="cannot read"):
+        read(Path("/nowhere/risk.toml"))
+
+
+@settings(max_examples=15, deadline=None)
+@given(market=markets(0), script=scripts())
+def test_what_passed_the_gate_passes_when_judged_again(
+    market: list[dict[str, Any]], script: dict[int, Any]
+) -> None:
+    """With the same limits no sent order is refused by its own row."""
+    bounds = limits(position_limit=0.03, gross_exposure=0.04, price_collar=0.04)
+    orders = trade(market, script, limits=bounds, cash=1000.0, terms=Terms(default=(TICK, 1.0, 1.0))).orders
+    out = next(iter(judged(bounds)(Stream(orders.layout.schema, iter([orders]))).frames))
+    assert out["verdict"].all()
+    strict = next(
+        iter(judged(limits(position_limit=0.0))(Stream(orders.layout.schema, iter([orders]))).frames)
+    )
+    sent = orders["action"] == SUBMIT
+    assert set(strict["verdict_reason"][~sent].tolist()) <= {0}
+
+
+@settings(max_examples=10, deadline=None)
+@given(market=markets(0), script=scripts(), cuts=st.lists(st.integers(0, 60), max_size=3))
+def test_the_second_judgement_obeys_the_laws(
+    market: list[dict[str, Any]], script: dict[int, Any], cuts: list[int]
+) -> None:
+    """Cut anywhere, no peeking, save and resume, the schema announced, the input untouched."""
+    orders = trade(market, script, cash=1000.0).orders
+    if orders.rows:
+        obeys_the_laws(judged(limits(position_limit=0.05, order_rate_per_s=2)), orders, cuts)
+
+
+def test_shortfall_is_the_mean_beyond_the_quantile() -> None:
+    """Of the losses 1..100 the 99 % VaR is 99 and the expected shortfall 99.5."""
+    assert shortfall(np.arange(1.0, 101.0), 0.99) == (99.0, 99.5)
+    assert shortfall(np.zeros(0), 0.99) == (None, None)
+
+
+def test_the_report_names_what_was_breached(tmp_path: Path) -> None:
+    """A run of 950 held against a limit of 20 % breaches the position limit and keeps the others."""
+    ticks = frame(quotes(100, 100, 100, 100, step=SECOND))
+    session = Session(
+        ticks.layout.schema, setup({0: [(1, 950.0, 101, IOC)], 2: [(1, 900.0, 101, IOC)]}, cash=1000.0)
+    )
+    run = Run(tmp_path / "run", session, ticks.layout.schema)
+    run.add(session.step(ticks))
+    run.add(session.finish())
+    run.close()
+    found = report(tmp_path / "run", checked({**NORMAL, "daily_loss": 0.5}))
+    assert found["breaches"] == ["cash_reserve", "gross_exposure", "position_limit"]
+    assert found["limits"]["order_rate_per_s"]["worst"] == 1.0
+    json.dumps(found, allow_nan=False)
+    with pytest.raises(BadInput):
+        report(tmp_path, read())

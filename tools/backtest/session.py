@@ -1,0 +1,271 @@
+"""Session: ticks in, orders, fills and equity out. The one engine of `gpi backtest` and `gpi trade --paper`.
+
+A session reads event time only and gives the same rows however the stream is cut, so a live session that
+was recorded can be run again and compared (`gpi.tools.backtest.verify`).
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from gpi.formats.errors import BadInput, RiskBreach, SchemaMismatch
+from gpi.formats.frame import Frame, Layout, concatenated
+from gpi.formats.instruments import KEY, Instruments
+from gpi.formats.orders import EQUITY, FILLS, ORDERS
+from gpi.tools import stage
+from gpi.tools.backtest import memory, plain
+from gpi.tools.backtest.setup import Setup, Terms
+from gpi.tools.kernels import engine
+from gpi.tools.kernels.orders import (
+    DESK,
+    EQUITY_ROW,
+    FILL_ROW,
+    FOREIGN,
+    INSTRUMENTS,
+    INTENT,
+    MAX_INTENTS,
+    NEVER,
+    ORDER_ROW,
+    OUTLOOK,
+    POOL,
+    ROOM,
+    VIEW,
+    WIRE,
+    WORKING,
+    Array,
+)
+from gpi.tools.stage import State
+
+TICK_COLUMNS: Final = (
+    "ts_event", "instrument_id", "kind", "side", "flags",
+    "bid_px", "bid_sz", "ask_px", "ask_sz", "trade_px", "trade_sz",
+)  # fmt: skip
+DEPTH_COLUMNS: Final = ("bids_px", "bids_sz", "asks_px", "asks_sz")
+EXPECTED: Final = {name: at for at, name in enumerate(OUTLOOK) if at >= 3}
+FIRST_ROOM = 1024
+
+
+class Traded(NamedTuple):
+    """What a step produced: orders/1, fills/1 and equity/1 rows, often none."""
+
+    orders: Frame
+    fills: Frame
+    equity: Frame
+
+
+NOTHING: Final = Traded(Layout.of(ORDERS).empty(0), Layout.of(FILLS).empty(0), Layout.of(EQUITY).empty(0))
+
+
+def needs(setup: Setup, schema: pa.Schema) -> None:
+    """Raise SchemaMismatch for a column the engine or the strategy lacks."""
+    for name in (*TICK_COLUMNS, *setup.strategy.needs):
+        if name not in schema.names:
+            hint = (
+                ""
+                if name in TICK_COLUMNS
+                else f", which the strategy {setup.strategy.name} needs: run the stage that makes it"
+            )
+            raise SchemaMismatch(f"the stream has no column {name!r}{hint}")
+
+
+class Session:
+    """A trading session. `state` is all it remembers; the rest is scratch."""
+
+    def __init__(self, schema: pa.Schema, setup: Setup, kill_file: Path | None = None) -> None:
+        needs(setup, schema)
+        self.setup = setup
+        if setup.terms is None:
+            self.setup = replace(setup, terms=Terms.announced(Instruments.of(schema)))
+        self.levels = schema.field("bids_px").type.list_size if "bids_px" in schema.names else 1
+        self.state = self.fresh()
+        self._kill_file = None if kill_file is None else os.fspath(kill_file)
+        self._run = setup.strategy.run or plain.looped(setup.strategy.decide)
+        self._view, self._intents = np.zeros(1, VIEW), np.zeros(MAX_INTENTS, INTENT)
+        self._no_depth = tuple(np.zeros((0, 1)) for _ in DEPTH_COLUMNS)
+        self._no_features, self._no_outlook = (
+            np.zeros((1, 0), np.float32),
+            np.full((1, 8), np.nan, np.float32),
+        )
+        self._outlook = np.full((0, 8), np.nan, np.float32)
+        self._expected = {name: EXPECTED[name] for name in EXPECTED if name in schema.names}
+        self._directed = "direction" in schema.names
+        self._featured = "features" in schema.names
+        self._deep = "bids_px" in schema.names
+        self._room(FIRST_ROOM)
+        self._bind()
+
+    def _room(self, rows: int) -> None:
+        self._out = (np.zeros(rows, ORDER_ROW), np.zeros(rows, FILL_ROW), np.zeros(rows, EQUITY_ROW))
+
+    def _bind(self) -> None:
+        s = self.state
+        self._mine = np.zeros(len(s["pool"]), WORKING)
+        self._engine = tuple(s[n] for n in ("desk", "instruments", "ladders", "pool", "wire", "sent"))
+        at = list(DESK.fields or ()).index("n_orders")
+        self._told = s["desk"].view(np.int64)[
+            at : at + 3
+        ]  # n_orders n_fills n_equity, without a record's cost
+        self._decides = (s["memory"], self.setup.strategy.params, self._view, self._mine, self._intents)
+
+    def fresh(self) -> State:
+        """The memory a session starts with."""
+        return memory.start(self.setup, self.levels)
+
+    def on(self, state: State) -> Session:
+        """This session's scratch over another state."""
+        if state is not self.state:
+            self.state = state
+            self._bind()
+        return self
+
+    @property
+    def account(self) -> Any:
+        """The desk record: cash, equity, realized, fees, peak, killed, loss_day, row, late, ..."""
+        return self.state["desk"][0]
+
+    def step(self, frame: Frame) -> Traded:
+        """Trade the ticks of a frame. Raises BadInput for an instrument_id below 0."""
+        if frame.notes and KEY in frame.notes:
+            self.announce(Terms.announced(Instruments.from_json(frame.notes[KEY])))
+        if not frame.rows:
+            return NOTHING
+        if self._kill_file is not None and os.path.exists(self._kill_file):
+            self.kill()
+        ticks = self._columns(frame)
+        row, told = 0, []
+        while True:
+            row = self._run(*self._engine, *self._decides, *ticks, *self._out, row)
+            if row < frame.rows:
+                told.append(self._collect())
+                self._grow(int(frame["instrument_id"][row]))
+                continue
+            if told or self._told[0] or self._told[2]:
+                return joined([*told, self._collect()])
+            return NOTHING
+
+    def _columns(self, frame: Frame) -> tuple[Array, ...]:
+        c = frame.columns
+        depth = tuple(c[n] for n in DEPTH_COLUMNS) if self._deep else self._no_depth
+        features = c["features"] if self._featured else self._no_features
+        outlook = self._no_outlook
+        if self._directed or self._expected:
+            outlook = self._look_out(frame)
+        return (*[c[n] for n in TICK_COLUMNS], *depth, features, outlook)
+
+    def _look_out(self, frame: Frame) -> Array:
+        if len(self._outlook) < frame.rows:
+            self._outlook = np.full((frame.rows, 8), np.nan, np.float32)
+        found = self._outlook[: frame.rows]
+        if self._directed:
+            found[:, :3] = frame["direction"]
+        for name, at in self._expected.items():
+            found[:, at] = frame[name]
+        return found
+
+    def _collect(self) -> Traded:
+        counts = self._told.tolist()
+        if not any(counts):
+            return NOTHING
+        self._told[:] = 0
+        made = [
+            _frame(quiet, rows, count) for quiet, rows, count in zip(NOTHING, self._out, counts, strict=True)
+        ]
+        return Traded(*made)
+
+    def _grow(self, instrument_id: int) -> None:
+        stop, s = self.account.stop, self.state
+        if stop == FOREIGN:
+            raise BadInput(f"instrument_id {instrument_id}: instruments are numbered from 0")
+        if stop == INSTRUMENTS:
+            memory.more_instruments(s, self.setup, max(instrument_id + 1, 2 * len(s["instruments"])))
+        elif stop == POOL:
+            memory.more_slots(s, 2 * len(s["pool"]))
+        elif stop == WIRE:
+            memory.more_messages(s, 2 * s["wire"].shape[1])
+        elif stop == ROOM:
+            self._make_room()
+        self._bind()
+
+    def _make_room(self) -> None:
+        d, s = self.account, self.state
+        worst = (
+            (d.requests + d.open_orders + 1) * (2 * s["ladders"].shape[2] + 3)
+            + d.responses
+            + 2 * d.open_orders
+        )
+        if worst + 2 * MAX_INTENTS > len(self._out[0]):
+            self._room(2 * int(worst + 2 * MAX_INTENTS))
+
+    def kill(self) -> None:
+        """Pull the kill switch: from the next tick on nothing is sent and every open order is cancelled."""
+        if self.account.kill_row == NEVER:
+            self.account.kill_row = self.account.row
+
+    @property
+    def kill_row(self) -> int | None:
+        """The row at which the kill switch was pulled."""
+        return None if self.account.kill_row == NEVER else int(self.account.kill_row)
+
+    def breach(self) -> RiskBreach | None:
+        """Why the command must end with exit code 4, once everything is written; None when all is well."""
+        if not self.account.killed:
+            return None
+        return RiskBreach(
+            f"the kill switch was pulled at row {self.kill_row}: all orders cancelled, none sent since"
+        )
+
+    def announce(self, terms: Terms) -> None:
+        """Terms of trade that hold from now on (new listings announced mid-stream)."""
+        self.setup = replace(self.setup, terms=terms)
+        memory.set_terms(self.state, self.setup, 0)
+
+    def finish(self) -> Traded:
+        """The end: what is in flight arrives, open orders are cancelled, one last equity row."""
+        d, s = self.account, self.state
+        if d.row == 0:
+            return NOTHING
+        self._make_room()
+        worst = (d.requests + d.open_orders + 1) * (2 * s["ladders"].shape[2] + 3) + d.responses
+        if worst >= s["wire"].shape[1]:
+            memory.more_messages(s, 2 * int(worst))
+        self._bind()
+        desk, instruments, ladders, pool, wire, _ = self._engine
+        engine.finish(desk, instruments, ladders, pool, wire, *self._out)
+        return self._collect()
+
+    def save(self) -> bytes:
+        """Everything remembered, as bytes."""
+        return stage.save(self.state)
+
+    def load(self, saved: bytes) -> None:
+        """Go on from what `save` returned."""
+        self.state = stage.load(saved)
+        self._bind()
+
+
+def _frame(quiet: Frame, rows: Array, count: int) -> Frame:
+    if not count:
+        return quiet
+    made = quiet.layout.empty(count)
+    for name, view in made.columns.items():
+        view[...] = rows[name][:count]
+    return made
+
+
+def joined(parts: list[Traded]) -> Traded:
+    """Several steps as one."""
+    if len(parts) == 1:
+        return parts[0]
+    schemas = (ORDERS, FILLS, EQUITY)
+    return Traded(
+        *(
+            concatenated(frames, schema)
+            for frames, schema in zip(zip(*parts, strict=True), schemas, strict=True)
+        )
+    )

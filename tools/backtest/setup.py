@@ -1,0 +1,154 @@
+"""What a trading session is set up with: fees, latencies, instrument terms, starting cash, limits, a strategy."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
+
+import numpy as np
+
+from gpi.formats.errors import UsageError
+from gpi.formats.instruments import Instruments
+from gpi.tools.kernels.orders import ACTIVE, LIMITS, Array
+
+MS: Final = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Fees:
+    """What a venue charges per fill; negative is a rebate. Sell-side charges come on top."""
+
+    maker_bps: float = 0.0
+    taker_bps: float = 0.0
+    per_share: float = 0.0
+    sell_bps: float = 0.0
+    sell_per_share: float = 0.0
+
+
+ZERO: Final = Fees()
+ALPACA_EQUITY: Final = Fees(sell_bps=0.278, sell_per_share=0.000166)
+"""No commission; SEC section 31 (27.80 USD per million sold) and FINRA TAF as they stood in 2024."""
+BINANCE_SPOT: Final = Fees(maker_bps=10.0, taker_bps=10.0)
+"""The regular tier without BNB discount."""
+PRESETS: Final[Mapping[str, Fees]] = {
+    "zero": ZERO,
+    "alpaca_equity": ALPACA_EQUITY,
+    "binance_spot": BINANCE_SPOT,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """Constant delays in ns: venue to trader for data, trader to venue, venue to trader for responses.
+
+    The defaults are a well-placed cloud machine: stamps are taken where the data arrives, an order needs 1
+    ms, its answer 1 ms more. A retail line to a US broker is nearer to 10-20 ms each way.
+    """
+
+    feed_ns: int = 0
+    order_ns: int = 1 * MS
+    response_ns: int = 1 * MS
+
+    def __post_init__(self) -> None:
+        if min(self.feed_ns, self.order_ns, self.response_ns) < 0:
+            raise UsageError("a latency cannot be negative")
+        if self.response_ns < self.feed_ns:
+            raise UsageError("response_ns must be at least feed_ns: responses travel no faster than the data")
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """Tick size, lot size and multiplier per instrument_id; instruments beyond the arrays get `default`.
+
+    A tick or lot size of 0 means that any price or size is allowed; an infinite lot size, that nothing is.
+    """
+
+    tick_size: tuple[float, ...] = ()
+    lot_size: tuple[float, ...] = ()
+    multiplier: tuple[float, ...] = ()
+    default: tuple[float, float, float] = (0.01, 1.0, 1.0)
+
+    @classmethod
+    def announced(cls, instruments: Instruments) -> Terms:
+        """The terms of a stream's instrument table; an index cannot be traded."""
+        rows = list(instruments)
+        return cls(
+            tuple(row.tick_size for row in rows),
+            tuple(math.inf if row.asset_class == "index" else row.lot_size for row in rows),
+            tuple(row.multiplier for row in rows),
+        )
+
+    def of(self, i: int) -> tuple[float, float, float]:
+        """(tick size, lot size, multiplier) of instrument `i`."""
+        given = (self.tick_size, self.lot_size, self.multiplier)
+        tick, lot, multiplier = (v[i] if i < len(v) else d for v, d in zip(given, self.default, strict=True))
+        return tick, lot, multiplier
+
+
+class Strategy(Protocol):
+    """What the session needs of a strategy; `gpi.tools.strategies.loading` makes them."""
+
+    @property
+    def name(self) -> str:
+        """As the user called it."""
+
+    @property
+    def values(self) -> Mapping[str, float]:
+        """Parameters by name, as recorded."""
+
+    @property
+    def digest(self) -> str:
+        """Of the strategy's source."""
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Columns it cannot do without."""
+
+    @property
+    def params(self) -> Array:
+        """The parameters as the record `decide` reads."""
+
+    @property
+    def memory(self) -> np.dtype[Any]:
+        """One zeroed record of this per instrument is its memory."""
+
+    @property
+    def decide(self) -> Callable[..., int]:
+        """(memory, params, view, features, outlook, orders, n_orders, intents) -> intents written."""
+
+    @property
+    def run(self) -> Callable[..., int] | None:
+        """The compiled batch loop around `decide`; None: `decide` is plain Python and called row by row."""
+
+
+def unlimited() -> Array:
+    """Limits that refuse nothing that is well formed: for tests and studies of the matching alone."""
+    limits = np.zeros(1, LIMITS)
+    for name in ("position_limit", "gross_exposure", "daily_loss", "price_collar"):
+        limits[0][name] = 1e9
+    limits[0].cash_reserve = -1e9
+    limits[0].stale_data_s = 1e9
+    limits[0].order_rate_per_s = 100_000
+    limits[0].max_open_orders = 1e6
+    limits[0].allow_short = 1.0
+    return limits
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """Everything that decides a session's result besides the ticks; all of it stands in the manifest."""
+
+    strategy: Strategy
+    limits: Array = field(default_factory=unlimited)
+    fees: Fees = ZERO
+    latency: Latency = Latency()
+    cash: float = 1_000_000.0
+    terms: Terms | None = None
+    """None: those of the stream's instrument table."""
+    seed: int = 0
+    trading_state: int = ACTIVE
+    """ACTIVE, REDUCING or STANDING (`gpi.tools.kernels.orders`)."""
+    kill_row: int | None = None
+    """Pull the kill switch at this row: how a run that was killed is reproduced."""

@@ -1,0 +1,121 @@
+"""What a run was worth: plain numbers, None where undefined, every ratio with what it was computed from.
+
+The Sharpe ratio is of returns between samples of equity on a grid of event time; intervals without a single
+equity row (nights, weekends) are left out. It comes with its standard error, because without one it says
+nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from gpi.formats.orders import MAKER
+from gpi.tools.kernels.account import closing_gains
+from gpi.tools.kernels.orders import DESK, INSTRUMENT, SECOND, Array
+
+EQUITY_SECONDS: Final = 252 * 6.5 * 3600.0
+ALWAYS_SECONDS: Final = 365 * 24 * 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How often equity is sampled, in seconds of event time, and how many trading seconds a year has."""
+
+    every_s: float = 60.0
+    year_s: float = EQUITY_SECONDS
+
+
+def sharpe(returns: Array) -> tuple[float | None, float | None]:
+    """Sharpe ratio per sample and its standard error; (None, None) for fewer than 3 samples or no variance.
+
+    SE^2 = (1 + SR^2 / 2 - skew * SR + (kurtosis - 3) / 4 * SR^2) / (n - 1): Lo (2002) with Mertens' (2002)
+    correction for returns that are not normal; autocorrelation is not corrected for.
+    """
+    n = len(returns)
+    spread = float(returns.std(ddof=1)) if n > 2 else 0.0
+    if n < 3 or not spread > 0.0:
+        return None, None
+    ratio = float(returns.mean()) / spread
+    z = (returns - returns.mean()) / returns.std()
+    skew, kurtosis = float((z**3).mean()), float((z**4).mean())
+    variance = (1.0 + 0.5 * ratio**2 - skew * ratio + 0.25 * (kurtosis - 3.0) * ratio**2) / (n - 1)
+    return ratio, math.sqrt(max(variance, 0.0))
+
+
+def sampled(ts: Array, equity: Array, every_s: float) -> Array:
+    """Returns between the last equity of each interval of `every_s` that has any; ts in ns, ascending."""
+    if not len(ts):
+        return np.zeros(0)
+    slot = ts // int(every_s * SECOND)
+    last = np.append(slot[1:] != slot[:-1], True)
+    kept = np.concatenate([equity[:1], equity[last]])
+    returns: Array = np.diff(kept) / kept[:-1]
+    return returns
+
+
+def max_drawdown(equity: Array) -> float | None:
+    """The deepest fall from a running peak, as a fraction of the peak."""
+    if not len(equity):
+        return None
+    peak = np.maximum.accumulate(equity)
+    return float((1.0 - equity / peak).max())
+
+
+def metrics(
+    cash: float,
+    equity: Mapping[str, Array],
+    fills: Mapping[str, Array],
+    multiplier: Array,
+    sampling: Sampling,
+) -> dict[str, Any]:
+    """The statistics of a run that started with `cash`, from the columns of equity/1 and fills/1.
+
+    `multiplier` is per instrument_id.
+    """
+    worth, first = equity["equity"], cash
+    if not len(worth):
+        return {"start_equity": first, "final_equity": first}
+    notional = fills["qty"] * fills["px"] * multiplier[fills["instrument_id"]]
+    gains = _gains(fills, multiplier)
+    closed = gains[gains == gains]
+    returns = sampled(equity["ts_event"], worth, sampling.every_s)
+    ratio, error = sharpe(returns)
+    yearly = math.sqrt(sampling.year_s / sampling.every_s)
+    seconds = float(equity["ts_event"][-1] - equity["ts_event"][0]) / SECOND
+    return {
+        "start_equity": first,
+        "final_equity": float(worth[-1]),
+        "total_pnl": float(worth[-1]) - first,
+        "realized_pnl": float(equity["realized"][-1]),
+        "fees": float(equity["fees"][-1]),
+        "return": float(worth[-1]) / first - 1.0 if first > 0 else None,
+        "sharpe": None if ratio is None else ratio * yearly,
+        "sharpe_standard_error": None if error is None else error * yearly,
+        "sharpe_samples": len(returns),
+        "sharpe_sample_s": sampling.every_s,
+        "sharpe_year_s": sampling.year_s,
+        "hit_rate": float((closed > 0).mean()) if len(closed) else None,
+        "closing_fills": len(closed),
+        "max_drawdown": max_drawdown(worth),
+        "turnover": float(notional.sum()) / float(worth.mean()) if worth.mean() else None,
+        "traded_notional": float(notional.sum()),
+        "maker_share": float(notional[fills["liquidity"] == MAKER].sum() / notional.sum())
+        if len(notional)
+        else None,
+        "event_time_s": seconds,
+    }
+
+
+def _gains(fills: Mapping[str, Array], multiplier: Array) -> Array:
+    out = np.empty(len(fills["qty"]))
+    instruments = np.zeros(len(multiplier), INSTRUMENT)
+    instruments["multiplier"], instruments["mid"] = multiplier, np.nan
+    columns = [np.ascontiguousarray(fills[name]) for name in ("instrument_id", "side", "qty", "px")]
+    given: Any = [np.zeros(1, DESK), instruments, *columns, out]
+    closing_gains(*given)
+    return out

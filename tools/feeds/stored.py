@@ -1,0 +1,133 @@
+"""Our own files as sources: Parquet of the lake, and recorded Arrow streams."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from gpi.formats.errors import BadInput
+from gpi.formats.frame import Array, Frame
+from gpi.formats.instruments import KEY, Instruments
+from gpi.formats.ipc import Reader
+from gpi.formats.parquet import read_parquet
+from gpi.formats.quarantine import Reason, Screen, taken
+from gpi.formats.ticks import TICKS, ticks
+from gpi.tools.feeds.sources import EVER, NAMELESS, UNWANTED, Block, Plan, Source
+
+Rows = Callable[[int], Iterator[Frame]]  # rows of a chunk -> frames of memory of their own
+LADDERS: Final = ("bids_px", "bids_sz", "asks_px", "asks_sz")
+
+
+def is_ours(schema: pa.Schema) -> bool:
+    """Whether a schema says that gpi wrote it."""
+    return b"gpi.schema" in (schema.metadata or {})
+
+
+def stored_source(path: str, wanted: frozenset[str] | None) -> Source:
+    """A Parquet file written by gpi: one run, its first and last time from the file's statistics."""
+    schema = read_parquet(Path(path), 1).schema
+    with pq.ParquetFile(path) as file:
+        block = _extent(file.metadata, schema.names.index("ts_event") if "ts_event" in schema.names else -1)
+    read = partial(_stored_frames, path)
+    return _source(path, schema, Instruments.of(schema), block, read, wanted)
+
+
+def _extent(metadata: pq.FileMetaData, column: int) -> Block:
+    first, last = EVER, 0
+    for group in range(metadata.num_row_groups):
+        if metadata.row_group(group).num_rows == 0:
+            continue
+        statistics = metadata.row_group(group).column(column).statistics if column >= 0 else None
+        if statistics is None or not statistics.has_min_max:
+            return Block(0, metadata.num_rows, 0, EVER)
+        first, last = min(first, int(statistics.min_raw)), max(last, int(statistics.max_raw))
+    return Block(0, metadata.num_rows, first, last)
+
+
+def _stored_frames(path: str, chunk: int) -> Iterator[Frame]:
+    return read_parquet(Path(path), chunk).frames
+
+
+def recorded_source(path: str, wanted: frozenset[str] | None) -> Source:
+    """A recorded Arrow stream: one run. It is read through once to check its end and gather its instruments.
+
+    Raises TruncatedStream when its writer died, BadInput when it is damaged.
+    """
+    with Path(path).open("rb") as file:
+        reader = Reader(file.fileno(), path)
+        instruments = Instruments.of(reader.schema)
+        first, last = EVER, 0
+        for frame in reader:
+            for one in Instruments.from_json((frame.notes or {}).get(KEY, "[]")):
+                instruments.add(one)
+            if frame.rows and "ts_event" in frame:
+                first, last = (
+                    min(first, int(frame["ts_event"].min())),
+                    max(last, int(frame["ts_event"].max())),
+                )
+    block = Block(0, reader.rows, first, last)
+    return _source(path, reader.schema, instruments, block, partial(_recorded_frames, path), wanted)
+
+
+def _recorded_frames(path: str, chunk: int) -> Iterator[Frame]:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        for frame in Reader(handle, path):
+            if frame.rows:
+                yield frame.copy()  # it is on loan, and a merge holds on to it
+    finally:
+        os.close(handle)
+
+
+def _source(
+    path: str,
+    schema: pa.Schema,
+    instruments: Instruments,
+    block: Block,
+    read: Rows,
+    wanted: frozenset[str] | None,
+) -> Source:
+    missing = [name for name in TICKS.names if name not in schema.names]
+    if missing:
+        raise BadInput(f"{path} holds {_said(schema)}, not ticks: it lacks {', '.join(missing[:3])}")
+    levels = schema.field(LADDERS[0]).type.list_size if LADDERS[0] in schema.names else 0
+    standard = set(ticks(levels).names)
+    return Source(
+        name=path,
+        instruments=tuple(i for i in instruments if wanted is None or i.symbol in wanted),
+        levels=levels,
+        blocks=(block,) if block.stop else (),
+        frames=partial(_screened, path, instruments, read),
+        extras=tuple(field for field in schema if field.name not in standard),
+    )
+
+
+def _said(schema: pa.Schema) -> str:
+    return str((schema.metadata or {}).get(b"gpi.schema", b"something"), "utf-8")
+
+
+def _screened(path: str, instruments: Instruments, read: Rows, block: Block, plan: Plan) -> Iterator[Frame]:
+    """The frames of a file with the ids of the whole, screened like any other input."""
+    screen = Screen()
+    ids = np.asarray([*(plan.ids.get(s, UNWANTED) for s in instruments.symbols), NAMELESS], np.int32)
+    for frame in read(plan.chunk):
+        known = _remapped(frame["instrument_id"], ids)
+        if (known == UNWANTED).any():
+            keep = np.flatnonzero(known != UNWANTED)
+            frame, known = taken(frame, keep), known[keep]
+        plan.quarantine.rows_in += frame.rows
+        frame["instrument_id"][:] = known
+        given = np.where(known == NAMELESS, Reason.NO_SYMBOL, 0).astype(np.int8)
+        yield plan.quarantine.sift(frame, screen.flaws(frame.columns, given), path)
+
+
+def _remapped(own: Array, ids: Array) -> Array:
+    outside = (own < 0) | (own >= len(ids) - 1)
+    return ids[np.where(outside, len(ids) - 1, own)]

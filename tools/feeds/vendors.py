@@ -1,0 +1,245 @@
+"""Vendors' tables as sources: which layout a table has, where its sorted runs are, and their rows as ticks.
+
+A table whose symbols come in blocks (all of BAC, then all of IBM) holds one run per block; any
+other table is one run. Every run is decoded, screened and built by itself, a chunk at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import pairwise
+from typing import Final, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from gpi.formats.errors import BadInput
+from gpi.formats.frame import Array, Frame
+from gpi.formats.quarantine import Quarantine, Reason, Screen
+from gpi.formats.ticks import ticks
+from gpi.formats.vendors import bars, binance, lean, lobster, polygon_flat, taq
+from gpi.formats.vendors.layout import Building, Raw, Vendor, nanos
+from gpi.tools.feeds.books import Book, Direct, Exchanges, Halves
+from gpi.tools.feeds.sorting import in_time_order
+from gpi.tools.feeds.sources import NAMELESS, UNWANTED, Block, Plan, Source, identified
+from gpi.tools.feeds.updates import Levels
+
+VENDORS: Final[
+    tuple[Vendor, ...]
+] = (  # the first that recognises the columns wins: the particular before the general
+    lobster.LOBSTER,
+    polygon_flat.POLYGON_QUOTES,
+    polygon_flat.POLYGON_TRADES,
+    binance.BINANCE_BBO,
+    binance.BINANCE_DEPTH,
+    binance.BINANCE_TRADES,
+    lean.LEAN_QUOTES,
+    lean.LEAN_TRADES,
+    taq.TAQ_QUOTES,
+    bars.OPTION_QUOTE_BARS,
+    bars.OPTION_TRADE_BARS,
+    bars.BARS,
+    bars.BARS_BY_END,
+    bars.DAILY_BARS,
+)
+MANY: Final = 32  # blocks of a table that are read side by side
+INDEX_ROWS: Final = 1 << 18  # rows of the key columns looked at together
+
+
+def vendor_of(name: str, columns: Sequence[str]) -> Vendor:
+    """The layout of a table with these columns. Raises BadInput, listing them and the layouts known."""
+    for vendor in VENDORS:
+        if vendor.recognises(columns):
+            return vendor
+    known = "; ".join(f"{vendor.name} ({', '.join(vendor.needs)})" for vendor in VENDORS)
+    raise BadInput(
+        f"{name} has the columns {', '.join(columns)}, which no layout needs. Known layouts: {known}"
+    )
+
+
+@dataclass(slots=True)
+class _Index:
+    """What one pass over symbols and times finds."""
+
+    symbols: dict[str, None] = field(default_factory=dict)
+    groups: dict[str, None] = field(default_factory=dict)
+    spans: list[tuple[str, Block]] = field(
+        default_factory=list
+    )  # rows of one group, unless groups interleave
+    rows: int = 0
+    first: int = 0
+    last: int = 0
+    interleaved: bool = False
+    step: int = 0  # the smallest positive step between two rows of a symbol that stand together
+
+    def add(self, symbols: pa.Array, groups: pa.Array, times: Array) -> None:
+        """The next rows: their symbols, what they are grouped by, and their times (ns)."""
+        said = pc.fill_null(symbols, "").dictionary_encode()
+        self.symbols |= dict.fromkeys(said.dictionary.to_pylist())  # in order of appearance
+        self._time(said.indices.to_numpy(), times)
+        grouped = said if groups is symbols else pc.fill_null(groups, "").dictionary_encode()
+        codes, words = grouped.indices.to_numpy(), grouped.dictionary.to_pylist()
+        self.groups |= dict.fromkeys(words)
+        self.interleaved |= len(self.spans) > 4 * len(self.groups)
+        if not self.interleaved:
+            cuts = [0, *(np.flatnonzero(np.diff(codes)) + 1).tolist(), len(codes)]
+            for start, stop in pairwise(cuts):
+                block = Block(self.rows + start, self.rows + stop, *_extent(times[start:stop]))
+                self._join(words[codes[start]], block)
+        self.rows += len(codes)
+
+    def _time(self, codes: Array, times: Array) -> None:
+        first, last = _extent(times)
+        self.first, self.last = _least(self.first, first), max(self.last, last)
+        order = np.argsort(codes, kind="stable")
+        steps = np.diff(times[order])[np.diff(codes[order]) == 0]
+        positive = steps[steps > 0]
+        if len(positive):
+            self.step = _least(self.step, int(positive.min()))
+
+    def _join(self, symbol: str, block: Block) -> None:
+        """A block cut by a batch is one block."""
+        if self.spans and self.spans[-1][0] == symbol:
+            before = self.spans.pop()[1]
+            first, last = _least(before.first, block.first), max(before.last, block.last)
+            block = Block(before.start, block.stop, first, last)
+        self.spans.append((symbol, block))
+
+    def blocks(self, wanted: frozenset[str] | None) -> tuple[Block, ...]:
+        """The sorted runs: one per group where each stands in one block, else the table."""
+        if self.interleaved or len(self.spans) != len(self.groups):
+            return (Block(0, self.rows, self.first, self.last),)
+        skipped = set() if wanted is None else self.symbols.keys() - wanted - {""}
+        return tuple(block for group, block in self.spans if group not in skipped)
+
+
+def _extent(times: Array) -> tuple[int, int]:
+    sane = times[times > 0]
+    return (int(sane.min()), int(sane.max())) if len(sane) else (0, 0)
+
+
+def _least(a: int, b: int) -> int:
+    return min(a, b) if a and b else a or b
+
+
+def vendor_source(path: str, wanted: frozenset[str] | None) -> Source:
+    """A vendor's Parquet table. Raises BadInput when it is damaged or of no known layout."""
+    names = _names(path)
+    vendor = vendor_of(path, names)
+    index = _Index()
+    for batch in _batches(path, (*vendor.keys, vendor.clock)):
+        symbols = vendor.symbols(batch)
+        groups = batch.column(vendor.group) if vendor.group else symbols
+        index.add(symbols, groups, nanos(batch.column(vendor.clock)))
+    kept = [s for s in index.symbols if s and (wanted is None or s in wanted)]
+    levels = vendor.levels(names)
+    reading = _Reading(path, vendor, levels, index.step, {symbol: k for k, symbol in enumerate(kept)})
+    blocks = index.blocks(wanted) if index.rows else ()
+    frames = partial(_run, reading, np.zeros(0, np.int64))
+    if len(blocks) > MANY:  # as many open files would be too many: one run, sorted
+        frames = partial(_sorted_run, reading, np.asarray([block.start for block in blocks]))
+        blocks = (Block(blocks[0].start, blocks[-1].stop, index.first, index.last),)
+    return Source(path, tuple(vendor.instrument(symbol) for symbol in kept), levels, blocks, frames)
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """How the rows of a table become ticks; `ids` number its wanted symbols."""
+
+    path: str
+    vendor: Vendor
+    levels: int
+    step: int
+    ids: Mapping[str, int]
+
+    def book(self, quarantine: Quarantine) -> Book:
+        """A fresh book for its instruments."""
+        return _book(self.vendor.building, self.levels, max(len(self.ids), 1), quarantine)
+
+    def decoded(self, rows: _Rows, screen: Screen, quarantine: Quarantine) -> Frame:
+        """The clean ones of the wanted rows, decoded but not built."""
+        batch, restarts = rows.batch, rows.restarts
+        ids = identified(self.vendor.symbols(batch), self.ids)
+        if (ids == UNWANTED).any():
+            keep = np.flatnonzero(ids != UNWANTED)
+            batch, ids, restarts = batch.take(pa.array(keep)), ids[keep], np.searchsorted(keep, restarts)
+        quarantine.rows_in += batch.num_rows
+        frame, given = self.vendor.decode(Raw(batch, ids, rows.first, self.levels, self.step))
+        given[ids == NAMELESS] = Reason.NO_SYMBOL
+        found = screen.flaws(frame.columns, given, np.unique(restarts).tolist())
+        return quarantine.sift(frame, found, self.path)
+
+    def renumbered(self, frame: Frame, plan: Plan) -> Frame:
+        """Built ticks with the ids of the whole."""
+        whole = np.asarray([plan.ids[symbol] for symbol in self.ids], np.int32)
+        frame["instrument_id"][:] = whole[frame["instrument_id"]]
+        return frame
+
+
+class _Rows(NamedTuple):
+    """Rows of a table, the number of the first, and where among them another block begins."""
+
+    batch: pa.RecordBatch
+    first: int
+    restarts: Array
+
+
+def _run(reading: _Reading, starts: Array, block: Block, plan: Plan) -> Iterator[Frame]:
+    """The ticks of the rows of a block, dirty ones in quarantine; blocks within it begin at `starts`."""
+    screen, book = Screen(), reading.book(plan.quarantine)
+    for first, batch in _rows(reading.path, block, plan.chunk):
+        restarts = starts[(starts >= first) & (starts < first + batch.num_rows)] - first
+        clean = reading.decoded(_Rows(batch, first, restarts), screen, plan.quarantine)
+        yield reading.renumbered(book.built(clean), plan)
+    yield reading.renumbered(book.rest(), plan)
+
+
+def _sorted_run(reading: _Reading, starts: Array, block: Block, plan: Plan) -> Iterator[Frame]:
+    """The ticks of a table of many blocks, in order of time."""
+    return in_time_order(_run(reading, starts, block, plan), ticks(reading.levels))
+
+
+def _book(building: Building, depth: int, instruments: int, quarantine: Quarantine) -> Book:
+    """The book that a way of building needs; ids are 0..instruments-1, ticks `depth` levels deep."""
+    if building is Building.HALVES:
+        return Halves(depth, instruments, quarantine)
+    if building is Building.EXCHANGES:
+        return Exchanges(depth, instruments, quarantine)
+    if building is Building.LEVELS:
+        return Levels(depth, instruments, quarantine)
+    return Direct(depth)
+
+
+def _rows(path: str, block: Block, chunk: int) -> Iterator[tuple[int, pa.RecordBatch]]:
+    """The batches of a block and the number of the first row of each; only its row groups are touched."""
+    with pq.ParquetFile(path, memory_map=True) as file:
+        sizes = [file.metadata.row_group(g).num_rows for g in range(file.num_row_groups)]
+        ends = np.cumsum([0, *sizes])
+        groups = [g for g in range(len(sizes)) if ends[g] < block.stop and ends[g + 1] > block.start]
+        row = int(ends[groups[0]]) if groups else 0
+        for batch in file.iter_batches(chunk, row_groups=groups, use_threads=False):
+            start, stop = max(block.start - row, 0), min(block.stop - row, batch.num_rows)
+            if start < stop:
+                yield row + start, batch.slice(start, stop - start)
+            row += batch.num_rows
+            if row >= block.stop:
+                return
+
+
+def _names(path: str) -> list[str]:
+    try:
+        return list(pq.read_schema(path).names)
+    except (pa.ArrowException, OSError) as wrong:
+        raise BadInput(f"{path} cannot be read as Parquet: {wrong}") from wrong
+
+
+def _batches(path: str, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    try:
+        with pq.ParquetFile(path, memory_map=True) as file:
+            yield from file.iter_batches(INDEX_ROWS, columns=list(dict.fromkeys(columns)), use_threads=False)
+    except (pa.ArrowException, OSError) as wrong:
+        raise BadInput(f"{path} is damaged: {wrong}") from wrong

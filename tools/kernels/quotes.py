@@ -1,0 +1,65 @@
+"""The book a tick leaves behind, for the venue and for the trader's view."""
+
+import numpy as np
+
+from gpi.tools.kernels.jit import jit
+from gpi.tools.kernels.matching import clear, crossed, expire_day
+from gpi.tools.kernels.orders import CLOSED, HALTED, OPEN, PAUSED, STOPPED, WAITING, Array
+
+
+@jit
+def status(
+    desk: Array, instruments: Array, ladders: Array, pool: Array, wire: Array, i: int, ts: int, flags: int
+) -> None:
+    """A STATUS tick: stop matching, or wait for a fresh quote after a stop."""
+    it = instruments[i]
+    if flags & (HALTED | PAUSED | CLOSED):
+        it.phase = STOPPED
+        clear(ladders[i])
+        if flags & CLOSED:
+            expire_day(desk, pool, wire, it.buys, ts)
+            expire_day(desk, pool, wire, it.sells, ts)
+    elif it.phase == STOPPED:
+        it.phase = WAITING
+
+
+@jit
+def observe(instruments: Array, ladder: Array, i: int, now: int) -> None:
+    """The trader reads the refreshed book: best prices, mid, imbalance of the visible depth."""
+    it = instruments[i]
+    if crossed(ladder, it.near):
+        it.bid_px = np.nan
+        it.ask_px = np.nan
+        it.bid_sz = 0.0
+        it.ask_sz = 0.0
+        return
+    it.bid_px = ladder[0, 0]
+    it.bid_sz = ladder[1, 0]
+    it.ask_px = ladder[2, 0]
+    it.ask_sz = ladder[3, 0]
+    it.quote_ts = now
+    if it.bid_px == it.bid_px and it.ask_px == it.ask_px:
+        it.mid = 0.5 * (it.bid_px + it.ask_px)
+        if it.phase == WAITING:
+            it.phase = OPEN
+    bids, asks = 0.0, 0.0
+    for k in range(ladder.shape[1]):
+        bids += ladder[1, k]
+        asks += ladder[3, k]
+    it.imbalance = (bids - asks) / (bids + asks) if bids + asks > 0.0 else 0.0
+
+
+@jit
+def show_depth(ladder: Array, bids_px: Array, bids_sz: Array, asks_px: Array, asks_sz: Array) -> None:
+    """Replace the whole book by the levels of a DEPTH row; a level without a price or size ends its side."""
+    clear(ladder)
+    for k in range(ladder.shape[1]):
+        if not (bids_px[k] == bids_px[k] and bids_sz[k] > 0.0):
+            break
+        ladder[0, k] = bids_px[k]
+        ladder[1, k] = bids_sz[k]
+    for k in range(ladder.shape[1]):
+        if not (asks_px[k] == asks_px[k] and asks_sz[k] > 0.0):
+            break
+        ladder[2, k] = asks_px[k]
+        ladder[3, k] = asks_sz[k]

@@ -1,0 +1,197 @@
+"""Find a strategy, check its parameters, compile its loop.
+
+A *kernel strategy* is a module with three names:
+
+    @dataclass(frozen=True)
+    class Parameters: ...              # floats with defaults
+    MEMORY = np.dtype((np.record, [...]))   # what it remembers, one record per instrument, zeroed at the start
+    @jit
+    def decide(memory, params, view, features, outlook, orders, n_orders, intents) -> int: ...
+
+and optionally NEEDS, the columns it cannot do without. A *Python strategy* is a class with `on_tick(view)`
+(`gpi.tools.strategies.view`). Built-in and installed ones are entry points of the group `gpi.strategies`; a
+file is `path/to/file.py` (a kernel module) or `path/to/file.py:ClassName`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import hashlib
+import importlib.util
+import inspect
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from importlib.metadata import entry_points
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Final
+
+import numpy as np
+
+from gpi.formats.errors import UsageError
+from gpi.tools.kernels import loop
+from gpi.tools.kernels.jit import cache_folder
+from gpi.tools.kernels.orders import Array, record
+from gpi.tools.strategies.view import deciding
+
+GROUP: Final = "gpi.strategies"
+PLACEHOLDER: Final = "from gpi.tools.kernels.idle import decide\n"
+NO_MEMORY: Final = record("unused", "")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Strategy:
+    """A strategy ready to trade. `run` is its compiled batch loop, None for one in plain Python."""
+
+    name: str
+    values: Mapping[str, float]
+    digest: str
+    needs: tuple[str, ...]
+    params: Array
+    memory: np.dtype[Any]
+    decide: Callable[..., int]
+    run: Callable[..., int] | None
+
+
+def load(name: str, values: Mapping[str, float] | None = None) -> Strategy:
+    """The strategy called `name`: an installed one, `file.py` or `file.py:Class`.
+
+    Raises UsageError, naming the nearest, for an unknown strategy or parameter.
+    """
+    given = dict(values or {})
+    path, _, inside = name.partition(":")
+    if path.endswith(".py"):
+        module = _module_at(Path(path))
+        found = getattr(module, inside, None) if inside else module
+        if found is None:
+            raise UsageError(f"{path} has no {inside!r}{_nearest(inside, dir(module))}")
+        return strategy(found, given, inside or Path(path).stem)
+    known = {point.name: point for point in entry_points(group=GROUP)}
+    if name not in known:
+        raise UsageError(f"no strategy {name!r}{_nearest(name, known)}; your own is path/to/file.py:Class")
+    return strategy(known[name].load(), given, name)
+
+
+def strategy(found: Any, values: Mapping[str, float], name: str) -> Strategy:
+    """A kernel module or a Python class as a Strategy, `values` over its defaults."""
+    if isinstance(found, ModuleType):
+        return _kernel(found, values, name)
+    if isinstance(found, type) and hasattr(found, "on_tick"):
+        return _python(found, values, name)
+    raise UsageError(
+        f"{name} is no strategy: it needs a function `decide` (kernel module) or a method `on_tick` (class)"
+    )
+
+
+def parameters(texts: list[str]) -> dict[str, float]:
+    """`["gamma=0.1"]` as {"gamma": 0.1}. Raises UsageError."""
+    found = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        try:
+            found[name.strip()] = float(value)
+        except ValueError:
+            equals = ""
+        if not equals or not name.strip():
+            raise UsageError(f"--param {text!r}: write name=number")
+    return found
+
+
+def _kernel(module: ModuleType, values: Mapping[str, float], name: str) -> Strategy:
+    if not hasattr(module, "decide"):
+        raise UsageError(f"{module.__file__} has no function `decide`")
+    fields = dataclasses.fields(module.Parameters) if hasattr(module, "Parameters") else ()
+    full = _merged({f.name: float(f.default) for f in fields}, values, name)  # type: ignore[arg-type]
+    memory = getattr(module, "MEMORY", NO_MEMORY)
+    for word in (*full, *(memory.names or ())):
+        if hasattr(np.record, word):  # found by the compiler, hidden by numpy when the JIT is off
+            raise UsageError(f"{name}: numpy's records own the word {word!r}: give the field another name")
+    params = np.zeros(1, record("", " ".join(full) or "unused"))
+    for key, value in full.items():
+        params[0][key] = value
+    digest = _digest(inspect.getfile(module))
+    return Strategy(
+        name=name,
+        values=full,
+        digest=digest,
+        needs=tuple(getattr(module, "NEEDS", ())),
+        params=params,
+        memory=memory,
+        decide=module.decide,
+        run=looped(module.__name__, digest),
+    )
+
+
+def _python(kind: type, values: Mapping[str, float], name: str) -> Strategy:
+    signature = inspect.signature(kind)
+    defaults = {p.name: p.default for p in signature.parameters.values() if p.default is not p.empty}
+    full = _merged(defaults, values, name)
+    return Strategy(
+        name=name,
+        values=full,
+        digest=_digest(inspect.getfile(kind)),
+        needs=tuple(getattr(kind, "NEEDS", ())),
+        params=np.zeros(1, NO_MEMORY),
+        memory=NO_MEMORY,
+        decide=deciding(kind(**full)),
+        run=None,
+    )
+
+
+def _merged(defaults: dict[str, float], values: Mapping[str, float], name: str) -> dict[str, float]:
+    for key, value in values.items():
+        if key not in defaults:
+            raise UsageError(f"{name} has no parameter {key!r}{_nearest(key, defaults)}")
+        if value != value:
+            raise UsageError(f"{name}: parameter {key} is not a number")
+    return {**defaults, **values}
+
+
+def _nearest(name: str, known: Any) -> str:
+    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.4)
+    return f" (did you mean {near[0]!r}?)" if near else f" (there are: {', '.join(sorted(known))})"
+
+
+def _digest(file: str) -> str:
+    return hashlib.blake2b(Path(file).read_bytes(), digest_size=8).hexdigest()
+
+
+def _module_at(path: Path) -> ModuleType:
+    if not path.is_file():
+        raise UsageError(f"no strategy file {path}")
+    return _imported(f"gpi_strategy_{_digest(str(path))}", path)
+
+
+def _imported(name: str, path: Path) -> ModuleType:
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise UsageError(f"{path} cannot be imported")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def looped(module: str, digest: str) -> Callable[..., int]:
+    """The batch loop around `module.decide`, generated once per source digest beside the compiled kernels."""
+    text = Path(inspect.getfile(loop)).read_text().replace(PLACEHOLDER, f"from {module} import decide\n")
+    key = hashlib.blake2b(f"{digest} {text}".encode(), digest_size=8).hexdigest()
+    folder = cache_folder() / "loops"
+    path = folder / f"loop_{key}.py"
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=folder, suffix=".tmp")
+        with os.fdopen(handle, "w") as out:
+            out.write(text)
+        os.replace(temporary, path)
+    run: Callable[..., int] = _imported(f"gpi_loop_{key}", path).run
+    return run
