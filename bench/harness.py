@@ -44,9 +44,7 @@ def interleaved(runs: Mapping[str, Callable[[], float]], rounds: int = 7) -> dic
 
 def timing(seconds: list[float]) -> Timing:
     """The least, the median and the 99th percentile."""
-    return Timing(
-        min(seconds), float(np.quantile(seconds, 0.5)), float(np.quantile(seconds, 0.99)), len(seconds)
-    )
+    return Timing(min(seconds), float(np.quantile(seconds, 0.5)), float(np.quantile(seconds, 0.99)), len(seconds))
 
 
 def timed(work: Callable[[], Any]) -> Callable[[], float]:
@@ -70,9 +68,7 @@ def report_rates(timings: Mapping[str, Timing], items: int, unit: str, against: 
     """Items per second of each, best and median of the rounds; ratios of the medians to the one named."""
     for name, found in timings.items():
         spread = f"best of {found.rounds}: {items / found.best:,.0f}"
-        ratio = (
-            "" if against in (None, name) else f"ratio {timings[against].p50 / found.p50:.2f} to {against}, "
-        )
+        ratio = "" if against in (None, name) else f"ratio {timings[against].p50 / found.p50:.2f} to {against}, "
         report(name, items / found.p50, unit, ratio + spread)
 
 

@@ -71,9 +71,7 @@ def piped(events: int) -> None:
         raise SystemExit(f"the pipe failed: exits {first.returncode} and {second.returncode}")
     seconds = time.perf_counter() - begun
     for name, found in samples.items():
-        told(
-            f"pipe, {name}", found[len(found) // 5 :], events, seconds
-        )  # a fifth of the time: start, compile
+        told(f"pipe, {name}", found[len(found) // 5 :], events, seconds)  # a fifth of the time: start, compile
 
 
 def main(events: int) -> None:

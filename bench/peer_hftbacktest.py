@@ -29,7 +29,7 @@ from numba import njit
 
 END_OF_DATA = 1
 BOTH = EXCH_EVENT | LOCAL_EVENT
-EVERY, UNIT, MOST = 100_000_000, 0.01, 0.1
+EVERY, UNIT, MOST = 100_000_000, 0.01, 1e6
 TICK, LOTS, LATENCY = 0.01, (1e-5, 1e-4), 1_000_000
 
 
@@ -60,6 +60,16 @@ def converted(ts, kind, side, bid_px, bid_sz, ask_px, ask_sz, trade_px, trade_sz
     return out
 
 
+def native(ts, kind, side, px, sz):
+    """One instrument's level updates (kind 8) and trades (kind 2) as hftbacktest's events: its own shape."""
+    out = np.zeros(len(ts), event_dtype)
+    what = np.where(kind == 2, TRADE_EVENT, DEPTH_EVENT) | np.where(side > 0, BUY_EVENT, SELL_EVENT)
+    out["ev"] = what.astype(np.uint64) | np.uint64(BOTH)
+    out["exch_ts"], out["local_ts"] = ts, ts + LATENCY
+    out["px"], out["qty"] = px, sz
+    return out
+
+
 @njit
 def quote(hbt, asset, order_id):
     """Cancel everything of an instrument and join both sides of the touch; gives the next order number."""
@@ -87,6 +97,16 @@ def ready(hbt, asset):
 
 
 @njit
+def woke(hbt, asset, now):
+    """Whether the event of this moment is one of this instrument."""
+    latency = hbt.feed_latency(asset)
+    if latency is None:
+        return False
+    _, received = latency
+    return received == now
+
+
+@njit
 def by_event(hbt):
     """Wake the strategy at every event, as gpi does; gives status, wakes and orders."""
     order_id, wakes = 1, 0
@@ -98,7 +118,7 @@ def by_event(hbt):
         wakes += 1
         now = hbt.current_timestamp
         for asset in range(2):
-            if now >= due[asset] and ready(hbt, asset):
+            if now >= due[asset] and woke(hbt, asset, now) and ready(hbt, asset):
                 due[asset] = now + EVERY
                 order_id = quote(hbt, asset, order_id)
     return status, wakes, order_id - 1
@@ -152,11 +172,14 @@ def backtest(feeds):
 def main() -> None:
     """Answer every variant on stdin with a line of figures."""
     columns = np.load(sys.argv[1])
-    names = ("ts_event", "kind", "side", "bid_px", "bid_sz", "ask_px", "ask_sz", "trade_px", "trade_sz")
+    convert, names = native, ("ts_event", "kind", "side", "px", "sz")
+    if "bid_px" in columns.files:
+        names = ("ts_event", "kind", "side", "bid_px", "bid_sz", "ask_px", "ask_sz", "trade_px", "trade_sz")
+        convert = converted
     feeds = []
     for asset in (0, 1):
         own = columns["instrument_id"] == asset
-        feeds.append(converted(*(columns[name][own] for name in names)))
+        feeds.append(convert(*(columns[name][own] for name in names)))
     variants = {"by_event": by_event, "by_clock": by_clock, "watching": watching}
     for line in sys.stdin:
         run = variants[line.strip()]

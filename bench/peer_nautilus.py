@@ -18,7 +18,7 @@ from nautilus_trader.model.objects import Money, Price, Quantity
 from nautilus_trader.trading.strategy import Strategy
 
 VENUE = Venue("BINANCE")
-EVERY, UNIT, MOST, LATENCY = 100_000_000, "0.01000", 0.1, 1_000_000
+EVERY, UNIT, MOST, LATENCY = 100_000_000, "0.01000", 1e6, 1_000_000
 
 
 class Quoting(Strategy):

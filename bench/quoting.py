@@ -1,7 +1,8 @@
 """The quoting rule of the races, as a gpi kernel strategy; bench/peer_*.py say the same in the peers' words.
 
 On the first event of an instrument after each tenth of a second: cancel everything, then bid at the best bid
-and offer at the best ask, one unit each, unless the position already stands at ten units on that side.
+and offer at the best ask, one unit each. The position is not limited, so that every engine sends about as many
+orders however it fills them.
 """
 
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ class Parameters:
     """Between two quotings."""
     unit: float = 0.01
     """Size of an order."""
-    most: float = 0.1
+    most: float = 1e6
     """Position beyond which a side is not quoted."""
 
 
@@ -55,17 +56,13 @@ def decide(
 class Slow:
     """The same rule as a plain Python strategy."""
 
-    def __init__(self, every_ns: float = 1e8, unit: float = 0.01, most: float = 0.1) -> None:
+    def __init__(self, every_ns: float = 1e8, unit: float = 0.01, most: float = 1e6) -> None:
         self.every_ns, self.unit, self.most = int(every_ns), unit, most
         self.due: dict[int, int] = {}
 
     def on_tick(self, view) -> None:  # type: ignore[no-untyped-def]
         """Cancel and quote again when it is time."""
-        if (
-            view.ts < self.due.get(view.instrument_id, 0)
-            or view.phase != OPEN
-            or not view.ask_px > view.bid_px
-        ):
+        if view.ts < self.due.get(view.instrument_id, 0) or view.phase != OPEN or not view.ask_px > view.bid_px:
             return
         self.due[view.instrument_id] = view.ts + self.every_ns
         for order in view.orders:

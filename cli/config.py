@@ -1,10 +1,10 @@
 """gpi.toml: defaults for options, one table per command, every key checked.
 
-    [featurize]
-    microstructure = true
+[featurize]
+microstructure = true
 
-    [trade]
-    cash = 100000
+[trade]
+cash = 100000
 """
 
 import difflib
@@ -32,8 +32,7 @@ def defaults(path: Path) -> dict[str, dict[str, Any]]:
         for key in options:
             _known(key.replace("-", "_"), names, f"{path}: [{command}] has no option {key!r}")
     return {
-        command: {key.replace("-", "_"): value for key, value in options.items()}
-        for command, options in tables.items()
+        command: {key.replace("-", "_"): value for key, value in options.items()} for command, options in tables.items()
     }
 
 

@@ -17,9 +17,7 @@ if TYPE_CHECKING:
     from gpi.tools.backtest.setup import Setup
     from gpi.tools.stage import Stream
 
-Strategy = Annotated[
-    str, typer.Option(help="market_making, momentum, an installed one, file.py or file.py:Class.")
-]
+Strategy = Annotated[str, typer.Option(help="market_making, momentum, an installed one, file.py or file.py:Class.")]
 Param = Annotated[list[str] | None, typer.Option("--param", help="A strategy parameter, name=number; repeat.")]
 Limits = Annotated[Path | None, typer.Option(help="Risk limits (TOML); else the shipped, conservative ones.")]
 Fees = Annotated[str, typer.Option(help="Fee schedule: zero, alpaca_equity, binance_spot; auto: by asset class.")]
@@ -73,9 +71,7 @@ class Desk:
 
         return None if self.out is None else RunDirectory(self.out, session, stream.schema)
 
-    def _frames(
-        self, stream: "Stream", session: "Session", directory: "RunDirectory | None"
-    ) -> Iterator["Frame"]:
+    def _frames(self, stream: "Stream", session: "Session", directory: "RunDirectory | None") -> Iterator["Frame"]:
         latency = self.run.latencies.of("trade")
         complete = False
         try:

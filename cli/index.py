@@ -145,7 +145,9 @@ def _digest(bank: Path) -> str:
     try:
         return hashlib.sha256((bank / "manifest.json").read_bytes()).hexdigest()[:16]
     except OSError as error:
-        raise BadInput(f"there is no pattern bank in {bank}: gpi index build --bank {bank} ({error.strerror})") from None
+        raise BadInput(
+            f"there is no pattern bank in {bank}: gpi index build --bank {bank} ({error.strerror})"
+        ) from None
 
 
 def _told(found: dict[str, Any]) -> None:

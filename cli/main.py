@@ -129,9 +129,7 @@ class LazyGroup(TyperGroup):
             return None
         return TyperCommand(cmd_name, help=COMMANDS[cmd_name][1], callback=None)
 
-    def resolve_command(
-        self, ctx: Context, args: list[str]
-    ) -> tuple[str | None, Command | None, list[str]]:
+    def resolve_command(self, ctx: Context, args: list[str]) -> tuple[str | None, Command | None, list[str]]:
         """The real command; an unknown name is told with the nearest ones."""
         self.commands = {name: TyperCommand(name) for name in COMMANDS}  # for the suggestion
         name, command, rest = super().resolve_command(ctx, args)

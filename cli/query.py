@@ -15,7 +15,7 @@ RUN = "regexp_extract(filename, '([^/]+)/[^/]+$', 1) AS run"
 
 
 @app.command(
-    epilog="Example: gpi query \"SELECT run, count(*) fills, sum(fee) fees FROM fills GROUP BY run\" "
+    epilog='Example: gpi query "SELECT run, count(*) fills, sum(fee) fees FROM fills GROUP BY run" '
     "--runs runs/. Views: orders fills equity metrics (of every run), ticks (the lake)."
 )
 def query(

@@ -47,14 +47,16 @@ def recorded(
 
     from gpi.formats.quarantine import Quarantine
     from gpi.formats.universe import expand
-    from gpi.tools.feeds.files import _expanded, digest, open_ticks
     from gpi.tools.feeds.pace import paced
+    from gpi.tools.feeds.paths import digest, expanded
     from gpi.tools.stage import Stream
 
     held = Quarantine()
-    paths = [Path(p) for p in _expanded([Path(each) for each in sources])]
+    paths = [Path(p) for p in expanded([Path(each) for each in sources])]
     stream = _as_written(paths[0], batch) if len(paths) == 1 and symbols is None else None
     if stream is None:
+        from gpi.tools.feeds.files import open_ticks  # loads the vendors' readers and their kernels
+
         wanted = expand(symbols) if symbols else None
         stream = open_ticks(paths, batch=batch, symbols=wanted, quarantine=held)
     if speed != "max":
@@ -82,8 +84,7 @@ def _as_written(path: "Path", batch: int) -> "Stream | None":
 
     from gpi.formats.ipc import CONTINUATION, Reader
     from gpi.formats.parquet import read_parquet
-    from gpi.tools.feeds.files import _parquet_schema
-    from gpi.tools.feeds.stored import is_ours
+    from gpi.tools.feeds.paths import is_ours, parquet_schema
     from gpi.tools.stage import Stream
 
     if path.is_dir():
@@ -93,7 +94,7 @@ def _as_written(path: "Path", batch: int) -> "Stream | None":
     if magic == CONTINUATION:
         reader = Reader(os.open(path, os.O_RDONLY), str(path))
         return Stream(reader.schema, iter(reader))
-    if magic != b"PAR1" or not is_ours(_parquet_schema(str(path))):
+    if magic != b"PAR1" or not is_ours(parquet_schema(str(path))):
         return None
     stored = read_parquet(path, batch)
     return Stream(stored.schema, stored.frames)

@@ -13,9 +13,7 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
 def risk_check(
-    limits: Annotated[
-        Path | None, typer.Option(help="Limits (TOML); else the shipped, conservative ones.")
-    ] = None,
+    limits: Annotated[Path | None, typer.Option(help="Limits (TOML); else the shipped, conservative ones.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="The report as JSON on stdout.")] = False,
 ) -> Tool:
     """Judge every order of a stream against limits (adds verdict and verdict_reason), or report on a run directory.
@@ -99,7 +97,9 @@ def _drawn(run: Path, found: dict[str, Any]) -> None:
     console = Console()
     console.print(table)
     risk = "   ".join(
-        f"{kind.upper()} {level} %: {_number(found[f'{kind}_{level}'])}" for level in (95, 99) for kind in ("var", "cvar")
+        f"{kind.upper()} {level} %: {_number(found[f'{kind}_{level}'])}"
+        for level in (95, 99)
+        for kind in ("var", "cvar")
     )
     console.print(f"max drawdown {_number(found['max_drawdown'])}   {risk}  (historical, of equity, per sample)")
     if found["refusals"]:

@@ -10,9 +10,7 @@ from gpi.cli.io import Out, To, carry_out, composed
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
-@app.command(
-    epilog='Example: gpi run "replay day.parquet | featurize | embed | trade --paper --out runs/day"'
-)
+@app.command(epilog='Example: gpi run "replay day.parquet | featurize | embed | trade --paper --out runs/day"')
 def run(
     pipeline: Annotated[str, typer.Argument(help="Commands joined by |, each without its gpi.")],
     to: To = None,

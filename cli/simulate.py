@@ -9,7 +9,9 @@ from gpi.cli.io import Tool, source
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
-@app.command(epilog="Example: gpi simulate --scenario flash-crash --symbols SPY,NVDA --seed 7 --events 1e6 --out c.parquet")
+@app.command(
+    epilog="Example: gpi simulate --scenario flash-crash --symbols SPY,NVDA --seed 7 --events 1e6 --out c.parquet"
+)
 @source
 def simulate(
     scenario: Annotated[str, typer.Option(help="calm, flash-crash or halt.")] = "calm",
@@ -29,7 +31,5 @@ def simulate(
         duration = 23_400.0
     count = None if events is None else int(events)
     chosen = expand(symbols)
-    stream = simulated(
-        named(scenario), chosen, seed, events=count, duration_s=duration, levels=levels, batch=batch
-    )
+    stream = simulated(named(scenario), chosen, seed, events=count, duration_s=duration, levels=levels, batch=batch)
     return Tool(stream)

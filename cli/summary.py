@@ -8,9 +8,7 @@ if TYPE_CHECKING:
     from gpi.tools.monitor.latency import Latencies
 
 
-def summary(
-    session: "Session", metrics: dict[str, Any] | None, latencies: "Latencies", out: Path | None
-) -> None:
+def summary(session: "Session", metrics: dict[str, Any] | None, latencies: "Latencies", out: Path | None) -> None:
     """What the run did: money, statistics with their standard error, orders, latencies per stage."""
     from rich.console import Console
     from rich.table import Table
@@ -37,7 +35,10 @@ def _lines(session: "Session", metrics: dict[str, Any] | None) -> list[tuple[str
     m = metrics
     events, refusals = m["events"], m["refusals"]
     lines += [
-        ("Sharpe", f"{_number(m.get('sharpe'))} +- {_number(m.get('sharpe_standard_error'))} (standard error, a year's)"),
+        (
+            "Sharpe",
+            f"{_number(m.get('sharpe'))} +- {_number(m.get('sharpe_standard_error'))} (standard error, a year's)",
+        ),
         ("hit rate", f"{_share(m.get('hit_rate'))} of {m.get('closing_fills', 0):,} closing fills"),
         ("drawdown", _share(m.get("max_drawdown"))),
         ("turnover", f"{_number(m.get('turnover'))} x equity, maker {_share(m.get('maker_share'))}"),

@@ -17,9 +17,7 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
 SOURCES = ("replay", "simulate")
 
 
-@app.command(
-    epilog="Example: gpi verify runs/paper runs/backtest; gpi verify runs/paper (re-run it from its manifest)"
-)
+@app.command(epilog="Example: gpi verify runs/paper runs/backtest; gpi verify runs/paper (re-run it from its manifest)")
 def verify(
     run: Annotated[Path, typer.Argument(help="A run directory.")],
     other: Annotated[Path | None, typer.Argument(help="Another one; nothing: re-run the first.")] = None,
@@ -98,7 +96,7 @@ def _first_rows(work: Any, rows: int) -> "Stream":
 
 def _command(step: dict[str, Any], again: Path, manifest: dict[str, Any]) -> list[str]:
     """The step as the command line that makes it."""
-    words = step["command"].split()
+    words: list[str] = step["command"].split()
     options = dict(step["options"])
     if step["command"] == "replay":
         options["sources"] = list(step["facts"]["digests"])

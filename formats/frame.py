@@ -146,21 +146,34 @@ class Frame:
     `notes` are stream metadata that travel with an empty frame (new instruments announced mid-stream).
     """
 
-    __slots__ = ("layout", "rows", "columns", "_body", "notes")
+    __slots__ = ("layout", "rows", "_columns", "_body", "notes")
 
     def __init__(
         self,
         layout: Layout,
         rows: int,
-        columns: dict[str, Array],
+        columns: dict[str, Array] | None,
         body: tuple[Array, ...] | None = None,
         notes: Mapping[str, str] | None = None,
     ) -> None:
         self.layout = layout
         self.rows = rows
-        self.columns = columns
+        self._columns = columns
         self._body = body
         self.notes = notes
+
+    @classmethod
+    def over(cls, layout: Layout, rows: int, body: Array) -> Frame:
+        """A frame over a filled body; views are made only if somebody looks (a frame that is just passed on has none)."""
+        return cls(layout, rows, None, (body,))
+
+    @property
+    def columns(self) -> dict[str, Array]:
+        """The views, by name."""
+        if self._columns is None:
+            assert self._body is not None and len(self._body) == 1
+            self._columns = self.layout.views(self._body[0], self.rows)
+        return self._columns
 
     @classmethod
     def of(cls, schema: pa.Schema, columns: Mapping[str, Any]) -> Frame:

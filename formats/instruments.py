@@ -136,9 +136,7 @@ class Instruments:
     def __getitem__(self, instrument_id: int) -> Instrument:
         """Raises BadInput for an id that is not in the table."""
         if not 0 <= instrument_id < len(self._rows):
-            raise BadInput(
-                f"instrument_id {instrument_id} is not among the {len(self._rows)} announced instruments"
-            )
+            raise BadInput(f"instrument_id {instrument_id} is not among the {len(self._rows)} announced instruments")
         return self._rows[instrument_id]
 
     def named(self, symbol: str) -> Instrument:

@@ -14,13 +14,13 @@ import io
 import os
 import struct
 from collections.abc import Iterator, Mapping
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 
 import pyarrow as pa
 import xxhash
 
 from gpi.formats.errors import BadInput, TruncatedStream
-from gpi.formats.frame import Array, Frame, Layout
+from gpi.formats.frame import Frame, Layout
 
 CONTINUATION: Final = b"\xff\xff\xff\xff"
 UNSEALED: Final = b"-unsealed-stream"  # as long as a digest
@@ -28,6 +28,9 @@ END_OF_STREAM: Final = CONTINUATION + b"\0\0\0\0"
 STAGING: Final = 1 << 18  # bytes asked of a pipe at once; a Linux pipe holds 64 KiB by default
 MAX_METADATA: Final = 1 << 26  # no honest message has more metadata than this
 ARROW_ERRORS: Final = (pa.ArrowException, OSError, StopIteration, EOFError, struct.error, ValueError, KeyError)
+
+
+Buffer = Any  # bytes or a numpy array: typeshed's Buffer knows numpy only from Python 3.12 on
 
 
 class _Loan(NamedTuple):
@@ -96,14 +99,14 @@ class Writer:
         digest = self._digest.hexdigest()
         self._send((_end_mark(self.layout.schema, self.rows, self.batches, digest), END_OF_STREAM))
 
-    def _send(self, pieces: tuple[bytes | Array, ...]) -> None:
+    def _send(self, pieces: tuple[Buffer, ...]) -> None:
         for piece in pieces:
             self._digest.update(piece)
         written = os.writev(self._fd, pieces)
         if written != sum(len(piece) for piece in pieces):
             self._send_rest(pieces, written)
 
-    def _send_rest(self, pieces: tuple[bytes | Array, ...], written: int) -> None:
+    def _send_rest(self, pieces: tuple[Buffer, ...], written: int) -> None:
         for piece in pieces:
             view = memoryview(piece)
             skip = min(written, len(view))
@@ -196,7 +199,7 @@ class Reader:
         """The next whole message, through pyarrow's own idea of its size."""
         if not self._have(8):
             raise EOFError("empty")
-        if self._view[self._start : self._start + 4] != CONTINUATION:
+        if bytes(self._view[self._start : self._start + 4]) != CONTINUATION:
             raise ValueError("no Arrow message")
         length = int.from_bytes(self._view[self._start + 4 : self._start + 8], "little")
         if length > MAX_METADATA or not self._have(8 + length):
@@ -216,9 +219,7 @@ class Reader:
             raise
         except EOFError as error:
             if str(error) == "empty" and self._stop == self._start:
-                raise TruncatedStream(
-                    f"no data from {self.name}: the command before it probably failed", 0
-                ) from None
+                raise TruncatedStream(f"no data from {self.name}: the command before it probably failed", 0) from None
             raise self._truncated("cut inside the schema") from None
         except ARROW_ERRORS as error:
             raise BadInput(f"{self.name} is not an Arrow stream: {error}") from None
@@ -258,24 +259,20 @@ class Reader:
         """Remember a shape, if it is laid out as ours."""
         if rows and prefix == self.layout.prefix(rows):
             frame = self.layout.empty(rows)
-            self._loans[prefix] = _Loan(frame, memoryview(frame.body[0]))
+            self._loans[prefix] = _Loan(frame, memoryview(cast(Buffer, frame.body[0])))
 
     def _check_end(self, said: Mapping[str, str], digest: str) -> None:
         found = {"gpi.rows": str(self.rows), "gpi.batches": str(self.batches), "gpi.digest": digest}
         for key, value in found.items():
             if said.get(key) != value:
-                raise BadInput(
-                    f"{self.name} is damaged: its end mark says {key[4:]} {said.get(key)}, read {value}"
-                )
+                raise BadInput(f"{self.name} is damaged: its end mark says {key[4:]} {said.get(key)}, read {value}")
         if not self._have(len(END_OF_STREAM)):
             raise self._truncated("cut inside the end mark")
         if self._view[self._start : self._start + len(END_OF_STREAM)] != END_OF_STREAM:
             raise BadInput(f"{self.name} is damaged: something follows its end mark")
 
     def _truncated(self, why: str) -> TruncatedStream:
-        return TruncatedStream(
-            f"{self.name} was truncated after {self.rows} rows ({why}): its writer died", self.rows
-        )
+        return TruncatedStream(f"{self.name} was truncated after {self.rows} rows ({why}): its writer died", self.rows)
 
 
 def _body_bytes(head: bytes) -> int:
@@ -315,5 +312,3 @@ def writing(fd: int, schema: pa.Schema) -> Iterator[Writer]:
     writer = Writer(fd, schema)
     yield writer
     writer.close()
-
-

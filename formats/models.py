@@ -106,9 +106,7 @@ def read_weights(model: Model) -> Arrays:
         raise BadInput(f"{path} is not an npz of numbers ({error}): retrain with `gpi train`") from None
 
 
-def write_model(
-    folder: Path, manifest: Mapping[str, Any], graph: bytes | None, weights: Arrays | None
-) -> None:
+def write_model(folder: Path, manifest: Mapping[str, Any], graph: bytes | None, weights: Arrays | None) -> None:
     """Write a model folder: files first, manifest last, each by rename. Fills in schema and digests."""
     files: dict[str, bytes] = {}
     if graph is not None:

@@ -79,9 +79,7 @@ class _Part:
         while True:
             target = self._folder / f"{self._name}-{number:04d}.parquet"
             try:
-                os.link(
-                    self._path, target
-                )  # fails when the name is taken: two writers never overwrite each other
+                os.link(self._path, target)  # fails when the name is taken: two writers never overwrite each other
             except FileExistsError:
                 number += 1
                 continue

@@ -23,9 +23,7 @@ def chain(schema: pa.Schema) -> list[Step]:
     return list(json.loads((schema.metadata or {}).get(KEY, b"[]")))
 
 
-def stamped(
-    schema: pa.Schema, command: str, options: Mapping[str, Any], facts: Mapping[str, Any]
-) -> pa.Schema:
+def stamped(schema: pa.Schema, command: str, options: Mapping[str, Any], facts: Mapping[str, Any]) -> pa.Schema:
     """The schema with one more step on its chain."""
     step = {
         "command": command,

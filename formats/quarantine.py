@@ -137,9 +137,7 @@ class Screen:
         self.crossed = crossed  # whether a crossed quote may pass
         self.last: dict[str, Array] = {}
 
-    def flaws(
-        self, columns: Mapping[str, Array], given: Flaws | None = None, restarts: Sequence[int] = ()
-    ) -> Flaws:
+    def flaws(self, columns: Mapping[str, Array], given: Flaws | None = None, restarts: Sequence[int] = ()) -> Flaws:
         """One Reason per row; `given` are those that the vendor's layout knows already.
 
         At the rows `restarts`, in order, another stream begins, which may be earlier than the one before it.

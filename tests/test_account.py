@@ -19,9 +19,7 @@ COSTLY = Fees(maker_bps=-0.5, taker_bps=3.0, per_share=0.005, sell_bps=0.278, se
 
 @settings(max_examples=20, deadline=None)
 @given(market=markets(0), script=scripts())
-def test_cash_is_the_start_less_what_was_bought_and_paid(
-    market: list[dict[str, Any]], script: dict[int, Any]
-) -> None:
+def test_cash_is_the_start_less_what_was_bought_and_paid(market: list[dict[str, Any]], script: dict[int, Any]) -> None:
     """cash = start - sum(side * qty * px * multiplier) - fees, to the cent, recomputed with decimals."""
     terms = Terms(default=(TICK, 1.0, 100.0))
     traded = trade(market, script, fees=COSTLY, terms=terms, latency=Latency(0, 1_000_000, 1_000_000))

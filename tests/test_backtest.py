@@ -191,9 +191,7 @@ def test_the_tables_hold_what_the_session_said(tmp_path: Path) -> None:
         stored = columns(tmp_path / "a" / f"{name}.parquet")
         for column, values in stored.items():
             assert np.array_equal(values, part[column], equal_nan=values.dtype.kind == "f"), column
-        assert (
-            pq.read_schema(tmp_path / "a" / f"{name}.parquet").metadata[b"gpi.schema"] == f"{name}/1".encode()
-        )
+        assert pq.read_schema(tmp_path / "a" / f"{name}.parquet").metadata[b"gpi.schema"] == f"{name}/1".encode()
     found = json.loads((tmp_path / "a" / "performance_metrics.json").read_text())
     assert found["fills"] == expected.fills.rows
     assert found["final_equity"] == expected.equity["equity"][-1]
@@ -275,9 +273,7 @@ def test_a_real_morning_trades_the_same_in_any_cut(tmp_path: Path) -> None:
     table = pq.read_table(shared("eq_lob_lobster_AAPL_20120621_L1.parquet")).slice(0, 5000)
     event = table["event_type"].to_numpy()
     trades = (event == 4) | (event == 5)
-    numbers = {
-        name: np.nan_to_num(table[name].to_numpy().astype(float)) for name in ("bid_sz_1", "ask_sz_1", "size")
-    }
+    numbers = {name: np.nan_to_num(table[name].to_numpy().astype(float)) for name in ("bid_sz_1", "ask_sz_1", "size")}
     ts = table["ts"].cast(pa.int64()).to_numpy()
     made = frame([])
     ticks = Frame.of(

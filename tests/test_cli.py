@@ -21,7 +21,11 @@ def test_the_version_is_told() -> None:
 @pytest.mark.parametrize("name", list(COMMANDS))
 def test_every_command_has_help_with_an_example(name: str) -> None:
     """`gpi NAME --help` shows what it does and a line to copy."""
-    words = [name, "--help"] if name not in ("index", "train") else [name, {"index": "match", "train": "tick"}[name], "--help"]
+    words = (
+        [name, "--help"]
+        if name not in ("index", "train")
+        else [name, {"index": "match", "train": "tick"}[name], "--help"]
+    )
     shown = " ".join(gpi(*words, check=0).stdout.decode().split())
     assert "Example: gpi" in shown
 

@@ -120,9 +120,7 @@ def test_depth_imbalance_uses_the_book_when_there_is_one(frame: Frame) -> None:
 @pytest.mark.parametrize("law", VPIN_LAWS)
 @settings(max_examples=12, deadline=None)
 @given(frame=wild(), window=st.sampled_from([1, 10]))
-def test_microstructure_is_what_it_is_defined_to_be(
-    frame: Frame, window: int, law: tuple[float, int, float]
-) -> None:
+def test_microstructure_is_what_it_is_defined_to_be(frame: Frame, window: int, law: tuple[float, int, float]) -> None:
     """Every row equals the plain definition over the instrument's rows so far."""
     stage = microstructure(0, window, *law)
     agrees(stage, frame, lambda rows: naive_microstructure.features(rows, 0, window * SECOND, law))

@@ -21,9 +21,10 @@ from gpi.formats.ipc import Writer
 from gpi.formats.parquet import write_parquet
 from gpi.formats.quarantine import EARLIEST, Quarantine, Reason, Screen, taken
 from gpi.formats.ticks import DEPTH, QUOTE, TICKS, TRADE, ticks
-from gpi.tools.feeds.files import digest, open_ticks
+from gpi.tools.feeds.files import open_ticks
 from gpi.tools.feeds.merge import Run, merged, recut
 from gpi.tools.feeds.pace import paced
+from gpi.tools.feeds.paths import digest
 from gpi.tools.feeds.sorting import in_time_order
 from gpi.tools.kernels import books, levels
 from tests.data import shared
@@ -173,9 +174,7 @@ LEVEL_ROWS = st.lists(
 def test_the_level_book_equals_a_dictionary(rows: list[tuple[Any, ...]], again: int) -> None:
     """A snapshot, updates, a second snapshot somewhere: the best three levels after every row."""
     rows = [(0, 5.0, 1.0, 1), *rows[:again], (1, 7.0, 2.0, 1), (0, 6.0, 2.0, 1), *rows[again:]]
-    update = np.cumsum([1, *(not (a[3] and b[3]) for a, b in zip(rows, rows[1:], strict=False))]).astype(
-        np.int64
-    )
+    update = np.cumsum([1, *(not (a[3] and b[3]) for a, b in zip(rows, rows[1:], strict=False))]).astype(np.int64)
     side, price, size, fresh = (np.asarray(column) for column in zip(*rows, strict=True))
     memory, keys, sizes = levels.ladders(1), np.zeros((1, 2, 2)), np.zeros((1, 2, 2))
     count = len(rows)
@@ -234,9 +233,7 @@ def test_files_are_merged_under_one_table_and_the_deepest_ladder(tmp_path: Path)
     assert table.symbols == ("SPY", "IBM")
     assert ((frame["ts_event"] - START) // SECOND).tolist() == [0, 0, 1, 2, 2, 2, 3, 4]
     assert frame["instrument_id"].tolist() == [0, 0, 1, 0, 0, 1, 0, 0]
-    assert (
-        frame["bids_px"].shape == (8, 3) and np.isnan(frame["bids_px"]).all() and not frame["bids_sz"].any()
-    )
+    assert frame["bids_px"].shape == (8, 3) and np.isnan(frame["bids_px"]).all() and not frame["bids_sz"].any()
     frame, quarantine, table = opened([a, b, c], symbols=("IBM",))
     assert table.symbols == ("IBM",) and frame.rows == quarantine.rows_in == 2
 
@@ -244,9 +241,7 @@ def test_files_are_merged_under_one_table_and_the_deepest_ladder(tmp_path: Path)
 @pytest.mark.parametrize("batch", [1, 3, 100])
 def test_the_batch_does_not_matter(tmp_path: Path, batch: int) -> None:
     """Same rows, exactly `batch` a frame."""
-    paths = [
-        stored(tmp_path / f"{n}.parquet", trades(list(range(n, 40, 3)), first=100 * n)) for n in range(3)
-    ]
+    paths = [stored(tmp_path / f"{n}.parquet", trades(list(range(n, 40, 3)), first=100 * n)) for n in range(3)]
     stream = open_ticks(paths, batch=batch, quarantine=Quarantine())
     frames = list(stream.frames)
     assert [f.rows for f in frames[:-1]] == [batch] * (len(frames) - 1)
@@ -301,9 +296,7 @@ def test_what_cannot_be_opened_is_named(tmp_path: Path) -> None:
     """Missing, empty, foreign, and not ticks."""
     (tmp_path / "text").write_text("hello")
     (tmp_path / "empty").mkdir()
-    pq.write_table(
-        pa.table({"x": [1]}).replace_schema_metadata({"gpi.schema": "orders/1"}), tmp_path / "o.parquet"
-    )
+    pq.write_table(pa.table({"x": [1]}).replace_schema_metadata({"gpi.schema": "orders/1"}), tmp_path / "o.parquet")
     for path, said in (
         (tmp_path / "absent.parquet", "no file .*absent.parquet"),
         (tmp_path / "*.absent", "no file"),
@@ -369,7 +362,5 @@ def test_a_table_of_many_blocks_is_one_run_in_order_of_time(tmp_path: Path) -> N
     frame, quarantine, table = opened([tmp_path / "a.parquet"])
     assert quarantine.report()["quarantined: out of order"] == 100 and len(table) == 100
     assert frame["instrument_id"].tolist() == [*range(100), *range(100)]
-    only, _, _ = opened(
-        [tmp_path / "a.parquet"], symbols=tuple(f"S{number:03d}" for number in range(0, 80, 2))
-    )
+    only, _, _ = opened([tmp_path / "a.parquet"], symbols=tuple(f"S{number:03d}" for number in range(0, 80, 2)))
     assert only["instrument_id"].tolist() == [*range(40), *range(40)]

@@ -41,9 +41,7 @@ def test_the_same_seed_gives_the_same_rows_and_another_seed_others(name: str) ->
     """A market is a function of scenario, symbols and seed."""
     first, again = (drawn(scenario(name), "AB", 5, events=200, levels=2) for _ in range(2))
     same(first, again, "determinism")
-    assert not np.array_equal(
-        first["ts_event"], drawn(scenario(name), "AB", 6, events=200, levels=2)["ts_event"]
-    )
+    assert not np.array_equal(first["ts_event"], drawn(scenario(name), "AB", 6, events=200, levels=2)["ts_event"])
 
 
 @settings(max_examples=8, deadline=None)

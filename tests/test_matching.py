@@ -177,10 +177,7 @@ def test_orders_and_answers_take_their_time() -> None:
         at(8, bid=(100, 1), ask=(102, 1)),
     ]
     traded = trade(market, {0: [(1, 5.0, 102, GTC)]}, latency=Latency(0, 2_000_000, 3_000_000))
-    rows = {
-        int(a): int(t) - START
-        for a, t in zip(traded.orders["action"], traded.orders["ts_event"], strict=True)
-    }
+    rows = {int(a): int(t) - START for a, t in zip(traded.orders["action"], traded.orders["ts_event"], strict=True)}
     assert rows[ACCEPTED] == rows[FILLED] == 5_000_000
     assert traded.fills["ts_event"][0] - START == 2_000_000
 
@@ -237,9 +234,7 @@ def _tick(rng: np.random.Generator, levels: int) -> dict[str, Any]:
     return tick
 
 
-def _ladder(
-    rng: np.random.Generator, best: tuple[int, float], step: int, levels: int
-) -> list[tuple[int, float]]:
+def _ladder(rng: np.random.Generator, best: tuple[int, float], step: int, levels: int) -> list[tuple[int, float]]:
     found = [best]
     for _ in range(int(rng.integers(0, levels))):
         found.append((found[-1][0] + step * int(rng.integers(1, 3)), float(rng.integers(1, 20))))
@@ -298,9 +293,7 @@ def test_the_venue_does_what_its_definition_says(levels: int, data: st.DataObjec
     words_of = {REJECTED: "rejected", EXPIRED: "expired", CANCELED: "canceled"}
     ends = [
         (int(t), int(i), words_of[a], float(x))
-        for t, i, a, x in zip(
-            rows["ts_event"], rows["order_id"], rows["action"].tolist(), rows["leaves"], strict=True
-        )
+        for t, i, a, x in zip(rows["ts_event"], rows["order_id"], rows["action"].tolist(), rows["leaves"], strict=True)
         if a in words_of
     ]
     assert ends == venue.ends

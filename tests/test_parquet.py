@@ -151,7 +151,8 @@ while True:
 @pytest.mark.parametrize("delay", [0.0, 0.003, 0.011])
 def test_a_killed_writer_leaves_only_whole_files(tmp_path: Path, delay: float) -> None:
     """SIGKILL at some moment: every *.parquet that is visible can be read to its end."""
-    victim = subprocess.Popen([sys.executable, "-c", VICTIM, str(tmp_path)], stdout=subprocess.PIPE)
+    command, root = [sys.executable, "-c", VICTIM, str(tmp_path)], Path(__file__).parents[1]
+    victim = subprocess.Popen(command, stdout=subprocess.PIPE, cwd=root)
     assert victim.stdout is not None
     victim.stdout.readline()  # it has written its first files and goes on
     time.sleep(delay)
@@ -162,9 +163,7 @@ def test_a_killed_writer_leaves_only_whole_files(tmp_path: Path, delay: float) -
     for path in visible:
         if path.name.startswith("."):
             continue
-        assert (
-            pq.ParquetFile(path).metadata.num_rows == sum(f.rows for f in read_parquet(path, 50).frames) > 0
-        )
+        assert pq.ParquetFile(path).metadata.num_rows == sum(f.rows for f in read_parquet(path, 50).frames) > 0
 
 
 def test_foreign_and_damaged_files_are_bad_input(tmp_path: Path) -> None:

@@ -84,9 +84,7 @@ def test_the_first_failing_check_gives_the_reason() -> None:
         after = dict(list(tight.items())[number:])
         expected = ["PRICE_COLLAR", "POSITION_LIMIT", "EXPOSURE", "CASH_RESERVE"][number]
         assert refused(FLAT, {1: [(1, 10.0, 98, GTC)]}, limits=limits(**after, **last)) == [expected], name
-    assert refused(FLAT, {1: [(1, -1.0, 98, GTC)]}, limits=limits(**tight, **last), kill_row=0) == [
-        "KILL_ACTIVE"
-    ]
+    assert refused(FLAT, {1: [(1, -1.0, 98, GTC)]}, limits=limits(**tight, **last), kill_row=0) == ["KILL_ACTIVE"]
     assert refused(FLAT, {1: [(1, -1.0, 98, GTC)]}, limits=limits(**tight, **last)) == ["MALFORMED"]
     assert refused(FLAT, {1: [BUY_10]}, limits=limits(**last)) == ["MSG_RATE"]
 
@@ -192,17 +190,13 @@ def test_an_unknown_limit_is_told_the_nearest() -> None:
 
 @settings(max_examples=15, deadline=None)
 @given(market=markets(0), script=scripts())
-def test_what_passed_the_gate_passes_when_judged_again(
-    market: list[dict[str, Any]], script: dict[int, Any]
-) -> None:
+def test_what_passed_the_gate_passes_when_judged_again(market: list[dict[str, Any]], script: dict[int, Any]) -> None:
     """With the same limits no sent order is refused by its own row."""
     bounds = limits(position_limit=0.03, gross_exposure=0.04, price_collar=0.04)
     orders = trade(market, script, limits=bounds, cash=1000.0, terms=Terms(default=(TICK, 1.0, 1.0))).orders
     out = next(iter(judged(bounds)(Stream(orders.layout.schema, iter([orders]))).frames))
     assert out["verdict"].all()
-    strict = next(
-        iter(judged(limits(position_limit=0.0))(Stream(orders.layout.schema, iter([orders]))).frames)
-    )
+    strict = next(iter(judged(limits(position_limit=0.0))(Stream(orders.layout.schema, iter([orders]))).frames))
     sent = orders["action"] == SUBMIT
     assert set(strict["verdict_reason"][~sent].tolist()) <= {0}
 
@@ -227,9 +221,7 @@ def test_shortfall_is_the_mean_beyond_the_quantile() -> None:
 def test_the_report_names_what_was_breached(tmp_path: Path) -> None:
     """A run of 950 held against a limit of 20 % breaches the position limit and keeps the others."""
     ticks = frame(quotes(100, 100, 100, 100, step=SECOND))
-    session = Session(
-        ticks.layout.schema, setup({0: [(1, 950.0, 101, IOC)], 2: [(1, 900.0, 101, IOC)]}, cash=1000.0)
-    )
+    session = Session(ticks.layout.schema, setup({0: [(1, 950.0, 101, IOC)], 2: [(1, 900.0, 101, IOC)]}, cash=1000.0))
     run = Run(tmp_path / "run", session, ticks.layout.schema)
     run.add(session.step(ticks))
     run.add(session.finish())

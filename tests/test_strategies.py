@@ -13,7 +13,7 @@ from gpi.formats.errors import SchemaMismatch, UsageError
 from gpi.formats.features import FEATURES
 from gpi.formats.frame import Frame
 from gpi.formats.orders import CANCEL, SUBMIT
-from gpi.formats.ticks import BUY, SELL
+from gpi.formats.ticks import BUY, QUOTE, SELL
 from gpi.tools.backtest.session import Session, Traded, joined
 from gpi.tools.backtest.setup import Latency, Setup, Terms
 from gpi.tools.kernels.orders import INTENT, OPEN, VIEW, WORKING
@@ -28,9 +28,7 @@ MILLISECONDS = Latency(0, 1_000_000, 1_000_000)
 
 def traded(ticks: Frame, named: str, **values: float) -> Traded:
     """What a strategy from the examples does with some ticks."""
-    setup = Setup(
-        load(str(EXAMPLES / named), values), latency=MILLISECONDS, terms=Terms(default=(0.0, 1.0, 1.0))
-    )
+    setup = Setup(load(str(EXAMPLES / named), values), latency=MILLISECONDS, terms=Terms(default=(0.0, 1.0, 1.0)))
     session = Session(ticks.layout.schema, setup)
     return joined([session.step(ticks), session.finish()])
 
@@ -87,7 +85,7 @@ def test_a_missing_column_is_named_before_the_first_tick() -> None:
 def quotes(**view: float) -> dict[int, float]:
     """The prices in ticks that market making asks for, by side, without orders standing."""
     v = np.zeros(1, VIEW)
-    usual = {"phase": OPEN, "ts": START, "tick_size": 1.0, "multiplier": 1.0, "equity": 1e6}
+    usual = {"kind": QUOTE, "phase": OPEN, "ts": START, "tick_size": 1.0, "multiplier": 1.0, "equity": 1e6}
     for name, value in {**usual, **view}.items():
         v[0][name] = value
     v[0].mid = 0.5 * (v[0].bid_px + v[0].ask_px)
@@ -122,13 +120,9 @@ def test_a_quote_keeps_its_place_while_it_is_near() -> None:
     values = {"requote_ticks": 3.0, "size_fraction": 0.001, "gamma": 1e-6, "k": 0.1}
     made = strategy(market_making, values, "market_making")
     mids = [1000, 1001, 1002, 1050]
-    market = [
-        {"ts": START + k * 10_000_000, "bid": (m - 5, 50), "ask": (m + 5, 50)} for k, m in enumerate(mids)
-    ]
+    market = [{"ts": START + k * 10_000_000, "bid": (m - 5, 50), "ask": (m + 5, 50)} for k, m in enumerate(mids)]
     ticks = frame([*market, {**market[-1], "ts": START + 50_000_000}])
-    session = Session(
-        ticks.layout.schema, Setup(made, latency=MILLISECONDS, terms=Terms(default=(0.01, 1.0, 1.0)))
-    )
+    session = Session(ticks.layout.schema, Setup(made, latency=MILLISECONDS, terms=Terms(default=(0.01, 1.0, 1.0))))
     orders = session.step(ticks).orders
     assert [int((orders["action"] == a).sum()) for a in (SUBMIT, CANCEL)] == [4, 2]
 

@@ -23,9 +23,11 @@ SETTINGS = settings(max_examples=20, deadline=None)
 
 
 def _frame(rows: int, schema: pa.Schema = TICKS) -> Frame:
-    return Frame.of(schema, {name: np.arange(rows) % 100 for name in schema.names if name not in DEPTH} | {
-        name: np.ones((rows, 5)) for name in schema.names if name in DEPTH
-    })
+    return Frame.of(
+        schema,
+        {name: np.arange(rows) % 100 for name in schema.names if name not in DEPTH}
+        | {name: np.ones((rows, 5)) for name in schema.names if name in DEPTH},
+    )
 
 
 DEPTH = ("bids_px", "bids_sz", "asks_px", "asks_sz")

@@ -80,9 +80,7 @@ def lobster(path: Path, events: list[tuple[int, int, float]]) -> Path:
 
 def test_a_lobster_execution_is_a_trade_of_the_other_side(tmp_path: Path) -> None:
     """The direction is the resting order's: a hit on a resting sell is a buy. Hidden ones say so."""
-    path = lobster(
-        tmp_path / "a.parquet", [(1, 1, 10.0), (4, -1, 10.02), (4, 1, 10.01), (5, -1, 10.015), (6, -1, 9.0)]
-    )
+    path = lobster(tmp_path / "a.parquet", [(1, 1, 10.0), (4, -1, 10.02), (4, 1, 10.01), (5, -1, 10.015), (6, -1, 9.0)])
     frame, _, table = opened(path)
     assert frame["kind"].tolist() == [QUOTE | DEPTH] + [QUOTE | TRADE | DEPTH] * 4
     assert frame["side"].tolist() == [0, BUY, SELL, BUY, UNKNOWN_SIDE]
@@ -98,9 +96,7 @@ def test_a_lobster_halt_is_a_status_without_a_quote(tmp_path: Path) -> None:
         lobster(tmp_path / "a.parquet", [(7, 0, -1.0), (7, 0, 0.0), (7, 0, 1.0), (9, 0, 1.0)])
     )
     assert frame["kind"].tolist() == [STATUS] * 3 and frame["flags"].tolist() == [HALTED, PAUSED, 0]
-    assert (
-        np.isnan(frame["bid_px"]).all() and np.isnan(frame["trade_px"]).all() and not frame["trade_sz"].any()
-    )
+    assert np.isnan(frame["bid_px"]).all() and np.isnan(frame["trade_px"]).all() and not frame["trade_sz"].any()
     assert quarantine.report()["quarantined: unknown event"] == 1
 
 
@@ -165,9 +161,7 @@ def test_every_real_lean_quote_row_is_accounted_for() -> None:
 @compiled
 def test_the_real_lean_quotes_reproduce_leans_own_second_bars() -> None:
     """The last tick of each second is the close of the second's quote bar, price and size, on every bar."""
-    frame, _, _ = opened(
-        shared("eq_quotes_lean_BAC_IBM_20131007_09.parquet"), batch=1 << 16, symbols=("BAC",)
-    )
+    frame, _, _ = opened(shared("eq_quotes_lean_BAC_IBM_20131007_09.parquet"), batch=1 << 16, symbols=("BAC",))
     bars = pq.read_table(shared("eq_bars_1s_lean_20131007_09.parquet"), filters=[("symbol", "=", "BAC")])
     bars = bars.filter(bars["bid_close"].is_valid())
     starts = bars["ts"].cast(pa.timestamp("s", tz="UTC")).cast(pa.int64()).to_numpy()
@@ -180,9 +174,7 @@ def test_the_real_lean_quotes_reproduce_leans_own_second_bars() -> None:
 @compiled
 def test_the_real_lean_quotes_equal_the_naive_twin() -> None:
     """On the first 4,000 ticks of IBM, one dictionary row at a time."""
-    frame, _, _ = opened(
-        shared("eq_quotes_lean_BAC_IBM_20131007_09.parquet"), batch=1 << 16, symbols=("IBM",)
-    )
+    frame, _, _ = opened(shared("eq_quotes_lean_BAC_IBM_20131007_09.parquet"), batch=1 << 16, symbols=("IBM",))
     path = shared("eq_quotes_lean_BAC_IBM_20131007_09.parquet")
     table = pq.read_table(path, filters=[("symbol", "=", "IBM")]).slice(0, 9000)
     columns = [np.nan_to_num(table[c].to_numpy(),
@@ -256,9 +248,7 @@ def test_the_real_depth_equals_a_dictionary_book() -> None:
     frame, quarantine, _ = opened(path, symbols=("BTCUSDT",))
     rows = pq.read_table(path, filters=[("symbol", "=", "BTCUSDT")]).to_pylist()
     snapshot = next(row["last_id"] for row in rows if row["is_snapshot"])
-    early = [
-        r for r in rows[: next(i for i, r in enumerate(rows) if r["is_snapshot"])] if r["last_id"] > snapshot
-    ]
+    early = [r for r in rows[: next(i for i, r in enumerate(rows) if r["is_snapshot"])] if r["last_id"] > snapshot]
     fresh = [row for row in rows if row["is_snapshot"]]
     later = [row for row in rows if row["last_id"] > max([snapshot, *(r["last_id"] for r in early)])]
     book: dict[str, dict[float, float]] = {"B": {}, "A": {}}
@@ -341,9 +331,7 @@ def test_option_bars_are_named_by_occ() -> None:
     """The real minute bars of two roots: every contract an option of its underlying."""
     _, quarantine, table = opened(shared("opt_1m_quote_lean.parquet"))
     assert quarantine.report() == {"rows in": 99998, "rows out": 99998, "folded": 0}
-    assert {one.underlying for one in table} == {"NWSA", "TWX"} and {one.asset_class for one in table} == {
-        "option"
-    }
+    assert {one.underlying for one in table} == {"NWSA", "TWX"} and {one.asset_class for one in table} == {"option"}
 
 
 QUOTES = (

@@ -39,8 +39,7 @@ def _blank(rows: int, levels: int) -> Frame:
     prices = ("bid_px", "ask_px", "trade_px", "bids_px", "asks_px")
     empty = {name: np.nan if name in prices else 0 for name in ticks(levels).names}
     columns = {
-        name: np.full((rows, levels) if name[:4] in ("bids", "asks") else rows, value)
-        for name, value in empty.items()
+        name: np.full((rows, levels) if name[:4] in ("bids", "asks") else rows, value) for name, value in empty.items()
     }
     return Frame.of(ticks(levels), columns)
 
@@ -106,9 +105,7 @@ def setup(script: Mapping[int, Sequence[Any]], **changes: Any) -> Setup:
     return Setup(made, **given)
 
 
-def trade(
-    market: Sequence[Tick], script: Mapping[int, Sequence[Any]], levels: int = 0, **changes: Any
-) -> Traded:
+def trade(market: Sequence[Tick], script: Mapping[int, Sequence[Any]], levels: int = 0, **changes: Any) -> Traded:
     """Everything a scripted trader does in a market, to the end."""
     ticks = frame(market, levels)
     session = Session(ticks.layout.schema, setup(script, **changes))
@@ -121,6 +118,5 @@ def told(traded: Traded) -> list[tuple[str, int, float]]:
 
     rows = traded.orders
     return [
-        (ACTIONS[a], int(i), float(q))
-        for a, i, q in zip(rows["action"], rows["order_id"], rows["qty"], strict=True)
+        (ACTIONS[a], int(i), float(q)) for a, i, q in zip(rows["action"], rows["order_id"], rows["qty"], strict=True)
     ]

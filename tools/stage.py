@@ -52,7 +52,9 @@ class Stage:
         """Raise SchemaMismatch, naming the first column that is missing or of another type."""
         for field in self.needs:
             if field.name not in incoming.names:
-                raise SchemaMismatch(f"{self.name} needs the column {field.name!r}, which the stream does not carry{_hint(field.name)}")
+                raise SchemaMismatch(
+                    f"{self.name} needs the column {field.name!r}, which the stream does not carry{_hint(field.name)}"
+                )
             if incoming.field(field.name).type != field.type:
                 found = incoming.field(field.name).type
                 raise SchemaMismatch(f"{self.name} needs {field.name!r} as {field.type}, the stream carries {found}")

@@ -116,9 +116,7 @@ PRICES: Final = ("open", "high", "low", "close")
 CONTRACT: Final = ("root", "right", "strike", "expiry")
 BARS: Final = Vendor("bars by start", ("ts", "symbol", *PRICES), "ts", decode, instrument)
 BARS_BY_END: Final = replace(BARS, name="bars by end", needs=("ts_end", "symbol", *PRICES), clock="ts_end")
-DAILY_BARS: Final = replace(
-    BARS, name="daily bars", needs=("date", "symbol", *PRICES, "volume"), clock="date"
-)
+DAILY_BARS: Final = replace(BARS, name="daily bars", needs=("date", "symbol", *PRICES, "volume"), clock="date")
 OPTION_QUOTE_BARS: Final = Vendor(
     name="option quote bars",
     needs=("ts", *CONTRACT, "bid_close", "bid_size", "ask_close", "ask_size"),

@@ -87,9 +87,7 @@ class Raw(NamedTuple):
 def nanos(column: pa.Array) -> Array:
     """A timestamp, date or integer (nanoseconds) column as int64 nanoseconds, nulls as 0."""
     if not pa.types.is_integer(column.type):
-        column = column.cast(pa.timestamp("ns", tz=getattr(column.type, "tz", None)), safe=False).cast(
-            pa.int64()
-        )
+        column = column.cast(pa.timestamp("ns", tz=getattr(column.type, "tz", None)), safe=False).cast(pa.int64())
     return np.asarray(column.fill_null(0).to_numpy(zero_copy_only=False))
 
 

@@ -48,7 +48,7 @@ TICK_COLUMNS: Final = (
 )  # fmt: skip
 DEPTH_COLUMNS: Final = ("bids_px", "bids_sz", "asks_px", "asks_sz")
 EXPECTED: Final = {name: at for at, name in enumerate(OUTLOOK) if at >= 3}
-FIRST_ROOM = 1024
+FIRST_ROOM, MOST_ROOM = 1024, 65_536  # rows of orders a step collects at a time; memory stays flat
 
 
 class Traded(NamedTuple):
@@ -199,8 +199,9 @@ class Session:
             + d.responses
             + 2 * d.open_orders
         )
-        if worst + 2 * MAX_INTENTS > len(self._out[0]):
-            self._room(2 * int(worst + 2 * MAX_INTENTS))
+        wanted = max(2 * int(worst + 2 * MAX_INTENTS), min(2 * len(self._out[0]), MOST_ROOM))
+        if wanted > len(self._out[0]):
+            self._room(wanted)
 
     def kill(self) -> None:
         """Pull the kill switch: from the next tick on nothing is sent and every open order is cancelled."""

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import glob
-import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Final
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from gpi.formats.errors import BadInput
 from gpi.formats.frame import Frame, Layout
@@ -19,14 +16,14 @@ from gpi.formats.quarantine import Quarantine
 from gpi.formats.ticks import ticks
 from gpi.tools.feeds.csvs import csv_source
 from gpi.tools.feeds.merge import Run, merged, recut
+from gpi.tools.feeds.paths import SUFFIXES, expanded, is_ours, parquet_schema
 from gpi.tools.feeds.sources import Block, Plan, Source, fitted
-from gpi.tools.feeds.stored import is_ours, recorded_source, stored_source
+from gpi.tools.feeds.stored import recorded_source, stored_source
 from gpi.tools.feeds.vendors import vendor_source
 from gpi.tools.stage import Stream
 
 MEMORY: Final = 1 << 26  # bytes of ticks that the open runs hold together, about
 CHUNK: Final = (512, 1 << 16)  # rows read from a run at once, at least and at most
-SUFFIXES: Final = (".parquet", ".csv", ".csv.gz", ".csv.zst", ".csv.bz2", ".arrow", ".arrows")
 
 
 def open_ticks(
@@ -42,19 +39,13 @@ def open_ticks(
     if batch < 1:
         raise ValueError(f"batch must be at least 1, not {batch}")
     wanted = None if symbols is None else frozenset(symbols)
-    sources = [_source(path, wanted) for path in _expanded(paths)]
+    sources = [_source(path, wanted) for path in expanded(paths)]
     instruments = Instruments(one for source in sources for one in source.instruments)
     schema = instruments.on(_schema(sources))
     blocks = [(source, block) for source in sources for block in source.blocks]
     plan = Plan({one.symbol: one.id for one in instruments}, _chunk(blocks, schema), quarantine)
     runs = [Run(block.first, partial(_fitted, source, block, plan, schema)) for source, block in blocks]
     return Stream(schema, _counted(recut(merged(runs, schema), schema, batch), quarantine))
-
-
-def digest(path: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal: which data a result came from."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _schema(sources: Sequence[Source]) -> pa.Schema:
@@ -85,44 +76,14 @@ def _chunk(blocks: Sequence[tuple[Source, Block]], schema: pa.Schema) -> int:
     return max(CHUNK[0], min(CHUNK[1], MEMORY // (max(most, 1) * row)))
 
 
-def _expanded(paths: Sequence[Path]) -> list[str]:
-    """The files meant: those of a folder by name, dot-files left out. Raises BadInput when there are none."""
-    found: list[str] = []
-    for path in paths:
-        if path.is_dir():
-            inside = sorted(str(p) for p in path.rglob("*") if p.is_file() and _visible(p.relative_to(path)))
-            files = [name for name in inside if name.endswith(SUFFIXES)]
-            if not files:
-                raise BadInput(f"the folder {path} holds no file that ends in {', '.join(SUFFIXES)}")
-        elif path.exists():
-            files = [str(path)]
-        else:
-            files = sorted(glob.glob(str(path), recursive=True))
-            if not files:
-                raise BadInput(f"there is no file {path}")
-        found += files
-    return found
-
-
-def _visible(path: Path) -> bool:
-    return not any(part.startswith(".") for part in path.parts)
-
-
 def _source(path: str, wanted: frozenset[str] | None) -> Source:
     with open(path, "rb") as file:
         magic = file.read(4)
     if magic == b"PAR1":
-        ours = is_ours(_parquet_schema(path))
+        ours = is_ours(parquet_schema(path))
         return stored_source(path, wanted) if ours else vendor_source(path, wanted)
     if magic == b"\xff\xff\xff\xff":
         return recorded_source(path, wanted)
     if path.endswith(SUFFIXES) and ".csv" in path:
         return csv_source(path, wanted)
     raise BadInput(f"{path} is neither Parquet nor an Arrow stream nor a .csv file")
-
-
-def _parquet_schema(path: str) -> pa.Schema:
-    try:
-        return pq.read_schema(path)
-    except (pa.ArrowException, OSError) as wrong:
-        raise BadInput(f"{path} cannot be read as Parquet: {wrong}") from wrong

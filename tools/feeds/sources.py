@@ -58,9 +58,7 @@ class Source:
     blocks: tuple[Block, ...]
     frames: Callable[[Block, Plan], Iterator[Frame]]
     extras: tuple[pa.Field, ...] = ()
-    owned: object = field(
-        default=None, compare=False
-    )  # what must live as long as the source (a temporary file)
+    owned: object = field(default=None, compare=False)  # what must live as long as the source (a temporary file)
 
 
 def fitted(frame: Frame, schema: pa.Schema) -> Frame:

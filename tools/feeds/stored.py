@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -25,18 +25,13 @@ Rows = Callable[[int], Iterator[Frame]]  # rows of a chunk -> frames of memory o
 LADDERS: Final = ("bids_px", "bids_sz", "asks_px", "asks_sz")
 
 
-def is_ours(schema: pa.Schema) -> bool:
-    """Whether a schema says that gpi wrote it."""
-    return b"gpi.schema" in (schema.metadata or {})
-
-
 def stored_source(path: str, wanted: frozenset[str] | None) -> Source:
     """A Parquet file written by gpi: one run, its first and last time from the file's statistics."""
     schema = read_parquet(Path(path), 1).schema
     with pq.ParquetFile(path) as file:
         block = _extent(file.metadata, schema.names.index("ts_event") if "ts_event" in schema.names else -1)
     read = partial(_stored_frames, path)
-    return _source(path, schema, Instruments.of(schema), block, read, wanted)
+    return _source(_Found(path, schema, Instruments.of(schema), block, read), wanted)
 
 
 def _extent(metadata: pq.FileMetaData, column: int) -> Block:
@@ -73,7 +68,8 @@ def recorded_source(path: str, wanted: frozenset[str] | None) -> Source:
                     max(last, int(frame["ts_event"].max())),
                 )
     block = Block(0, reader.rows, first, last)
-    return _source(path, reader.schema, instruments, block, partial(_recorded_frames, path), wanted)
+    read = partial(_recorded_frames, path)
+    return _source(_Found(path, reader.schema, instruments, block, read), wanted)
 
 
 def _recorded_frames(path: str, chunk: int) -> Iterator[Frame]:
@@ -86,14 +82,18 @@ def _recorded_frames(path: str, chunk: int) -> Iterator[Frame]:
         os.close(handle)
 
 
-def _source(
-    path: str,
-    schema: pa.Schema,
-    instruments: Instruments,
-    block: Block,
-    read: Rows,
-    wanted: frozenset[str] | None,
-) -> Source:
+class _Found(NamedTuple):
+    """What a file of ours says of itself, and how to read it."""
+
+    path: str
+    schema: pa.Schema
+    instruments: Instruments
+    block: Block
+    read: Rows
+
+
+def _source(found: _Found, wanted: frozenset[str] | None) -> Source:
+    path, schema, instruments, block, read = found
     missing = [name for name in TICKS.names if name not in schema.names]
     if missing:
         raise BadInput(f"{path} holds {_said(schema)}, not ticks: it lacks {', '.join(missing[:3])}")

@@ -75,9 +75,7 @@ class Levels:
         done = made = 0
         while done < frame.rows:
             ladder = (self._memory, self._keys, self._sizes)
-            done, more = levels.fold_levels(
-                *ladder, done, *rows, row_of[made:], flags[made:], px[made:], sz[made:]
-            )
+            done, more = levels.fold_levels(*ladder, done, *rows, row_of[made:], flags[made:], px[made:], sz[made:])
             made += more
             if done < frame.rows:
                 self._keys, self._sizes = _roomier(self._keys), _roomier(self._sizes)

@@ -28,9 +28,7 @@ from gpi.tools.feeds.sorting import in_time_order
 from gpi.tools.feeds.sources import NAMELESS, UNWANTED, Block, Plan, Source, identified
 from gpi.tools.feeds.updates import Levels
 
-VENDORS: Final[
-    tuple[Vendor, ...]
-] = (  # the first that recognises the columns wins: the particular before the general
+VENDORS: Final[tuple[Vendor, ...]] = (  # the first that recognises the columns wins: the particular before the general
     lobster.LOBSTER,
     polygon_flat.POLYGON_QUOTES,
     polygon_flat.POLYGON_TRADES,
@@ -56,9 +54,7 @@ def vendor_of(name: str, columns: Sequence[str]) -> Vendor:
         if vendor.recognises(columns):
             return vendor
     known = "; ".join(f"{vendor.name} ({', '.join(vendor.needs)})" for vendor in VENDORS)
-    raise BadInput(
-        f"{name} has the columns {', '.join(columns)}, which no layout needs. Known layouts: {known}"
-    )
+    raise BadInput(f"{name} has the columns {', '.join(columns)}, which no layout needs. Known layouts: {known}")
 
 
 @dataclass(slots=True)
@@ -67,9 +63,7 @@ class _Index:
 
     symbols: dict[str, None] = field(default_factory=dict)
     groups: dict[str, None] = field(default_factory=dict)
-    spans: list[tuple[str, Block]] = field(
-        default_factory=list
-    )  # rows of one group, unless groups interleave
+    spans: list[tuple[str, Block]] = field(default_factory=list)  # rows of one group, unless groups interleave
     rows: int = 0
     first: int = 0
     last: int = 0

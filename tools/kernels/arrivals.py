@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from gpi.tools.kernels.chance import normal, uniform
-from gpi.tools.kernels.jit import jit
+from gpi.tools.kernels.jit import inlined, jit
 
 SYMBOL = np.dtype(
     (
@@ -106,7 +106,7 @@ def hour_of(p: Any, cell: Any) -> Any:
     return 1.0 + p.u_shape * (1.5 * x * x - 0.5)
 
 
-@jit
+@inlined
 def wait(m: Any, p: Any) -> Any:
     """Nanoseconds to the symbol's next event: the first of the base process and the two excitations.
 
@@ -125,7 +125,7 @@ def wait(m: Any, p: Any) -> Any:
     return 1 + int(min(first, 1e6) * 1e9)
 
 
-@jit
+@inlined
 def excited(m: Any, p: Any, ts: Any) -> None:
     """Let the excitations fade until `ts` and add this event's."""
     elapsed = (ts - m.ts) * NS

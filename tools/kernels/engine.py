@@ -12,7 +12,7 @@ same wire), so what the trader knows at a tick never depends on a later one.
 """
 
 from gpi.tools.kernels.account import mark, new_day, snapshot, trading_state, watch_loss
-from gpi.tools.kernels.jit import jit
+from gpi.tools.kernels.jit import inlined, jit
 from gpi.tools.kernels.limits import judge
 from gpi.tools.kernels.matching import arrive, clear, on_quote, on_trade, show_best, withdraw
 from gpi.tools.kernels.orders import (
@@ -39,7 +39,7 @@ from gpi.tools.kernels.quotes import observe, show_depth, status
 from gpi.tools.kernels.trader import deliver, kill, own, recall, refuse, submit, withdraw_all
 
 
-@jit
+@inlined
 def short_of(
     desk: Array, ladders: Array, wire: Array, orders_out: Array, fills_out: Array, equity_out: Array, i: int
 ) -> int:
@@ -79,7 +79,7 @@ def arrivals(desk: Array, instruments: Array, ladders: Array, pool: Array, wire:
             withdraw(desk, pool, wire, m.slot, m.due, CANCELED)
 
 
-@jit
+@inlined
 def before(
     desk: Array, instruments: Array, ladders: Array, pool: Array, wire: Array, view: Array, mine: Array,
     orders_out: Array, fills_out: Array, equity_out: Array,
@@ -171,7 +171,7 @@ def look(desk: Array, instruments: Array, view: Array, i: int) -> None:
     v.multiplier = it.multiplier
 
 
-@jit
+@inlined
 def after(
     desk: Array,
     instruments: Array,

@@ -21,7 +21,7 @@ from typing import Any
 
 from gpi.tools.kernels.arrivals import NS, excited, revalue, tomorrow, wait
 from gpi.tools.kernels.chance import uniform
-from gpi.tools.kernels.jit import jit
+from gpi.tools.kernels.jit import inlined, jit
 from gpi.tools.kernels.ladder import best, extend, show
 from gpi.tools.kernels.participants import DEPTH_LEAST, act, sown
 
@@ -68,7 +68,7 @@ def reopened(m: Any, p: Any, keys: Any, sizes: Any, held: Any, i: Any, tables: A
     m.mean_px, m.mean_n, m.mean_ts = m.reference, 1.0, ts
 
 
-@jit
+@inlined
 def happened(
     m: Any, market: Any, p: Any, keys: Any, sizes: Any, held: Any, i: Any, parents: Any, tables: Any, ts: Any
 ) -> Any:
@@ -103,7 +103,7 @@ def happened(
     return DEPTH | (TRADE if m.trade_sz > 0 else 0) | (0 if same else QUOTE)
 
 
-@jit
+@inlined
 def due_next(m: Any, p: Any, ts: Any) -> Any:
     """When the symbol's next event happens, after one at `ts` (ns)."""
     if m.phase == PAUSED:
@@ -127,7 +127,7 @@ def replay(tree: Any, due: Any, i: Any) -> None:
         node //= 2
 
 
-@jit
+@inlined
 def told(
     m: Any, kind: Any, keys: Any, sizes: Any, held: Any, i: Any, n: Any, prices: Any, ladders: Any
 ) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 
 from gpi.tools.kernels.arrivals import NS, floor_of
 from gpi.tools.kernels.chance import bits, uniform
-from gpi.tools.kernels.jit import jit
+from gpi.tools.kernels.jit import inlined, jit
 from gpi.tools.kernels.ladder import best, put, take
 
 DEPTH_KEPT = 64  # levels remembered per side; the worse half is forgotten when they are full
@@ -76,7 +76,7 @@ def trade(m: Any, p: Any, keys: Any, sizes: Any, held: Any, r: Any, size: Any, t
     return True
 
 
-@jit
+@inlined
 def taker(m: Any, p: Any, parents: Any, i: Any, tables: Any, lean: Any) -> Any:
     """Which ladder the next market order takes: 1 buys from the asks, 0 sells to the bids."""
     if uniform(m) < p.informed * abs(lean) * m.alarm:
@@ -92,7 +92,7 @@ def taker(m: Any, p: Any, parents: Any, i: Any, tables: Any, lean: Any) -> Any:
     return 1 if left > 0 else 0
 
 
-@jit
+@inlined
 def market_order(m: Any, p: Any, keys: Any, sizes: Any, held: Any, r: Any, tables: Any, ts: Any) -> Any:
     """One market order on ladder `r`: mostly no larger than the best level, sometimes sweeping on."""
     size = int(m.lot * tables[SIZES, bits(m) & (TABLE - 1)])
@@ -101,7 +101,7 @@ def market_order(m: Any, p: Any, keys: Any, sizes: Any, held: Any, r: Any, table
     return trade(m, p, keys, sizes, held, r, size, ts)
 
 
-@jit
+@inlined
 def limit_order(m: Any, p: Any, keys: Any, sizes: Any, held: Any, r: Any, tables: Any, lean: Any) -> Any:
     """One limit order on ladder `r`: inside the spread, at a level that stands, or behind the best."""
     top, facing = best(keys, held, r), -best(keys, held, r ^ 1)
@@ -124,7 +124,7 @@ def limit_order(m: Any, p: Any, keys: Any, sizes: Any, held: Any, r: Any, tables
     return True
 
 
-@jit
+@inlined
 def cancel(m: Any, p: Any, keys: Any, sizes: Any, held: Any, r: Any, tables: Any) -> Any:
     """One order's worth less at a level of ladder `r`, more often near the touch."""
     x = bits(m)
@@ -139,7 +139,7 @@ def cancel(m: Any, p: Any, keys: Any, sizes: Any, held: Any, r: Any, tables: Any
     return True
 
 
-@jit
+@inlined
 def act(m: Any, p: Any, keys: Any, sizes: Any, held: Any, i: Any, parents: Any, tables: Any, ts: Any) -> Any:
     """Draw and apply one event; False when nothing came of it."""
     if m.left > 0:

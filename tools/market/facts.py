@@ -94,9 +94,7 @@ def _flow(ts: Array, executions: tuple[Array, ...]) -> dict[str, float]:
         "trade_sz_median": float(np.median(executions[2])),
         "gap_cv": float(gaps.std() / gaps.mean()),  # 1 for Poisson arrivals
         "gap_median_ms": float(np.median(gaps)) * 1e3,
-        "edges_to_middle": float(
-            thirteenths[[0, -1]].mean() / thirteenths[5:8].mean()
-        ),  # half hours of a day
+        "edges_to_middle": float(thirteenths[[0, -1]].mean() / thirteenths[5:8].mean()),  # half hours of a day
         "fano_10s": float(counts.var() / counts.mean()),  # 1 for Poisson arrivals
     }
 
@@ -107,11 +105,7 @@ def _signs(ts: Array, side: Array) -> dict[str, float]:
     signs = side[first].astype(np.float64)
     found = {lag: autocorrelation(signs, lag) for lag in (1, 2, 5, 10, 20, 50)}
     lags = np.array([lag for lag, value in found.items() if value > 0.0])
-    slope = (
-        np.polyfit(np.log(lags), np.log([found[lag] for lag in lags]), 1)[0]
-        if len(lags) > 2
-        else float("nan")
-    )
+    slope = np.polyfit(np.log(lags), np.log([found[lag] for lag in lags]), 1)[0] if len(lags) > 2 else float("nan")
     return {**{f"acf{lag}_sign": found[lag] for lag in (1, 5, 10, 50)}, "sign_exponent": -float(slope)}
 
 
@@ -145,7 +139,5 @@ def _volume_volatility(ts: Array, mid: Array, trade_ts: Array, trade_sz: Array) 
     """Correlation of a minute's volume with its summed absolute 1-second returns."""
     path = np.abs(np.diff(np.log(sampled(ts, mid, SECOND))))
     minutes = len(path) // 60
-    volume = np.bincount(np.maximum(trade_ts - ts[0], 0) // (60 * SECOND), trade_sz, minlength=minutes)[
-        :minutes
-    ]
+    volume = np.bincount(np.maximum(trade_ts - ts[0], 0) // (60 * SECOND), trade_sz, minlength=minutes)[:minutes]
     return float(np.corrcoef(volume, path[: 60 * minutes].reshape(-1, 60).sum(axis=1))[0, 1])

@@ -192,9 +192,7 @@ def _per_unit(tick_size: float) -> int:
     return per_unit
 
 
-def _check(
-    symbols: Sequence[str], events: int | None, duration_s: float | None, levels: int, batch: int
-) -> None:
+def _check(symbols: Sequence[str], events: int | None, duration_s: float | None, levels: int, batch: int) -> None:
     if not symbols or len(set(symbols)) != len(symbols):
         raise UsageError("simulate needs symbols, each once, such as AAPL MSFT")
     if (events is not None and events < 0) or (duration_s is not None and not 0 < duration_s < 1e9):

@@ -88,9 +88,7 @@ class Scenario:
 SCENARIOS: Final = {
     "calm": Scenario(),
     "flash-crash": Scenario(name="flash-crash", news=-0.02, programme=-0.06),
-    "halt": Scenario(
-        name="halt", hit=1, news=-0.09, programme=-0.07, programme_s=60.0, band=0.05, alarm=60.0
-    ),
+    "halt": Scenario(name="halt", hit=1, news=-0.09, programme=-0.07, programme_s=60.0, band=0.05, alarm=60.0),
 }
 
 
@@ -98,7 +96,5 @@ def scenario(name: str) -> Scenario:
     """The scenario of this name. Raises UsageError, naming the nearest."""
     if name not in SCENARIOS:
         near = get_close_matches(name, SCENARIOS, 1, 0.0)[0]
-        raise UsageError(
-            f"there is no scenario {name!r}: did you mean {near!r}? (known: {', '.join(SCENARIOS)})"
-        )
+        raise UsageError(f"there is no scenario {name!r}: did you mean {near!r}? (known: {', '.join(SCENARIOS)})")
     return SCENARIOS[name]

@@ -65,9 +65,7 @@ class Latencies:
             latency.add(perf_counter_ns() - began, frame.rows)
             return out
 
-        return Stage(
-            stage.name, stage.needs, stage.gives, stage.start, measured, stage.per_symbol, stage.finish
-        )
+        return Stage(stage.name, stage.needs, stage.gives, stage.start, measured, stage.per_symbol, stage.finish)
 
     def waited(self, stream: Stream, name: str) -> Stream:
         """The same stream with the time between frames counted as `name` (reading or waiting)."""

@@ -25,6 +25,7 @@ from gpi.tools.kernels.orders import (
     GTC,
     LIMIT,
     OPEN,
+    QUOTE,
     REDUCING,
     SECOND,
     SELL,
@@ -98,6 +99,8 @@ def decide(
     v, p = view[0], params[0]
     if v.phase != OPEN or v.killed or not (v.bid_px == v.bid_px and v.ask_px == v.ask_px):
         return 0
+    if not (v.kind & QUOTE or v.fills):
+        return 0  # nothing that the quotes depend on has changed
     m = memory[v.instrument_id]
     tick = v.tick_size if v.tick_size > 0.0 else 1e-4 * v.mid
     variance(m, p, v.ts, v.mid, tick)

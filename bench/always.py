@@ -1,0 +1,22 @@
+"""A strategy for measuring: one immediate-or-cancel order at the bid on every tick, which never fills."""
+
+from gpi.tools.kernels.jit import jit
+from gpi.tools.kernels.orders import BUY, OPEN, Array, take
+
+
+@jit
+def decide(
+    memory: Array,
+    params: Array,
+    view: Array,
+    features: Array,
+    outlook: Array,
+    orders: Array,
+    n_orders: int,
+    intents: Array,
+) -> int:
+    """An order a tick, passed by the gate and sent."""
+    v = view[0]
+    if v.phase != OPEN:
+        return 0
+    return take(intents, 0, BUY, 1.0, v.bid_px)

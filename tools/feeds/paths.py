@@ -1,0 +1,58 @@
+"""Which files are meant, and what kind they are: without loading what reads them."""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from gpi.formats.errors import BadInput
+
+SUFFIXES: Final = (".parquet", ".csv", ".csv.gz", ".csv.zst", ".csv.bz2", ".arrow", ".arrows")
+
+
+def expanded(paths: Sequence[Path]) -> list[str]:
+    """The files meant: those of a folder by name, dot-files left out. Raises BadInput when there are none."""
+    found: list[str] = []
+    for path in paths:
+        if path.is_dir():
+            inside = sorted(str(p) for p in path.rglob("*") if p.is_file() and _visible(p.relative_to(path)))
+            files = [name for name in inside if name.endswith(SUFFIXES)]
+            if not files:
+                raise BadInput(f"the folder {path} holds no file that ends in {', '.join(SUFFIXES)}")
+        elif path.exists():
+            files = [str(path)]
+        else:
+            files = sorted(glob.glob(str(path), recursive=True))
+            if not files:
+                raise BadInput(f"there is no file {path}")
+        found += files
+    return found
+
+
+def _visible(path: Path) -> bool:
+    return not any(part.startswith(".") for part in path.parts)
+
+
+def digest(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal: which data a result came from."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def parquet_schema(path: str) -> pa.Schema:
+    """The schema of a Parquet file. Raises BadInput when it is none."""
+    try:
+        return pq.read_schema(path)
+    except (pa.ArrowException, OSError) as wrong:
+        raise BadInput(f"{path} cannot be read as Parquet: {wrong}") from wrong
+
+
+def is_ours(schema: pa.Schema) -> bool:
+    """Whether a schema says that gpi wrote it."""
+    return b"gpi.schema" in (schema.metadata or {})
