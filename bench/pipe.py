@@ -157,6 +157,7 @@ def main() -> None:
         fused(schema, singles, "momentum", False),
     )
     percentiles("the same with market making", fused(schema, singles, "market_making", False))
+    percentiles("the same with a new order on every tick", fused(schema, singles, always, False))
 
 
 if __name__ == "__main__":

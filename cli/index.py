@@ -49,9 +49,7 @@ def build(
     _told(stats(made))
 
 
-@app.command(
-    epilog="Example: gpi replay day.parquet | gpi featurize | gpi embed | gpi index match --bank banks/day | gpi trade --paper"
-)
+@app.command(epilog="Example: gpi embed features.arrow | gpi index match --bank banks/day | gpi trade --paper")
 @partial(piped, name="index match")
 def match(bank: BankDir = Path("bank"), k: K = 16, radius: Radius = 0.3) -> Tool:
     """Append match_return, match_win_rate, match_confidence and match_count: what came of moments like this one.

@@ -8,7 +8,6 @@ the chain in one process.
 import functools
 import inspect
 import signal
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -56,12 +55,6 @@ class Run:
         """Whether Ctrl-C asked the source to end its stream."""
         return self.asked_to_stop
 
-    def rest(self, seconds: float) -> None:
-        """Sleep, but wake for Ctrl-C."""
-        while seconds > 0 and not self.asked_to_stop:
-            time.sleep(min(seconds, 0.2))
-            seconds -= 0.2
-
     def listen(self) -> None:
         """First Ctrl-C: the source ends its stream and all drain. Second: interrupted now."""
 
@@ -73,6 +66,8 @@ class Run:
         signal.signal(signal.SIGINT, asked)
         signal.signal(signal.SIGTERM, asked)
 
+
+SPIN = 500  # looks at an empty pipe, about a microsecond each, before a tool sleeps; the environment's GPI_SPIN wins
 
 _composing: ContextVar[list[Part] | None] = ContextVar("composing", default=None)
 _running: ContextVar[Run] = ContextVar("running")
@@ -273,7 +268,7 @@ def _stdin(command: str) -> "Stream":
 
     if sys.stdin.isatty():
         raise UsageError(f"nothing to read: gpi replay FILE | gpi {command} ..., or gpi {command} FILE")
-    reader = Reader(os.dup(0))
+    reader = Reader(os.dup(0), spin=int(os.environ.get("GPI_SPIN", SPIN)))
     return Stream(reader.schema, iter(reader))
 
 

@@ -100,6 +100,14 @@ def _named(stream: Stream) -> Iterator[pa.RecordBatch]:
             yield batch
 
 
+def _rows(batch: pa.RecordBatch | pa.Table) -> list[dict[str, Any]]:
+    """Rows as dicts, times spelled out: Python's own datetime cannot hold nanoseconds."""
+    for at, field in enumerate(batch.schema):
+        if pa.types.is_timestamp(field.type):
+            batch = batch.set_column(at, field.name, batch.column(at).cast(pa.string()))
+    return list(batch.to_pylist())
+
+
 def _flat(batch: pa.RecordBatch) -> pa.RecordBatch:
     """Vector columns as one column an element, by the names in their metadata."""
     arrays, names = [], []
@@ -129,7 +137,7 @@ def _csv(stream: Stream, text: IO[str]) -> None:
 
 def _jsonl(stream: Stream, text: IO[str]) -> None:
     for batch in _named(stream):
-        for row in batch.to_pylist():
+        for row in _rows(batch):
             text.write(json.dumps({name: _plain(value) for name, value in row.items()}) + "\n")
 
 
@@ -178,7 +186,7 @@ def _drawn(stream: Stream, kept: Frame, rows: int) -> Any:
         shown = batch.drop_columns([n for n in ("ts_recv", "seq", "instrument_id") if n in batch.schema.names])
         for name in shown.schema.names:
             table.add_column(name, justify="left" if name in ("ts_event", "symbol") else "right")
-        for row in shown.to_pylist():
+        for row in _rows(shown):
             table.add_row(*(_cell(value) for value in row.values()))
     return table
 
@@ -189,9 +197,7 @@ def _cell(value: Any) -> str:
         return shown + (" ..." if len(value) > 4 else "")
     if isinstance(value, float):
         return "" if value != value else f"{value:.7g}"
-    if hasattr(value, "isoformat"):
-        return str(value)[:26].replace("+00:00", "")
-    return str(value)
+    return str(value)[:26]
 
 
 def write_query(table: pa.Table, form: str, out: Path | None) -> None:
@@ -217,7 +223,7 @@ def write_query(table: pa.Table, form: str, out: Path | None) -> None:
                 csv.write_csv(table, raw)
         else:
             with os.fdopen(os.dup(fd), "w", encoding="utf8") as text:
-                for row in table.to_pylist():
+                for row in _rows(table):
                     text.write(json.dumps({name: _plain(value) for name, value in row.items()}) + "\n")
     finally:
         os.close(fd)
@@ -232,6 +238,6 @@ def _query_table(table: pa.Table) -> None:
     drawn = Table(box=None, pad_edge=False, caption=f"{table.num_rows:,} rows", caption_justify="left")
     for name in table.schema.names:
         drawn.add_column(name, overflow="fold")
-    for row in table.slice(0, 200).to_pylist():
+    for row in _rows(table.slice(0, 200)):
         drawn.add_row(*("" if value is None else _cell(value) for value in row.values()))
     Console(width=None if sys.stdout.isatty() else 160).print(drawn)

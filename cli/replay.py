@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from gpi.formats.quarantine import Quarantine
     from gpi.tools.stage import Stream
 
+ROWS = 8192  # of a frame, unless told
+
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
@@ -20,7 +22,7 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
 def replay(
     sources: Annotated[list[str], typer.Argument(metavar="SOURCE...", help="Files, globs or a lake folder.")],
     speed: Annotated[str, typer.Option(help="max, realtime, or N times realtime.")] = "max",
-    batch: Annotated[int, typer.Option(min=1, help="Rows per frame.")] = 8192,
+    batch: Annotated[int | None, typer.Option(min=1, help="Rows per frame; else as recorded, or 8192.")] = None,
     symbols: Annotated[str | None, typer.Option(help="Only these: AAPL,MSFT or @tier1.")] = None,
     quarantine: Annotated[str | None, typer.Option(help="Write the dirty rows here (JSON lines).")] = None,
 ) -> Tool:
@@ -34,7 +36,7 @@ def replay(
 def recorded(
     sources: list[str],
     speed: str = "max",
-    batch: int = 8192,
+    batch: int | None = None,
     symbols: str | None = None,
     quarantine: str | None = None,
 ) -> Tool:
@@ -47,7 +49,7 @@ def recorded(
 
     from gpi.formats.quarantine import Quarantine
     from gpi.formats.universe import expand
-    from gpi.tools.feeds.pace import paced
+    from gpi.tools.feeds.pace import napping, paced
     from gpi.tools.feeds.paths import digest, expanded
     from gpi.tools.stage import Stream
 
@@ -58,10 +60,10 @@ def recorded(
         from gpi.tools.feeds.files import open_ticks  # loads the vendors' readers and their kernels
 
         wanted = expand(symbols) if symbols else None
-        stream = open_ticks(paths, batch=batch, symbols=wanted, quarantine=held)
+        stream = open_ticks(paths, batch=batch or ROWS, symbols=wanted, quarantine=held)
     if speed != "max":
         factor = 1.0 if speed == "realtime" else _number(speed)
-        stream = Stream(stream.schema, paced(stream.frames, factor, sleep=running().rest))
+        stream = Stream(stream.schema, paced(stream.frames, factor, sleep=napping(running().stopped)))
     facts = {"digests": {str(path.resolve()): digest(path) for path in paths}}
     return Tool(stream, facts, lambda: _report(held, quarantine))
 
@@ -78,12 +80,14 @@ def _number(speed: str) -> float:
     return factor
 
 
-def _as_written(path: "Path", batch: int) -> "Stream | None":
+def _as_written(path: "Path", batch: int | None) -> "Stream | None":
     """A file that gpi wrote, with every column it has; None for anything else."""
     import os
 
-    from gpi.formats.ipc import CONTINUATION, Reader
+    from gpi.formats.ipc import Reader
+    from gpi.formats.messages import CONTINUATION
     from gpi.formats.parquet import read_parquet
+    from gpi.tools.feeds.merge import recut
     from gpi.tools.feeds.paths import is_ours, parquet_schema
     from gpi.tools.stage import Stream
 
@@ -93,10 +97,12 @@ def _as_written(path: "Path", batch: int) -> "Stream | None":
         magic = file.read(4)
     if magic == CONTINUATION:
         reader = Reader(os.open(path, os.O_RDONLY), str(path))
-        return Stream(reader.schema, iter(reader))
+        if batch is None:
+            return Stream(reader.schema, iter(reader))
+        return Stream(reader.schema, recut((frame.copy() for frame in reader), reader.schema, batch))
     if magic != b"PAR1" or not is_ours(parquet_schema(str(path))):
         return None
-    stored = read_parquet(path, batch)
+    stored = read_parquet(path, batch or ROWS)
     return Stream(stored.schema, stored.frames)
 
 

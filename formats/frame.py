@@ -7,6 +7,8 @@ metadata in front of it depends only on the layout and the row count and is made
 
 from __future__ import annotations
 
+import importlib.abc
+import sys
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -19,6 +21,29 @@ from gpi.formats.errors import SchemaMismatch
 
 Array = npt.NDArray[Any]
 KEPT_PREFIXES = 8192  # distinct row counts remembered per layout, about 1 KiB each
+
+
+class _NoPandas(importlib.abc.MetaPathFinder):
+    """Lets pyarrow find, the one time it looks, that there is no pandas.
+
+    `pa.array([...])` and `array.to_numpy()` import pandas wherever it is installed (alpaca-py brings it): half a
+    second and 60 MB for every command, for nothing. Whoever imports pandas afterwards gets it as ever.
+    """
+
+    def find_spec(self, name: str, path: object, target: object = None) -> None:
+        """Not here."""
+        if name == "pandas":
+            raise ModuleNotFoundError(name)
+
+
+def _forgo_pandas() -> None:
+    if "pandas" not in sys.modules:
+        sys.meta_path.insert(0, _NoPandas())
+        pa.array([0])
+        del sys.meta_path[0]
+
+
+_forgo_pandas()
 
 
 class Column(NamedTuple):
@@ -164,7 +189,7 @@ class Frame:
 
     @classmethod
     def over(cls, layout: Layout, rows: int, body: Array) -> Frame:
-        """A frame over a filled body; views are made only if somebody looks (a frame that is just passed on has none)."""
+        """A frame over a filled body; its views are made when somebody looks: a frame just passed on needs none."""
         return cls(layout, rows, None, (body,))
 
     @property
@@ -244,10 +269,7 @@ class Frame:
 
 
 def numbers(array: pa.Array, dtype: np.dtype[Any]) -> Array:
-    """The numbers of a column without nulls, flat and not copied.
-
-    Not `array.to_numpy()`: that imports pandas wherever pandas is installed, half a second per process.
-    """
+    """The numbers of a column without nulls, flat and not copied."""
     flat = array.flatten() if pa.types.is_fixed_size_list(array.type) else array
     return np.frombuffer(flat.buffers()[1] or b"", dtype, len(flat), flat.offset * dtype.itemsize)
 

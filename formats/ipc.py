@@ -12,6 +12,7 @@ reads our streams; any Arrow writer's stream is read, up to the missing end mark
 import contextlib
 import io
 import os
+import select
 import struct
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple, cast
@@ -21,10 +22,8 @@ import xxhash
 
 from gpi.formats.errors import BadInput, TruncatedStream
 from gpi.formats.frame import Frame, Layout
+from gpi.formats.messages import CONTINUATION, END_OF_STREAM, body_bytes, end_mark, marked, sealed
 
-CONTINUATION: Final = b"\xff\xff\xff\xff"
-UNSEALED: Final = b"-unsealed-stream"  # as long as a digest
-END_OF_STREAM: Final = CONTINUATION + b"\0\0\0\0"
 STAGING: Final = 1 << 18  # bytes asked of a pipe at once; a Linux pipe holds 64 KiB by default
 MAX_METADATA: Final = 1 << 26  # no honest message has more metadata than this
 ARROW_ERRORS: Final = (pa.ArrowException, OSError, StopIteration, EOFError, struct.error, ValueError, KeyError)
@@ -38,33 +37,6 @@ class _Loan(NamedTuple):
 
     frame: Frame
     body: memoryview
-
-
-def _marked(schema: pa.Schema, notes: Mapping[str, str]) -> bytes:
-    """The message of an empty batch that carries notes."""
-    sink = pa.BufferOutputStream()
-    empty = pa.RecordBatch.from_arrays([pa.nulls(0, f.type) for f in schema], schema=schema)
-    with pa.ipc.new_stream(sink, schema) as writer:
-        writer.write_batch(empty, custom_metadata=dict(notes))
-    whole: bytes = sink.getvalue().to_pybytes()
-    return whole[schema.serialize().size : -len(END_OF_STREAM)]
-
-
-def _seal(mark: bytes) -> bytes:
-    """A digest of the end mark itself, so that no flipped bit anywhere goes unseen."""
-    return xxhash.xxh3_64_hexdigest(mark).encode()
-
-
-def _end_mark(schema: pa.Schema, rows: int, batches: int, digest: str) -> bytes:
-    notes = {
-        "gpi.end": "ok",
-        "gpi.rows": str(rows),
-        "gpi.batches": str(batches),
-        "gpi.digest": digest,
-        "gpi.seal": UNSEALED.decode(),
-    }
-    mark = _marked(schema, notes)
-    return mark.replace(UNSEALED, _seal(mark), 1)
 
 
 class Writer:
@@ -88,7 +60,7 @@ class Writer:
         if frame.layout is not self.layout:
             raise BadInput(f"a frame of another layout reached the writer: {frame!r}")
         if frame.notes:
-            self._send((_marked(self.layout.schema, frame.notes),))
+            self._send((marked(self.layout.schema, frame.notes),))
         if frame.rows:
             self.rows += frame.rows
             self.batches += 1
@@ -97,7 +69,7 @@ class Writer:
     def close(self) -> None:
         """Say that the stream is whole."""
         digest = self._digest.hexdigest()
-        self._send((_end_mark(self.layout.schema, self.rows, self.batches, digest), END_OF_STREAM))
+        self._send((end_mark(self.layout.schema, self.rows, self.batches, digest), END_OF_STREAM))
 
     def _send(self, pieces: tuple[Buffer, ...]) -> None:
         for piece in pieces:
@@ -120,14 +92,17 @@ class Reader:
     """Iterates the frames of a stream on a file descriptor; the frames are on loan.
 
     Raises BadInput when it is not an Arrow stream or its digest is wrong, TruncatedStream when it lacks the end
-    mark. `rows` counts what was read before either.
+    mark. `rows` counts what was read before either. `spin`: how many times to look for data before sleeping.
     """
 
-    def __init__(self, fd: int, name: str = "stdin") -> None:
+    def __init__(self, fd: int, name: str = "stdin", spin: int = 0) -> None:
         self.name = name
         self.rows = 0
         self.batches = 0
         self._fd = fd
+        self._turns = spin
+        self._poll = select.poll()
+        self._poll.register(fd, select.POLLIN)
         self._staging = bytearray(STAGING)
         self._view = memoryview(self._staging)
         self._start = self._stop = 0
@@ -168,11 +143,19 @@ class Reader:
         while self._stop - self._start < size:
             if self._start + size > len(self._staging) or self._stop == len(self._staging):
                 self._make_room(size)
+            self._spin()
             got = os.readv(self._fd, [self._view[self._stop :]])
             if got == 0:
                 return False
             self._stop += got
         return True
+
+    def _spin(self) -> None:
+        """Look for data a while, letting others run, before sleeping for it: waking up costs more than a tick."""
+        turns = self._turns
+        while turns and not self._poll.poll(0):
+            os.sched_yield()
+            turns -= 1
 
     def _make_room(self, size: int) -> None:
         left = bytes(self._view[self._start : self._stop])
@@ -206,7 +189,7 @@ class Reader:
             raise EOFError("cut inside a message")
         head = bytes(self._view[self._start : self._start + 8 + length])
         self._start += len(head)
-        body = bytearray(_body_bytes(head))
+        body = bytearray(body_bytes(head))
         self._fill(memoryview(body))
         return head + bytes(body)
 
@@ -245,8 +228,7 @@ class Reader:
         self._digest.update(message)
         said = {k.decode("utf8", "replace"): v.decode("utf8", "replace") for k, v in (notes or {}).items()}
         if "gpi.end" in said:
-            seal = said.get("gpi.seal", "").encode()
-            if len(seal) != len(UNSEALED) or _seal(message.replace(seal, UNSEALED, 1)) != seal:
+            if not sealed(message, said.get("gpi.seal", "")):
                 raise BadInput(f"{self.name} is damaged: its end mark was changed")
             self._check_end(said, digest)
             return None
@@ -275,20 +257,6 @@ class Reader:
         return TruncatedStream(f"{self.name} was truncated after {self.rows} rows ({why}): its writer died", self.rows)
 
 
-def _body_bytes(head: bytes) -> int:
-    """The body length a message's metadata announces (Message.fbs: field 3, bodyLength)."""
-    metadata = memoryview(head)[8:]
-    table = struct.unpack_from("<i", metadata, 0)[0]
-    vtable = table - struct.unpack_from("<i", metadata, table)[0]
-    if struct.unpack_from("<H", metadata, vtable)[0] <= 10:
-        return 0
-    slot = struct.unpack_from("<H", metadata, vtable + 10)[0]
-    size = struct.unpack_from("<q", metadata, table + slot)[0] if slot else 0
-    if not 0 <= size < 1 << 34:
-        raise ValueError(f"a body of {size} bytes")
-    return int(size)
-
-
 def write_table(fd: int, batches: pa.RecordBatchReader) -> None:
     """Any Arrow batches (strings too) as a stream with the honest end: the result of a query."""
     schema, rows, count, digest = batches.schema, 0, 0, xxhash.xxh3_64()
@@ -303,7 +271,7 @@ def write_table(fd: int, batches: pa.RecordBatchReader) -> None:
     for batch in batches:
         rows, count = rows + batch.num_rows, count + 1
         send(batch.serialize().to_pybytes())
-    send(_end_mark(schema, rows, count, digest.hexdigest()) + END_OF_STREAM)
+    send(end_mark(schema, rows, count, digest.hexdigest()) + END_OF_STREAM)
 
 
 @contextlib.contextmanager

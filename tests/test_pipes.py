@@ -119,7 +119,9 @@ def test_fused_is_piped_bit_for_bit() -> None:
 def test_a_tool_reads_files_as_it_reads_pipes(ticks: Path, tmp_path: Path) -> None:
     """`gpi featurize FILE`, a pipe and a redirected stream give the same rows."""
     gpi("replay", ticks, "--out", tmp_path / "ticks.arrow", check=0)
+    gpi("replay", tmp_path / "ticks.arrow", "--batch", "7", "--out", tmp_path / "recut.arrow", check=0)
     direct = gpi("featurize", ticks, "--to", "csv", check=0).stdout
+    assert direct == gpi("featurize", tmp_path / "recut.arrow", "--to", "csv", check=0).stdout
     stored = gpi("featurize", tmp_path / "ticks.arrow", "--to", "csv", check=0).stdout
     stream = (tmp_path / "ticks.arrow").read_bytes()
     assert direct == stored == gpi("featurize", "--to", "csv", stdin=stream, check=0).stdout

@@ -15,7 +15,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
@@ -28,7 +27,7 @@ import xxhash
 
 from gpi.formats import provenance
 from gpi.formats.errors import UsageError
-from gpi.formats.frame import Frame
+from gpi.formats.frame import Frame, concatenated
 from gpi.formats.instruments import Instruments
 from gpi.formats.orders import ACTIONS, EQUITY, FILLS, ORDERS, REASONS, REFUSE
 from gpi.formats.version import __version__
@@ -47,27 +46,25 @@ class Table:
     def __init__(self, path: Path, schema: pa.Schema) -> None:
         self.path, self._hidden = path, path.with_name(f".{path.name}.tmp")
         self._writer = pq.ParquetWriter(self._hidden, schema, compression="zstd")
-        self._schema, self._waiting, self._held = schema, list[pa.RecordBatch](), 0
+        self._schema, self._waiting, self._held = schema, list[Frame](), 0
         self._digests = {name: xxhash.xxh3_128() for name in schema.names}
         self.rows = 0
 
     def add(self, frame: Frame) -> None:
-        """Append rows."""
-        if not frame.rows:
-            return
-        for name, digest in self._digests.items():
-            digest.update(np.ascontiguousarray(frame[name]).data)
-        self._waiting.append(frame.to_batch())
-        self.rows, self._held = self.rows + frame.rows, self._held + frame.rows
-        if self._held >= ROW_GROUP:
-            self._flush()
+        """Append rows: only held for now, because a tick is waiting; written many at a time."""
+        if frame.rows:
+            self._waiting.append(frame)
+            self.rows, self._held = self.rows + frame.rows, self._held + frame.rows
+            if self._held >= ROW_GROUP:
+                self._flush()
 
     def _flush(self) -> None:
         if self._waiting:
-            batches = [batch.replace_schema_metadata(self._schema.metadata) for batch in self._waiting]
-            self._writer.write_table(
-                pa.Table.from_batches(batches).combine_chunks(), row_group_size=ROW_GROUP
-            )
+            whole = concatenated(self._waiting, self._schema)
+            for name, digest in self._digests.items():
+                digest.update(whole[name].data)
+            batch = whole.to_batch().replace_schema_metadata(self._schema.metadata)
+            self._writer.write_batch(batch, row_group_size=ROW_GROUP)
         self._waiting, self._held = [], 0
 
     @property
@@ -96,20 +93,12 @@ class Run:
         path.mkdir(parents=True, exist_ok=True)
         self.path, self._session, self._schema = path, session, schema
         self._tables = {name: Table(path / f"{name}.parquet", schema) for name, schema in SCHEMAS.items()}
-        self._actions: Counter[str] = Counter()
-        self._refusals: Counter[str] = Counter()
         self._note(complete=False)
 
     def add(self, traded: Traded) -> None:
         """Append what a step or the finish of the session produced."""
         for name, frame in zip(SCHEMAS, traded, strict=True):
             self._tables[name].add(frame)
-        rows = traded.orders
-        if rows.rows:
-            actions = np.bincount(rows["action"], minlength=len(ACTIONS))
-            reasons = np.bincount(rows["reason"][rows["action"] == REFUSE], minlength=len(REASONS))
-            self._actions.update({ACTIONS[k]: int(n) for k, n in enumerate(actions) if n})
-            self._refusals.update({REASONS[k]: int(n) for k, n in enumerate(reasons) if n})
 
     def close(self, complete: bool = True, sampling: Sampling | None = None) -> dict[str, Any]:
         """Make everything visible and return the metrics; `complete` only after an honest end of the stream."""
@@ -123,14 +112,15 @@ class Run:
     def _metrics(self, sampling: Sampling) -> dict[str, Any]:
         equity = columns(self.path / "equity.parquet")
         fills = columns(self.path / "fills.parquet")
+        orders = columns(self.path / "orders.parquet", ["action", "reason"])
         multiplier = np.ascontiguousarray(self._session.state["instruments"]["multiplier"])
         found = metrics(self._session.setup.cash, equity, fills, multiplier, sampling)
         return {
             **found,
             "ticks": int(self._session.account.row),
             "fills": self._tables["fills"].rows,
-            "events": dict(sorted(self._actions.items())),
-            "refusals": dict(sorted(self._refusals.items())),
+            "events": _counted(ACTIONS, orders["action"]),
+            "refusals": _counted(REASONS, orders["reason"][orders["action"] == REFUSE]),
         }
 
     def _note(self, complete: bool) -> None:
@@ -178,9 +168,7 @@ def setup_of(manifest: dict[str, Any], strategy: Strategy) -> Setup:
     """
     told = manifest["setup"]
     if strategy.digest != told["strategy"]["digest"]:
-        raise UsageError(
-            f"the source of {strategy.name} has changed since the run: check out the version that ran"
-        )
+        raise UsageError(f"the source of {strategy.name} has changed since the run: check out the version that ran")
     limits = np.zeros(1, LIMITS)
     for name, value in told["limits"].items():
         limits[0][name] = value
@@ -201,9 +189,14 @@ def manifest_of(path: Path) -> dict[str, Any]:
     return found
 
 
-def columns(path: Path) -> dict[str, Array]:
-    """The columns of a table of a run, times as int64 ns."""
-    table = pq.read_table(path)
+def _counted(names: tuple[str, ...], codes: Array) -> dict[str, int]:
+    counts = np.bincount(codes, minlength=len(names))
+    return {name: int(n) for name, n in sorted(zip(names, counts, strict=True)) if n}
+
+
+def columns(path: Path, names: list[str] | None = None) -> dict[str, Array]:
+    """The columns of a table of a run (or some of them), times as int64 ns."""
+    table = pq.read_table(path, columns=names)
     found = {name: table[name].to_numpy() for name in table.column_names}
     return {name: v.view(np.int64) if v.dtype.kind == "M" else v for name, v in found.items()}
 

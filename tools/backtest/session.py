@@ -40,6 +40,7 @@ from gpi.tools.kernels.orders import (
     WORKING,
     Array,
 )
+from gpi.tools.kernels.rows import places, spread
 from gpi.tools.stage import State
 
 TICK_COLUMNS: Final = (
@@ -59,6 +60,7 @@ class Traded(NamedTuple):
     equity: Frame
 
 
+FIELDS: Final = (places(ORDER_ROW), places(FILL_ROW), places(EQUITY_ROW))
 NOTHING: Final = Traded(Layout.of(ORDERS).empty(0), Layout.of(FILLS).empty(0), Layout.of(EQUITY).empty(0))
 
 
@@ -102,15 +104,14 @@ class Session:
 
     def _room(self, rows: int) -> None:
         self._out = (np.zeros(rows, ORDER_ROW), np.zeros(rows, FILL_ROW), np.zeros(rows, EQUITY_ROW))
+        self._bytes = tuple(out.view(np.uint8).reshape(rows, -1) for out in self._out)
 
     def _bind(self) -> None:
         s = self.state
         self._mine = np.zeros(len(s["pool"]), WORKING)
         self._engine = tuple(s[n] for n in ("desk", "instruments", "ladders", "pool", "wire", "sent"))
         at = list(DESK.fields or ()).index("n_orders")
-        self._told = s["desk"].view(np.int64)[
-            at : at + 3
-        ]  # n_orders n_fills n_equity, without a record's cost
+        self._told = s["desk"].view(np.int64)[at : at + 3]  # n_orders n_fills n_equity, without a record's cost
         self._decides = (s["memory"], self.setup.strategy.params, self._view, self._mine, self._intents)
 
     def fresh(self) -> State:
@@ -173,9 +174,7 @@ class Session:
         if not any(counts):
             return NOTHING
         self._told[:] = 0
-        made = [
-            _frame(quiet, rows, count) for quiet, rows, count in zip(NOTHING, self._out, counts, strict=True)
-        ]
+        made = map(_frame, NOTHING, self._bytes, FIELDS, counts)
         return Traded(*made)
 
     def _grow(self, instrument_id: int) -> None:
@@ -194,11 +193,7 @@ class Session:
 
     def _make_room(self) -> None:
         d, s = self.account, self.state
-        worst = (
-            (d.requests + d.open_orders + 1) * (2 * s["ladders"].shape[2] + 3)
-            + d.responses
-            + 2 * d.open_orders
-        )
+        worst = (d.requests + d.open_orders + 1) * (2 * s["ladders"].shape[2] + 3) + d.responses + 2 * d.open_orders
         wanted = max(2 * int(worst + 2 * MAX_INTENTS), min(2 * len(self._out[0]), MOST_ROOM))
         if wanted > len(self._out[0]):
             self._room(wanted)
@@ -217,9 +212,7 @@ class Session:
         """Why the command must end with exit code 4, once everything is written; None when all is well."""
         if not self.account.killed:
             return None
-        return RiskBreach(
-            f"the kill switch was pulled at row {self.kill_row}: all orders cancelled, none sent since"
-        )
+        return RiskBreach(f"the kill switch was pulled at row {self.kill_row}: all orders cancelled, none sent since")
 
     def announce(self, terms: Terms) -> None:
         """Terms of trade that hold from now on (new listings announced mid-stream)."""
@@ -250,13 +243,13 @@ class Session:
         self._bind()
 
 
-def _frame(quiet: Frame, rows: Array, count: int) -> Frame:
+def _frame(quiet: Frame, rows: Array, fields: Array, count: int) -> Frame:
+    """The first `count` records as a frame: filled at once, its views made only if somebody looks."""
     if not count:
         return quiet
-    made = quiet.layout.empty(count)
-    for name, view in made.columns.items():
-        view[...] = rows[name][:count]
-    return made
+    body = np.empty(quiet.layout.body_bytes(count), np.uint8)
+    spread(rows, count, fields, body)
+    return Frame.over(quiet.layout, count, body)
 
 
 def joined(parts: list[Traded]) -> Traded:
@@ -265,8 +258,5 @@ def joined(parts: list[Traded]) -> Traded:
         return parts[0]
     schemas = (ORDERS, FILLS, EQUITY)
     return Traded(
-        *(
-            concatenated(frames, schema)
-            for frames, schema in zip(zip(*parts, strict=True), schemas, strict=True)
-        )
+        *(concatenated(frames, schema) for frames, schema in zip(zip(*parts, strict=True), schemas, strict=True))
     )

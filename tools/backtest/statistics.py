@@ -104,9 +104,7 @@ def metrics(
         "max_drawdown": max_drawdown(worth),
         "turnover": float(notional.sum()) / float(worth.mean()) if worth.mean() else None,
         "traded_notional": float(notional.sum()),
-        "maker_share": float(notional[fills["liquidity"] == MAKER].sum() / notional.sum())
-        if len(notional)
-        else None,
+        "maker_share": float(notional[fills["liquidity"] == MAKER].sum() / notional.sum()) if len(notional) else None,
         "event_time_s": seconds,
     }
 

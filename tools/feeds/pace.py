@@ -10,6 +10,7 @@ import numpy as np
 from gpi.formats.frame import Frame
 
 SECOND_NS = 1_000_000_000
+NAP_S = 0.2
 PATIENCE_S = 0.001  # rows due within this are sent together: a sleep is not more exact
 
 
@@ -44,3 +45,14 @@ def paced(
             stop = max(int(np.searchsorted(ts, due, "right")), int(np.searchsorted(ts, ts[row], "right")))
             yield frame if row == 0 and stop >= frame.rows else frame.slice(row, stop)
             row = stop
+
+
+def napping(stopped: Callable[[], bool]) -> Callable[[float], None]:
+    """A sleep that ends early when `stopped` says so: Ctrl-C must not wait for tomorrow's first tick."""
+
+    def nap(seconds: float) -> None:
+        while seconds > 0 and not stopped():
+            time.sleep(min(seconds, NAP_S))
+            seconds -= NAP_S
+
+    return nap

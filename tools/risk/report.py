@@ -1,4 +1,4 @@
-"""What a run risked: limits against the worst values seen, drawdown, historical VaR and expected shortfall, breaches."""
+"""What a run risked: limits against the worst seen, drawdown, historical VaR and expected shortfall, breaches."""
 
 from __future__ import annotations
 

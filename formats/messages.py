@@ -1,0 +1,60 @@
+"""The messages of a stream that carry no rows: the end mark with its seal, and notes between batches."""
+
+import struct
+from collections.abc import Mapping
+from typing import Final
+
+import pyarrow as pa
+import xxhash
+
+CONTINUATION: Final = b"\xff\xff\xff\xff"
+END_OF_STREAM: Final = CONTINUATION + b"\0\0\0\0"
+UNSEALED: Final = b"-unsealed-stream"  # as long as a digest
+
+
+def marked(schema: pa.Schema, notes: Mapping[str, str]) -> bytes:
+    """The message of an empty batch that carries notes."""
+    sink = pa.BufferOutputStream()
+    empty = pa.RecordBatch.from_arrays([pa.nulls(0, f.type) for f in schema], schema=schema)
+    with pa.ipc.new_stream(sink, schema) as writer:
+        writer.write_batch(empty, custom_metadata=dict(notes))
+    whole: bytes = sink.getvalue().to_pybytes()
+    return whole[schema.serialize().size : -len(END_OF_STREAM)]
+
+
+def _seal(mark: bytes) -> bytes:
+    """A digest of the end mark itself, so that no flipped bit anywhere goes unseen."""
+    return xxhash.xxh3_64_hexdigest(mark).encode()
+
+
+def end_mark(schema: pa.Schema, rows: int, batches: int, digest: str) -> bytes:
+    """The last batch of a whole stream: what was written, and a digest of every byte of it."""
+    notes = {
+        "gpi.end": "ok",
+        "gpi.rows": str(rows),
+        "gpi.batches": str(batches),
+        "gpi.digest": digest,
+        "gpi.seal": UNSEALED.decode(),
+    }
+    mark = marked(schema, notes)
+    return mark.replace(UNSEALED, _seal(mark), 1)
+
+
+def sealed(message: bytes, seal: str) -> bool:
+    """Whether an end mark is as its writer made it."""
+    found = seal.encode()
+    return len(found) == len(UNSEALED) and _seal(message.replace(found, UNSEALED, 1)) == found
+
+
+def body_bytes(head: bytes) -> int:
+    """The body length a message's metadata announces (Message.fbs: field 3, bodyLength)."""
+    metadata = memoryview(head)[8:]
+    table = struct.unpack_from("<i", metadata, 0)[0]
+    vtable = table - struct.unpack_from("<i", metadata, table)[0]
+    if struct.unpack_from("<H", metadata, vtable)[0] <= 10:
+        return 0
+    slot = struct.unpack_from("<H", metadata, vtable + 10)[0]
+    size = struct.unpack_from("<q", metadata, table + slot)[0] if slot else 0
+    if not 0 <= size < 1 << 34:
+        raise ValueError(f"a body of {size} bytes")
+    return int(size)
