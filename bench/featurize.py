@@ -107,7 +107,7 @@ def main(events: int) -> None:
         note = f"p50 {each.p50 / events * 1e9:.3g}, {events / each.best:,.0f} ticks/s"
         report(name, each.best / events * 1e9, "ns per tick", note)
     one_row()
-    files(2 * events)
+    files(10 * events)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """The feeds room: merging, quarantine, book kernels against their naive twins, opening files, pacing."""
 
-import hashlib
 import os
 from collections.abc import Iterator
 from functools import partial
@@ -11,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import xxhash
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -308,10 +308,14 @@ def test_what_cannot_be_opened_is_named(tmp_path: Path) -> None:
             opened([path])
 
 
-def test_a_digest_is_the_sha256_of_the_bytes(tmp_path: Path) -> None:
-    """As sha256sum prints it."""
-    (tmp_path / "a").write_bytes(b"gpi")
-    assert digest(tmp_path / "a") == hashlib.sha256(b"gpi").hexdigest()
+def test_a_digest_is_of_every_byte(tmp_path: Path) -> None:
+    """The XXH3 of the whole, however it is read; one changed byte changes it."""
+    data = bytearray(bytes(range(256)) * 10_000)
+    (tmp_path / "a").write_bytes(data)
+    assert digest(tmp_path / "a") == xxhash.xxh3_128_hexdigest(bytes(data))
+    data[-1] ^= 1
+    (tmp_path / "b").write_bytes(data)
+    assert digest(tmp_path / "a") != digest(tmp_path / "b")
 
 
 @compiled

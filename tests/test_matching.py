@@ -169,7 +169,7 @@ def test_a_fill_may_win_the_race_against_a_cancel() -> None:
 
 
 def test_orders_and_answers_take_their_time() -> None:
-    """Sent at 0 with 2 ms out and 3 ms back: accepted, stamped 5 ms later; the fill keeps the venue's time."""
+    """2 ms out, 3 ms back: accepted after 5 ms; the fill keeps the venue's time."""
     market = [
         OPEN,
         at(1, bid=(100, 50), ask=(102, 50)),

@@ -41,7 +41,7 @@ def paper(ticks: Path) -> Path:
 
 def cash_identity(run: Path) -> tuple[Decimal, Decimal]:
     """Cash at the end, and start + what the fills and fees say, both to the cent."""
-    fills = pq.read_table(run / "fills.parquet").to_pylist()
+    fills = pq.read_table(run / "fills.parquet", columns=["side", "qty", "px", "fee"]).to_pylist()
     manifest = json.loads((run / "manifest.json").read_text())
     expected = Decimal(repr(manifest["setup"]["cash"]))
     for fill in fills:

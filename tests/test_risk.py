@@ -1,4 +1,4 @@
-"""What is true of the gate and the limits: every reason, their order, the files, the second judgement, the report."""
+"""What is true of the gate and the limits: reasons, order, files, second judgement, report."""
 
 import json
 from collections.abc import Sequence
@@ -54,14 +54,20 @@ CASES: dict[str, tuple[list[dict[str, Any]], dict[int, list[Any]], dict[str, Any
     "KILL_ACTIVE": (FLAT, {2: [BUY_10]}, {"kill_row": 1}),
     "TRADING_STATE": (FLAT, {2: [BUY_10]}, {"trading_state": STANDING}),
     "MALFORMED": (FLAT, {2: [(1, 0.0, 100, GTC)]}, {}),
-    "STALE_DATA": ([*FLAT, {"ts": START + 9 * SECOND, "trade": (1, 101, 5, False)}], {4: [BUY_10]}, {"limits": limits(stale_data_s=2)}),
+    "STALE_DATA": (
+        [*FLAT, {"ts": START + 9 * SECOND, "trade": (1, 101, 5, False)}],
+        {4: [BUY_10]},
+        {"limits": limits(stale_data_s=2)},
+    ),
     "MARKET_STATE": ([*FLAT, {"ts": START + SECOND, "halt": True}], {4: [BUY_10]}, {}),
     "PRICE_COLLAR": (FLAT, {1: [(1, 10.0, 96, GTC)]}, {"limits": limits(price_collar=0.03)}),
     "POSITION_LIMIT": (FLAT, {1: [(1, 201.0, 100, GTC)]}, {"limits": limits(position_limit=0.2)}),
     "EXPOSURE": (FLAT, {1: [(1, 951.0, 100, GTC)]}, {"limits": limits(gross_exposure=0.95)}),
     "CASH_RESERVE": (FLAT, {1: [(1, 951.0, 100, GTC)]}, {"limits": limits(cash_reserve=0.05)}),
     "DAILY_LOSS": (
-        [*quotes(100, 100, 60, 60, 60)], {0: [(1, 500.0, 101, IOC)], 3: [BUY_10]}, {"limits": limits(daily_loss=0.03)},
+        quotes(100, 100, 60, 60, 60),
+        {0: [(1, 500.0, 101, IOC)], 3: [BUY_10]},
+        {"limits": limits(daily_loss=0.03)},
     ),
     "MSG_RATE": (FLAT, {1: [BUY_10] * 3}, {"limits": limits(order_rate_per_s=2)}),
     "OPEN_ORDERS": (FLAT, {1: [BUY_10] * 3}, {"limits": limits(max_open_orders=2)}),

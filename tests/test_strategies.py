@@ -1,4 +1,4 @@
-"""What is true of strategies: loading, parameters, the view, Avellaneda-Stoikov quotes, honest online learning."""
+"""What is true of strategies: loading, parameters, the view, quotes, honest online learning."""
 
 import math
 from pathlib import Path
@@ -101,7 +101,7 @@ def quotes(**view: float) -> dict[int, float]:
 
 @pytest.mark.parametrize("held", [-3, 0, 2])
 def test_quotes_stand_where_avellaneda_and_stoikov_put_them(held: int) -> None:
-    """r = s - q gamma sigma^2 tau, half-spread = gamma sigma^2 tau / 2 + ln(1 + gamma / k) / gamma, outward."""
+    """r = s - q gamma sigma^2 tau, half = gamma sigma^2 tau / 2 + ln(1 + gamma / k) / gamma, outward."""
     gamma, k, variance, mid = 0.1, 1.5, 4.0, 1000.0
     found = quotes(bid_px=995.0, ask_px=1005.0, position=held * 1.0)
     centre = mid - held * gamma * variance

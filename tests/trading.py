@@ -70,7 +70,7 @@ def _write(made: Frame, row: int, tick: Tick) -> None:
 
 
 class Scripted:
-    """A trader that follows a script: tick number -> wishes (side, qty, px in ticks or None, tif) or an id to cancel."""
+    """Follows a script: tick number -> wishes (side, qty, px in ticks or None, tif), or an id to cancel."""
 
     def __init__(self, script: Mapping[int, Sequence[Any]]) -> None:
         self.script, self.now = script, 0

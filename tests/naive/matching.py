@@ -1,4 +1,4 @@
-"""The venue by its definition: one instrument, prices in whole ticks, lists and dicts, nothing remembered twice.
+"""The venue by its definition: one instrument, prices in whole ticks, lists and dicts.
 
 The semantics are those told in `gpi.tools.kernels.matching`; the queue model is hftbacktest's
 RiskAdverseQueueModel.
@@ -75,9 +75,7 @@ class Venue:
 
     def ranked(self, side: int) -> list[Order]:
         """Our orders of one side in price-time order."""
-        return sorted(
-            (o for o in self.resting if o["side"] == side), key=lambda o: (-side * o["px"], o["id"])
-        )
+        return sorted((o for o in self.resting if o["side"] == side), key=lambda o: (-side * o["px"], o["id"]))
 
     def trade(self, ts: int, aggressor: int, px: float, size: float, hidden: bool) -> None:
         """Through our price fills; at our price eats the queue first."""
@@ -95,9 +93,7 @@ class Venue:
 
     def quote(self, ts: int) -> None:
         """A refreshed book: crossing liquidity fills, queues shorten."""
-        for order in (
-            [*self.ranked(1), *self.ranked(-1)] if self.phase == "open" and not self.crossed() else []
-        ):
+        for order in [*self.ranked(1), *self.ranked(-1)] if self.phase == "open" and not self.crossed() else []:
             if order["sweeping"]:
                 order["sweeping"] = self.sweep(order, ts)
             for level in self.book[-order["side"]] if not order["sweeping"] else []:
@@ -137,7 +133,7 @@ class Venue:
 
 
 def played(ticks: list[dict[str, Any]], requests: list[tuple[int, int, str, Any]], depth: int) -> Venue:
-    """A venue after all ticks; `requests`: (tick after which it was sent, arrival, "new" | "cancel", order | id)."""
+    """A venue after all ticks; requests: (tick it was sent after, arrival, "new" | "cancel", order | id)."""
     venue, left = Venue(depth), list(requests)
     for number, tick in enumerate(ticks):
         while left and left[0][0] < number and left[0][1] <= tick["ts"]:

@@ -1,4 +1,4 @@
-"""The engine's memory: a State of numpy arrays, its fresh start, and how it grows without changing anything."""
+"""The engine's memory: a State of numpy arrays, how it starts and how it grows."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
     runs/a/
       orders.parquet fills.parquet equity.parquet    as in gpi.formats.orders
-      manifest.json              versions, provenance, setup, row counts, content digests, complete: true | false
+      manifest.json              versions, provenance, setup, rows, digests, complete: true | false
       performance_metrics.json   gpi.tools.backtest.statistics
 
 Tables are written under a dot name, flushed to disk and renamed at the end, so a table that can be seen is
@@ -101,7 +101,7 @@ class Run:
             self._tables[name].add(frame)
 
     def close(self, complete: bool = True, sampling: Sampling | None = None) -> dict[str, Any]:
-        """Make everything visible and return the metrics; `complete` only after an honest end of the stream."""
+        """Show everything and return the metrics; `complete` only after an honest end of the stream."""
         for table in self._tables.values():
             table.close()
         found = self._metrics(sampling or _sampling(self._schema))

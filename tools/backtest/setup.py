@@ -1,4 +1,4 @@
-"""What a trading session is set up with: fees, latencies, instrument terms, starting cash, limits, a strategy."""
+"""What a trading session is set up with: fees, latencies, terms, cash, limits, a strategy."""
 
 from __future__ import annotations
 

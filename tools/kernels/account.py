@@ -116,7 +116,7 @@ def snapshot(desk: Array, instruments: Array, equity_out: Array) -> None:
 def closing_gains(
     desk: Array, instruments: Array, instrument_id: Array, side: Array, qty: Array, px: Array, out: Array
 ) -> None:
-    """The realised P&L of each fill before fees, average cost; NaN for a fill that closes nothing. Fresh records."""
+    """The realised P&L of each fill before fees; NaN where it closes nothing. Takes fresh records."""
     for k in range(out.shape[0]):
         i = instrument_id[k]
         closes = instruments[i].position * side[k] < 0.0

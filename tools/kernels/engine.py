@@ -43,7 +43,7 @@ from gpi.tools.kernels.trader import deliver, kill, own, recall, refuse, submit,
 def short_of(
     desk: Array, ladders: Array, wire: Array, orders_out: Array, fills_out: Array, equity_out: Array, i: int
 ) -> int:
-    """What must grow before a row of instrument `i` can be done whole (0: nothing). Counted for the worst case."""
+    """What must grow before a row of instrument `i` can be done whole, at worst (0: nothing)."""
     d = desk[0]
     if i < 0:
         return FOREIGN
@@ -87,7 +87,7 @@ def before(
     bid_px: float, bid_sz: float, ask_px: float, ask_sz: float, trade_px: float, trade_sz: float,
     bids_px: Array, bids_sz: Array, asks_px: Array, asks_sz: Array, row: int,
 ) -> int:  # fmt: skip
-    """Everything up to the strategy's decision on one tick; returns how many of `mine` (WORKING) are filled."""
+    """Everything up to the decision on one tick; returns how many of our orders stand in `mine` (WORKING)."""
     d, it, ladder = desk[0], instruments[i], ladders[i]
     now = max(ts + d.feed_ns, d.now)
     if now != ts + d.feed_ns:

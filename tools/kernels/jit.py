@@ -54,5 +54,6 @@ def inlined(function: Callable[P, R]) -> Callable[P, R]:
 
     Handing twenty arrays to a function costs 50 ns a call, and LLVM does not inline a big one by itself.
     """
-    compiled: Callable[P, R] = numba.njit(cache=True, nogil=True, error_model="numpy", inline="always")(function)
+    make = numba.njit(cache=True, nogil=True, error_model="numpy", inline="always")
+    compiled: Callable[P, R] = make(function)
     return compiled

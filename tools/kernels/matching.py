@@ -1,4 +1,4 @@
-"""The venue: what recorded liquidity would have done to our orders. Conservative wherever the data cannot say.
+"""The venue: what recorded liquidity would have done to our orders, conservatively.
 
 - The book is what the ticks display, less what our aggressive orders took from it; a quote refreshes it.
 - A resting order stands behind everything displayed at its price when it arrived (`queue`, infinite while
@@ -64,9 +64,7 @@ def respond(
 
 
 @jit
-def fill(
-    desk: Array, pool: Array, wire: Array, slot: int, ts: int, qty: float, px: float, liquidity: int
-) -> None:
+def fill(desk: Array, pool: Array, wire: Array, slot: int, ts: int, qty: float, px: float, liquidity: int) -> None:
     """Execute `qty` of an order at the venue."""
     o = pool[slot]
     o.leaves -= qty
@@ -78,7 +76,7 @@ def fill(
 
 @jit
 def displayed(ladder: Array, side: int, px: float, near: float) -> float:
-    """Size shown at `px` on our own side of a (4, levels) ladder: 0 if nobody is there, inf if too deep to see."""
+    """Size shown at `px` on our side of a (4, levels) ladder: 0 if nobody is there, inf if too deep to see."""
     row = 0 if side == BUY else 2
     for k in range(ladder.shape[1]):
         level = ladder[row, k]
@@ -119,9 +117,7 @@ def show_best(ladder: Array, row: int, side: int, px: float, size: float, near: 
         return
     behind = 0  # the first old level that is worse than the new best
     while (
-        behind < levels
-        and not side * (px - ladder[row, behind]) > near
-        and ladder[row, behind] == ladder[row, behind]
+        behind < levels and not side * (px - ladder[row, behind]) > near and ladder[row, behind] == ladder[row, behind]
     ):
         behind += 1
     if behind == 0:
@@ -138,10 +134,8 @@ def show_best(ladder: Array, row: int, side: int, px: float, size: float, near: 
 
 
 @jit
-def take_displayed(
-    desk: Array, pool: Array, wire: Array, ladder: Array, slot: int, ts: int, near: float
-) -> bool:
-    """Fill an aggressive order level by level; True if it ate every visible level and may find more behind."""
+def take_displayed(desk: Array, pool: Array, wire: Array, ladder: Array, slot: int, ts: int, near: float) -> bool:
+    """Fill an aggressive order level by level; True if it ate all it could see and may find more behind."""
     o = pool[slot]
     row = 2 if o.side == BUY else 0
     for k in range(ladder.shape[1]):
@@ -158,9 +152,7 @@ def take_displayed(
 
 
 @jit
-def arrive(
-    desk: Array, instruments: Array, pool: Array, wire: Array, ladder: Array, slot: int, ts: int
-) -> None:
+def arrive(desk: Array, instruments: Array, pool: Array, wire: Array, ladder: Array, slot: int, ts: int) -> None:
     """A new order reaches the venue: reject, take, rest or expire."""
     o = pool[slot]
     it = instruments[o.instrument_id]
@@ -169,9 +161,7 @@ def arrive(
         respond(desk, pool, wire, slot, ts, REJECTED, o.qty, o.px, MARKET_STATE)
         return
     respond(desk, pool, wire, slot, ts, ACCEPTED, o.qty, o.px, 0)
-    deeper = (
-        False if crossed(ladder, it.near) else take_displayed(desk, pool, wire, ladder, slot, ts, it.near)
-    )
+    deeper = False if crossed(ladder, it.near) else take_displayed(desk, pool, wire, ladder, slot, ts, it.near)
     if o.leaves == 0.0:
         return
     if o.order_type == MARKET or o.tif == IOC:
@@ -264,9 +254,7 @@ def on_trade(
 
 
 @jit
-def quote_fills(
-    desk: Array, pool: Array, wire: Array, ladder: Array, head: int, ts: int, near: float
-) -> None:
+def quote_fills(desk: Array, pool: Array, wire: Array, ladder: Array, head: int, ts: int, near: float) -> None:
     """One list of orders meets a refreshed book: crossing liquidity fills, queues can only shorten."""
     slot = head
     while slot >= 0:
@@ -274,8 +262,8 @@ def quote_fills(
         slot = o.next
         if o.place == SWEEPING:
             if not take_displayed(desk, pool, wire, ladder, this, ts, near) and o.leaves > 0.0:
+                # It has rested at the front of its price since it ate the book; nobody can have come before it.
                 o.place = RESTING
-                o.queue = displayed(ladder, o.side, o.px, near)
         elif o.place == RESTING:
             row = 2 if o.side == BUY else 0
             for k in range(ladder.shape[1]):
@@ -293,9 +281,7 @@ def quote_fills(
 
 
 @jit
-def on_quote(
-    desk: Array, instruments: Array, pool: Array, wire: Array, ladder: Array, i: int, ts: int
-) -> None:
+def on_quote(desk: Array, instruments: Array, pool: Array, wire: Array, ladder: Array, i: int, ts: int) -> None:
     """A quote tick whose book already stands in the ladder."""
     it = instruments[i]
     if it.phase != OPEN or crossed(ladder, it.near):

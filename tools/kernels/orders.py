@@ -95,7 +95,7 @@ VIEW: Final = record(
     "bid_px bid_sz ask_px ask_sz trade_px trade_sz mid imbalance position avg_px realized buying selling"
     " cash equity total_realized exposure maker_bps taker_bps tick_size lot_size multiplier",
 )
-"""What a strategy sees at a tick. `fills`: fills that reached it since its last decision, of all instruments."""
+"""What a strategy sees at a tick. `fills`: how many reached it since its last decision, of all instruments."""
 
 ORDER_ROW: Final = np.dtype(
     (np.record, [
@@ -119,7 +119,8 @@ EQUITY_ROW: Final = np.dtype(
 )  # fmt: skip
 
 OUTLOOK: Final = (
-    "p_down", "p_flat", "p_up", "volatility", "match_return", "match_win_rate", "match_confidence", "match_count",
+    "p_down", "p_flat", "p_up", "volatility",
+    "match_return", "match_win_rate", "match_confidence", "match_count",
 )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""The trader: our open orders, what is sent, what comes back, and the rows of orders/1 and fills/1 that tell of it.
+"""The trader: our open orders, what is sent, what comes back, and the rows that tell of it.
 
 An order has a slot in the pool from the moment it is sent until its end is known; per instrument and side
 the slots are linked, best price first, then oldest.
@@ -190,9 +190,7 @@ def submit(
     o.accepted = 0
     o.px = np.nan if wish.order_type == MARKET else wish.px
     o.rank = np.inf if wish.order_type == MARKET else wish.side * wish.px
-    o.unit_cost = (instruments[i].ask_px if wish.order_type == MARKET else wish.px) * instruments[
-        i
-    ].multiplier
+    o.unit_cost = (instruments[i].ask_px if wish.order_type == MARKET else wish.px) * instruments[i].multiplier
     o.qty = wish.qty
     o.leaves = wish.qty
     o.seen = wish.qty
@@ -206,9 +204,7 @@ def submit(
 
 
 @jit
-def recall(
-    desk: Array, instruments: Array, pool: Array, wire: Array, wish: Any, i: int, orders_out: Array
-) -> None:
+def recall(desk: Array, instruments: Array, pool: Array, wire: Array, wish: Any, i: int, orders_out: Array) -> None:
     """Send a cancel. One that is under way already is not sent twice; an unknown order is refused."""
     slot = -1
     if 0 <= i < instruments.shape[0] and wish.order_id > 0:
@@ -291,7 +287,7 @@ def deliver(
 
 @jit
 def own(instruments: Array, pool: Array, mine: Array, i: int) -> int:
-    """Copy the open orders of instrument `i` into `mine`: buys, then sells, best price first; returns how many."""
+    """Copy our open orders of instrument `i` into `mine`, buys first, best price first; returns how many."""
     n = 0
     for side in range(2):
         slot = instruments[i].buys if side == 0 else instruments[i].sells

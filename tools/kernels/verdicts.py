@@ -64,7 +64,8 @@ def forget(desk: Array, instruments: Array, live: Array, order_id: int, leaves: 
 @jit
 def run(
     desk: Array, instruments: Array, live: Array, sent: Array, wish: Array,
-    ts: Array, instrument_id: Array, order_id: Array, action: Array, side: Array, order_type: Array, tif: Array,
+    ts: Array, instrument_id: Array, order_id: Array, action: Array,
+    side: Array, order_type: Array, tif: Array,
     qty: Array, px: Array, leaves: Array, mid: Array, position: Array, cash: Array, equity: Array,
     start: int, verdict: Array, reason: Array,
 ) -> int:  # fmt: skip

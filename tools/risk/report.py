@@ -62,9 +62,7 @@ def _broken(name: str, value: float, limit: float) -> bool:
     return value < limit - 1e-9 if name == "cash_reserve" else value > limit + 1e-9
 
 
-def _worst(
-    orders: dict[str, Array], equity: dict[str, Array], multiplier: dict[int, float]
-) -> dict[str, float | None]:
+def _worst(orders: dict[str, Array], equity: dict[str, Array], multiplier: dict[int, float]) -> dict[str, float | None]:
     factor = np.array([multiplier.get(int(i), 1.0) for i in orders["instrument_id"]])
     held = np.abs(orders["position"] * orders["mid"] * factor) / orders["equity"] if len(factor) else factor
     sent = orders["action"] == SUBMIT
@@ -103,10 +101,7 @@ def _most(values: Array, sign: float = 1.0) -> float | None:
 
 def _refusals(orders: dict[str, Array]) -> dict[str, int]:
     refused = orders["reason"][orders["action"] == REFUSE]
-    return {
-        REASONS[reason]: int(count)
-        for reason, count in zip(*np.unique(refused, return_counts=True), strict=True)
-    }
+    return {REASONS[reason]: int(count) for reason, count in zip(*np.unique(refused, return_counts=True), strict=True)}
 
 
 def _columns(run_dir: Path, name: str) -> dict[str, Array]:

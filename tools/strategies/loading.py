@@ -4,7 +4,7 @@ A *kernel strategy* is a module with three names:
 
     @dataclass(frozen=True)
     class Parameters: ...              # floats with defaults
-    MEMORY = np.dtype((np.record, [...]))   # what it remembers, one record per instrument, zeroed at the start
+    MEMORY = np.dtype((np.record, [...]))   # its memory, one zeroed record per instrument
     @jit
     def decide(memory, params, view, features, outlook, orders, n_orders, intents) -> int: ...
 

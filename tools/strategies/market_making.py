@@ -1,4 +1,4 @@
-"""Market making: quote both sides around a fair price, lean against the inventory. An example, no promise of profit.
+"""Market making: quote around a fair price, lean against the inventory. No promise of profit.
 
 The fair price is the mid, skewed by the imbalance of the displayed book and by the encoder's direction
 where the stream has one. Around it stand the quotes of Avellaneda and Stoikov (2008, "High-frequency
@@ -142,7 +142,7 @@ def quote(
     intents: Array,
     n: int,
 ) -> int:
-    """Cancel our orders on one side that are off, send a new one if none stays; returns the count of intents."""
+    """Cancel our orders of one side that are off, send one if none stays; returns the count of intents."""
     stands = False
     for j in range(n_orders):
         o = orders[j]

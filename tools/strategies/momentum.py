@@ -44,7 +44,7 @@ class Parameters:
 
 MEMORY: Final = np.dtype(
     (np.record, [
-        ("at", np.int64), ("count", np.int64), ("sampled", np.int64), ("labels", np.int64), ("entered", np.int64),
+        *[(name, np.int64) for name in ("at", "count", "sampled", "labels", "entered")],
         ("bias", np.float64), ("form", np.float64), ("realized", np.float64), ("moments", np.float64),
         ("centre", np.float64, (WIDTH,)), ("spread", np.float64, (WIDTH,)), ("weight", np.float64, (WIDTH,)),
         ("x", np.float64, (WIDTH,)), ("when", np.int64, (PENDING,)), ("mid", np.float64, (PENDING,)),
@@ -56,7 +56,7 @@ MEMORY: Final = np.dtype(
 
 @jit
 def standardise(m: Any, features: Array) -> bool:
-    """The features as z-scores by running mean and variance, cut at 3, into `m.x`; False while any is undefined."""
+    """Write the features as z-scores, cut at 3, into `m.x`; False while any of them is undefined."""
     width = min(WIDTH, features.shape[0])
     for k in range(width):
         if not abs(features[k]) < 1e30:

@@ -108,9 +108,7 @@ class View(NamedTuple):
     def _want(self, side: int, qty: float, px: float | None, tif: str) -> None:
         kind, price = (MARKET, float("nan")) if px is None else (LIMIT, float(px))
         duration = IOC if px is None else TIFS[tif]
-        self.written[0] = orders.intend(
-            self.intents, self.written[0], side, kind, duration, float(qty), price
-        )
+        self.written[0] = orders.intend(self.intents, self.written[0], side, kind, duration, float(qty), price)
 
 
 class PythonStrategy(Protocol):
