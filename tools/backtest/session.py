@@ -49,6 +49,7 @@ TICK_COLUMNS: Final = (
 )  # fmt: skip
 DEPTH_COLUMNS: Final = ("bids_px", "bids_sz", "asks_px", "asks_sz")
 EXPECTED: Final = {name: at for at, name in enumerate(OUTLOOK) if at >= 3}
+FEW = 128
 FIRST_ROOM, MOST_ROOM = 1024, 65_536  # rows of orders a step collects at a time; memory stays flat
 
 
@@ -174,7 +175,7 @@ class Session:
         if not any(counts):
             return NOTHING
         self._told[:] = 0
-        made = map(_frame, NOTHING, self._bytes, FIELDS, counts)
+        made = map(_frame, NOTHING, self._out, self._bytes, FIELDS, counts)
         return Traded(*made)
 
     def _grow(self, instrument_id: int) -> None:
@@ -243,10 +244,15 @@ class Session:
         self._bind()
 
 
-def _frame(quiet: Frame, rows: Array, fields: Array, count: int) -> Frame:
-    """The first `count` records as a frame: filled at once, its views made only if somebody looks."""
+def _frame(quiet: Frame, records: Array, rows: Array, fields: Array, count: int) -> Frame:
+    """The first `count` records as a frame; of a few rows the views are made only if somebody looks."""
     if not count:
         return quiet
+    if count > FEW:  # numpy's strided copies win once they outweigh fifteen calls
+        made = quiet.layout.empty(count)
+        for name, view in made.columns.items():
+            view[...] = records[name][:count]
+        return made
     body = np.empty(quiet.layout.body_bytes(count), np.uint8)
     spread(rows, count, fields, body)
     return Frame.over(quiet.layout, count, body)
