@@ -105,6 +105,15 @@ def test_an_outlook_is_probabilities_and_a_positive_volatility(folder: Path) -> 
     assert (out["volatility"][4:] > 0).all() and np.isnan(out["volatility"][:4]).all()
 
 
+@pytest.mark.parametrize(("extra", "windows"), [(0, 4), (1, 0)])
+def test_a_silence_starts_a_new_window(folder: Path, extra: int, windows: int) -> None:
+    """Exactly the model's silence is still one session; one nanosecond more is a new one."""
+    frame = steady(8)
+    frame["ts_event"][4:] += SILENCE - 10**8 + extra
+    stage = tick_embedding(folder)
+    assert np.isfinite(stage.step(stage.start(), frame)["volatility"]).sum() == windows
+
+
 def test_a_negative_instrument_is_refused(folder: Path) -> None:
     """An id that is no row of the instrument table cannot be served."""
     frame = steady(3)

@@ -95,7 +95,7 @@ def quotes(**view: float) -> dict[int, float]:
     outlook[3] = 2.0 / v[0].mid * 1e4  # sigma = 2 ticks per second
     intents, memory = np.zeros(8, INTENT), np.zeros(1, made.memory)
     arguments = (np.zeros(0, np.float32), outlook, np.zeros(1, WORKING), 0, intents)
-    n = made.decide(memory, made.params, v, *arguments)
+    n = made.begin()(memory, made.params, v, *arguments)
     return {int(intents[k].side): float(intents[k].px) for k in range(n)}
 
 

@@ -88,7 +88,7 @@ class Session:
         self.levels = schema.field("bids_px").type.list_size if "bids_px" in schema.names else 1
         self.state = self.fresh()
         self._kill_file = None if kill_file is None else os.fspath(kill_file)
-        self._run = setup.strategy.run or plain.looped(setup.strategy.decide)
+        self._run = setup.strategy.run or plain.looped(setup.strategy.begin())
         self._view, self._intents = np.zeros(1, VIEW), np.zeros(MAX_INTENTS, INTENT)
         self._no_depth = tuple(np.zeros((0, 1)) for _ in DEPTH_COLUMNS)
         self._no_features, self._no_outlook = (

@@ -115,8 +115,8 @@ class Strategy(Protocol):
         """One zeroed record of this per instrument is its memory."""
 
     @property
-    def decide(self) -> Callable[..., int]:
-        """(memory, params, view, features, outlook, orders, n_orders, intents) -> intents written."""
+    def begin(self) -> Callable[[], Callable[..., int]]:
+        """Gives a session its own `decide`, with the signature of `gpi.tools.kernels.idle.decide`."""
 
     @property
     def run(self) -> Callable[..., int] | None:

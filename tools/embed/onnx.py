@@ -84,12 +84,9 @@ def _session(model: Model) -> Any:
     outputs = tuple(o.name for o in session.get_outputs())
     wanted = [1, model.window, len(model.features)]
     shape = inputs.get("window", [])
-    fits = len(shape) == 3 and all(
-        not isinstance(a, int) or a == b for a, b in zip(shape, wanted, strict=True)
-    )
+    fits = len(shape) == 3 and all(not isinstance(a, int) or a == b for a, b in zip(shape, wanted, strict=True))
     if set(inputs) != {"window"} or not fits or set(outputs) != set(OUTPUTS):
         raise BadInput(
-            f"{path} takes {inputs} and gives {outputs}; it must take window {wanted} "
-            f"and give {', '.join(OUTPUTS)}"
+            f"{path} takes {inputs} and gives {outputs}; it must take window {wanted} and give {', '.join(OUTPUTS)}"
         )
     return session

@@ -19,9 +19,7 @@ from gpi.formats.ticks import TICKS
 from gpi.tools.kernels.encoder import MEMORY, SHAPES, run
 from gpi.tools.stage import Stage, State, adds
 
-SHIPPED: Final = (
-    Path(__file__).parent / "models" / "tick"
-)  # trained on a simulated market, see docs/models.md
+SHIPPED: Final = Path(__file__).parent / "models" / "tick"  # trained on a simulated market, see docs/models.md
 KIND: Final = "bin-ctabl"
 NEEDS: Final = pa.schema([TICKS.field("ts_event"), TICKS.field("instrument_id"), FEATURES])
 FIRST_CAPACITY: Final = 4  # instruments there is room for at first; doubles as they appear
@@ -99,9 +97,7 @@ def packed(model: Model, arrays: Arrays) -> tuple[npt.NDArray[np.float32], npt.N
     """
     path = model.folder / WEIGHTS
     if model.kind != KIND:
-        raise BadInput(
-            f"{model.folder}: a model of kind {model.kind!r} is served from its ONNX graph: pass --onnx"
-        )
+        raise BadInput(f"{model.folder}: a model of kind {model.kind!r} is served from its ONNX graph: pass --onnx")
     sizes = {"T": model.window, "D": len(model.features), "E": model.embedding_width}
     for name in ("first_bias", "second_bias"):
         if name not in arrays or arrays[name].ndim != 2:
@@ -111,8 +107,6 @@ def packed(model: Model, arrays: Arrays) -> tuple[npt.NDArray[np.float32], npt.N
         shape = tuple(sizes[letter] if letter in sizes else int(letter) for letter in letters)
         found = arrays.get(name)
         if found is None or found.shape != shape or not np.isfinite(found).all():
-            raise BadInput(
-                f"{path}: {name!r} must be finite numbers of shape {shape}: retrain with `gpi train`"
-            )
+            raise BadInput(f"{path}: {name!r} must be finite numbers of shape {shape}: retrain with `gpi train`")
     flat = np.concatenate([arrays[name].ravel() for name in SHAPES])
     return np.ascontiguousarray(flat, np.float32), np.array([sizes[letter] for letter in _SIZES], np.int64)

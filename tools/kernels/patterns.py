@@ -91,9 +91,7 @@ def unit(vector: Any, out: Any) -> bool:
 
 
 @jit
-def nearest(
-    vectors: Any, patterns: Any, count: int, ts: int, query: Any, least: float, rows: Any, cosines: Any
-) -> int:
+def nearest(vectors: Any, patterns: Any, count: int, ts: int, query: Any, least: float, rows: Any, cosines: Any) -> int:
     """The up to k rows known at `ts` with the largest cosines >= `least`, best first; of equals the earlier.
 
     vectors: float32 (E, capacity), a pattern per column. Out: rows int64 (k,), cosines float32 (k,).
@@ -149,9 +147,7 @@ def verdict(patterns: Any, rows: Any, found: int, out: Any, i: int) -> None:
 
 
 @jit
-def consult(
-    vectors: Any, patterns: Any, count: int, least: float, k: int, ts: Any, embedding: Any, out: Any
-) -> None:
+def consult(vectors: Any, patterns: Any, count: int, least: float, k: int, ts: Any, embedding: Any, out: Any) -> None:
     """Ask a bank that does not change for every row: out as for `verdict`, arrays (rows,)."""
     rows, cosines = np.empty(k, np.int64), np.empty(k, np.float32)
     query = np.empty(embedding.shape[1], np.float32)

@@ -17,9 +17,10 @@ from gpi.tools.stage import Stream
 
 Report = dict[str, Any]
 MOST: Final = 60_000  # windows
+EMBARGO_NS: Final = 60_000_000_000
 
 
-def evaluate_tick(stream: Stream, model_dir: Path, windows: int = MOST) -> Report:
+def evaluate_tick(stream: Stream, model_dir: Path, windows: int = MOST, embargo_ns: int = EMBARGO_NS) -> Report:
     """Scores of a model on the last fifth of a recorded stream, with its own window and horizon.
 
     The flat threshold is the tercile of the recording's first three fifths, on which the baselines are
@@ -31,7 +32,7 @@ def evaluate_tick(stream: Stream, model_dir: Path, windows: int = MOST) -> Repor
     recording = record(stream)
     model.expect(recording.features)
     shape = Shape(model.window, model.stride, model.horizon_ns, model.silence_ns)
-    lessons = course(recording, Plan(shape=shape, windows=windows))
+    lessons = course(recording, Plan(shape=shape, windows=windows, embargo_ns=embargo_ns))
     return {
         "model": model.digest,
         "samples": len(lessons.test),

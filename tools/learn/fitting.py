@@ -75,15 +75,11 @@ def _loss(
 ) -> torch.Tensor:
     """Cross entropy of the direction and half the smooth L1 error of the volatility, in its own scale."""
     _, logits, guess = network(window)
-    error = nn.functional.smooth_l1_loss(
-        guess / network.volatility_scale, volatility / network.volatility_scale
-    )
+    error = nn.functional.smooth_l1_loss(guess / network.volatility_scale, volatility / network.volatility_scale)
     return nn.functional.cross_entropy(logits, direction) + 0.5 * error
 
 
-def _mirrored_loss(
-    network: TickNetwork, lesson: Lesson, part: torch.Tensor, mirror: torch.Tensor
-) -> torch.Tensor:
+def _mirrored_loss(network: TickNetwork, lesson: Lesson, part: torch.Tensor, mirror: torch.Tensor) -> torch.Tensor:
     """The loss, half of the windows seen in the mirror: a day that fell must not teach that markets fall."""
     flip = torch.rand(len(part)) < 0.5
     window, direction = lesson.window[part], lesson.direction[part]

@@ -73,8 +73,7 @@ def course(recording: Recording, plan: Plan) -> Course:
     if min(len(part) for part in split) < 10:
         sizes = ", ".join(str(len(part)) for part in split)
         raise BadInput(
-            f"after the purge the splits hold {sizes} windows and each needs 10: "
-            "record more, or shorten the embargo"
+            f"after the purge the splits hold {sizes} windows and each needs 10: record more, or shorten the embargo"
         )
     alpha = tercile(whole.take(split.train).move)
     train, validation, test = (_lesson(recording, whole.take(part), alpha) for part in split)
@@ -82,9 +81,7 @@ def course(recording: Recording, plan: Plan) -> Course:
     return Course(recording.features, train, validation, test, alpha, mean, std)
 
 
-def scaling(
-    window: npt.NDArray[np.float32], features: tuple[str, ...]
-) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+def scaling(window: npt.NDArray[np.float32], features: tuple[str, ...]) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
     """Mean and deviation of each feature; signed ones are measured around 0: a mirror stays a mirror."""
     signed = np.array([name in SIGNED for name in features])
     mean = np.where(signed, 0.0, window.mean((0, 1), dtype=np.float64))

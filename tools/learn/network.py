@@ -6,7 +6,11 @@ The architecture and its sources stand in gpi.tools.kernels.encoder; this file o
 from __future__ import annotations
 
 import io
+import logging
 import math
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -120,20 +124,35 @@ class _Served(nn.Module):  # type: ignore[misc]
 def exported(network: TickNetwork, window: int, features: int) -> bytes:
     """The network as ONNX: `window` float32 (1, T, D) -> `embedding`, `direction`, `volatility`."""
     network.eval()
-    program = torch.onnx.export(
-        _Served(network).eval(),
-        (torch.zeros(1, window, features),),
-        dynamo=True,
-        opset_version=OPSET,
-        input_names=["window"],
-        output_names=["embedding", "direction", "volatility"],
-        verbose=False,
-    )
+    with _unsaid():
+        program = torch.onnx.export(
+            _Served(network).eval(),
+            (torch.zeros(1, window, features),),
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=["window"],
+            output_names=["embedding", "direction", "volatility"],
+            verbose=False,
+        )
     buffer = io.BytesIO()
     program.save(buffer)
     graph = onnx.load_model_from_string(buffer.getvalue())
     _forget_where_it_was_made(graph)
     return bytes(graph.SerializeToString(deterministic=True))
+
+
+@contextmanager
+def _unsaid() -> Iterator[None]:
+    """Keep the exporter from telling the user about its own deprecations and about an absent torchvision."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
 
 
 def _forget_where_it_was_made(graph: Any) -> None:

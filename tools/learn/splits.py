@@ -24,9 +24,7 @@ class Split(NamedTuple):
     test: Ints
 
 
-def purged(
-    known_from: Ints, known_to: Ints, shares: tuple[float, float] = (0.6, 0.2), embargo_ns: int = 0
-) -> Split:
+def purged(known_from: Ints, known_to: Ints, shares: tuple[float, float] = (0.6, 0.2), embargo_ns: int = 0) -> Split:
     """Split samples by time into train, validation, test; shares are of train and validation.
 
     known_from, known_to: ns, the first and last moment a sample depends on (start of window, end of

@@ -38,9 +38,7 @@ def train_tick(
     never chooses. Equal streams and plans give equal weights. Raises BadInput when the recording is too
     short.
     """
-    torch.set_num_threads(
-        1
-    )  # small matrices: a second thread costs more than it brings, and order stays fixed
+    torch.set_num_threads(1)  # small matrices: a second thread costs more than it brings, and order stays fixed
     recording = record(stream)
     lessons = course(recording, plan)
     trained = [fit(lessons, plan, seed, progress) for seed in plan.seeds]

@@ -59,9 +59,7 @@ class Bank:
 
     def take(self, rows: npt.NDArray[Any]) -> Bank:
         """Some rows of the bank, which must stay in the order of `known`."""
-        return Bank(
-            np.ascontiguousarray(self.vectors[rows]), self.patterns[rows], self.horizon_ns, self.next_id
-        )
+        return Bank(np.ascontiguousarray(self.vectors[rows]), self.patterns[rows], self.horizon_ns, self.next_id)
 
 
 def empty(width: int, horizon_ns: int) -> Bank:
@@ -137,9 +135,7 @@ def read_indexed(folder: Path) -> tuple[Bank, Any]:
     index = unpacked(files[INDEX], folder / INDEX)
     vectors, patterns = vectors_of(index), _patterns(pq.read_table(pa.BufferReader(files[PATTERNS])))
     if vectors.shape != (manifest["count"], manifest["width"]) or len(patterns) != manifest["count"]:
-        raise BadInput(
-            f"{folder}: index, patterns and manifest disagree: build the bank again with `gpi index`"
-        )
+        raise BadInput(f"{folder}: index, patterns and manifest disagree: build the bank again with `gpi index`")
     return Bank(vectors, patterns, manifest["horizon_ns"], manifest["next_id"]), index
 
 

@@ -39,9 +39,7 @@ def unpacked(content: bytes, path: Path) -> Any:
     try:
         return faiss.deserialize_index(np.frombuffer(content, np.uint8))
     except RuntimeError as error:
-        raise BadInput(
-            f"{path} is not a FAISS index ({error}): build the bank again with `gpi index`"
-        ) from None
+        raise BadInput(f"{path} is not a FAISS index ({error}): build the bank again with `gpi index`") from None
 
 
 def vectors_of(index: Any) -> Singles:

@@ -58,9 +58,7 @@ def remembering(how: Remembering, bank: Bank | None = None) -> Stage:
     return _stage(how, bank, answer=True)
 
 
-def build(
-    stream: Stream, how: Remembering, bank: Bank | None = None, watch: Callable[[int], object] = int
-) -> Bank:
+def build(stream: Stream, how: Remembering, bank: Bank | None = None, watch: Callable[[int], object] = int) -> Bank:
     """The bank after a recorded stream of embedded ticks; `watch` is called with the rows done so far."""
     stage = _stage(how, bank, answer=False)
     stage.check(stream.schema)

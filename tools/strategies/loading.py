@@ -24,6 +24,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
+from functools import partial
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
@@ -52,7 +53,8 @@ class Strategy:
     needs: tuple[str, ...]
     params: Array
     memory: np.dtype[Any]
-    decide: Callable[..., int]
+    begin: Callable[[], Callable[..., int]]
+    """Gives a session its own `decide`: a Python strategy keeps attributes, which no two sessions may share."""
     run: Callable[..., int] | None
 
 
@@ -120,7 +122,7 @@ def _kernel(module: ModuleType, values: Mapping[str, float], name: str) -> Strat
         needs=tuple(getattr(module, "NEEDS", ())),
         params=params,
         memory=memory,
-        decide=module.decide,
+        begin=partial(getattr, module, "decide"),
         run=looped(module.__name__, digest),
     )
 
@@ -136,7 +138,7 @@ def _python(kind: type, values: Mapping[str, float], name: str) -> Strategy:
         needs=tuple(getattr(kind, "NEEDS", ())),
         params=np.zeros(1, NO_MEMORY),
         memory=NO_MEMORY,
-        decide=deciding(kind(**full)),
+        begin=lambda: deciding(kind(**full)),
         run=None,
     )
 
