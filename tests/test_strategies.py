@@ -195,3 +195,23 @@ def test_a_python_strategy_sees_the_words_of_the_view() -> None:
     assert [(o.side, o.leaves, o.px) for o in last.orders] == [(SELL, 3.0, 1.05)]
     assert math.isnan(last.outlook.p_up) and len(last.features) == 0
     assert trade(market, {}).orders.rows == 0
+
+
+def test_two_sessions_of_one_setup_share_nothing(tmp_path: Path) -> None:
+    """A Python strategy keeps attributes; a second session begins with a fresh instance."""
+    source = tmp_path / "counting.py"
+    source.write_text(
+        "class Counting:\n"
+        "    def __init__(self) -> None:\n        self.seen = 0\n"
+        "    def on_tick(self, view) -> None:\n"
+        "        self.seen += 1\n"
+        "        if self.seen == 5:\n            view.buy(1.0, view.bid_px)\n"
+    )
+    quotes = [{"ts": START + n * 10**9, "bid": (100, 5.0), "ask": (101, 5.0)} for n in range(8)]
+    ticks = frame(quotes)
+    setup = Setup(load(f"{source}:Counting"), terms=Terms(default=(0.0, 1.0, 1.0)))
+    counts = []
+    for _ in range(2):
+        session = Session(ticks.layout.schema, setup)
+        counts.append(session.step(ticks).orders.rows)
+    assert counts[0] == counts[1] > 0
