@@ -15,18 +15,20 @@ def looped(decide: Callable[..., int]) -> Callable[..., int]:
         desk, instruments, ladders, pool, wire, sent, remembered, params, view, mine, intents = given[:11]
         columns, depth, (features, outlook) = given[11:22], given[22:26], given[26:28]
         out, start = given[28:31], given[31]
-        d = desk[0]
-        for row in range(start, len(columns[0])):
-            ts, i, *rest = [column[row].item() for column in columns]
-            asked: Any = (desk, ladders, wire, *out, i)
-            d.stop = engine.short_of(*asked)
-            if d.stop:
+        short_of: Any = engine.short_of  # a type checker does not follow arguments that come as tuples
+        before: Any = engine.before
+        many, beyond = len(features) > 1, len(outlook) > 1
+        told = [column[start:].tolist() for column in columns]  # Python's own numbers, all at once
+        for row, (ts, i, *rest) in enumerate(zip(*told, strict=True), start):
+            stop = short_of(desk, ladders, wire, *out, i)
+            if stop:
+                desk[0].stop = stop
                 return row
-            tick: Any = (desk, instruments, ladders, pool, wire, view, mine, *out, ts, i, *rest, *depth, row)
-            n_orders = engine.before(*tick)
-            seen, expected = features[min(row, len(features) - 1)], outlook[min(row, len(outlook) - 1)]
+            n_orders = before(desk, instruments, ladders, pool, wire, view, mine, *out, ts, i, *rest, *depth, row)
+            seen, expected = features[row if many else 0], outlook[row if beyond else 0]
             n = decide(remembered, params, view, seen, expected, mine, n_orders, intents)
-            engine.after(desk, instruments, pool, wire, sent, intents, n, i, out[0])
+            if n:
+                engine.after(desk, instruments, pool, wire, sent, intents, n, i, out[0])
         return len(columns[0])
 
     return run
