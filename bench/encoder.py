@@ -67,6 +67,11 @@ def encoders() -> None:
             report(f"{name}, {what}", taken.p50 / count * 1e6, "us", ratio)
 
 
+def asked(ask: Callable[[np.ndarray], np.ndarray], queries: np.ndarray) -> Callable[[], float]:
+    """Seconds of all queries, one at a time."""
+    return timed(lambda: [ask(query) for query in queries])
+
+
 def banks() -> None:
     """Exact scan and graph at three sizes; recall of the graph among the 16 nearest."""
     rng = np.random.default_rng(0)
@@ -82,9 +87,7 @@ def banks() -> None:
         def walk(query: np.ndarray, index=index, size=size) -> np.ndarray:  # type: ignore[no-untyped-def]
             return np.asarray(search(index, query, 16, size)[0])
 
-        found = interleaved(
-            {name: timed(lambda ask=ask: [ask(q) for q in queries]) for name, ask in (("scan", scan), ("graph", walk))}
-        )
+        found = interleaved({"scan": asked(scan, queries), "graph": asked(walk, queries)})
         hits = float(np.mean([len(set(scan(q).tolist()) & set(walk(q).tolist())) / len(scan(q)) for q in queries]))
         report(f"scan of {size:,}", found["scan"].p50 / 100 * 1e6, "us")
         report(f"graph of {size:,}", found["graph"].p50 / 100 * 1e6, "us", f"recall {hits:.3f}")

@@ -11,16 +11,18 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from harness import SHARED, machine
 
 from gpi.formats.quarantine import Quarantine
-from gpi.tools.embed.tick import SHIPPED
+from gpi.tools.embed.tick import SHIPPED, tick_embedding
 from gpi.tools.features.tick import tick_features
 from gpi.tools.feeds.files import open_ticks
 from gpi.tools.learn.evaluation import evaluate_tick
 from gpi.tools.learn.tick import train_tick
 from gpi.tools.market.orderflow import simulate
 from gpi.tools.market.scenarios import scenario
+from gpi.tools.memory.remember import Remembering, remembering
 from gpi.tools.stage import Stream
 
 DAYS = {"AAPL": "eq_lob_lobster_AAPL_20120621_L1.parquet", "AMZN": "eq_lob_lobster_AMZN_20120621_L5.parquet"}
@@ -55,6 +57,20 @@ def baselines(report: dict[str, Any]) -> None:
         told(name, {}, found)
 
 
+def bank_knows(stream: Stream) -> float:
+    """Correlation of `match_return` with the five seconds after, over a day learnt as it passes."""
+    stage = remembering(Remembering())
+    state, frames = stage.start(), []
+    for frame in tick_embedding()(stream).frames:
+        out = stage.step(state, frame)
+        frames.append(np.column_stack([out[c] for c in ("ts_event", "bid_px", "ask_px", "match_return")]))
+    ts, bid, ask, said = np.concatenate(frames).T
+    mid = (bid + ask) / 2
+    then = mid[np.searchsorted(ts, ts + 5e9, side="right") - 1] / mid - 1
+    told = np.isfinite(said) & np.isfinite(then)
+    return float(np.corrcoef(said[told], then[told])[0, 1])
+
+
 def main() -> None:
     """All tables."""
     print(machine())
@@ -69,6 +85,7 @@ def main() -> None:
         told("trained here, 5 seeds", trained["direction"], trained["volatility"])
         told("shipped, trained on simulation", served["direction"], served["volatility"])
         baselines(trained)
+        print(f"  bank: correlation of match_return with what followed {bank_knows(recorded(SHARED / file)):.3f}")
     for name, seed in MARKETS:
         served = evaluate_tick(simulated(name, seed), SHIPPED)
         print(f"simulated {name}, seed {seed}: {served['samples']} windows")

@@ -16,6 +16,9 @@ def embed(
     model: Annotated[
         Path | None, typer.Option(help="A model directory (gpi train tick --out); else the shipped one.")
     ] = None,
+    onnx: Annotated[
+        bool, typer.Option("--onnx", help="Serve it by ONNX Runtime; any other kind of model is anyway.")
+    ] = False,
 ) -> Tool:
     """Append `embedding`, `direction` (probabilities of down, flat, up) and `volatility` (bps) to every row.
 
@@ -23,7 +26,12 @@ def embed(
     depends on how the stream was cut.
     """
     from gpi.formats.models import read_model
-    from gpi.tools.embed.tick import SHIPPED, tick_embedding
+    from gpi.tools.embed.tick import KIND, SHIPPED, tick_embedding
 
     folder = model or SHIPPED
-    return Tool(tick_embedding(folder), facts={"model": read_model(folder).digest})
+    found = read_model(folder)
+    if onnx or found.kind != KIND:
+        from gpi.tools.embed.onnx import onnx_embedding  # loads ONNX Runtime
+
+        return Tool(onnx_embedding(folder), facts={"model": found.digest})
+    return Tool(tick_embedding(folder), facts={"model": found.digest})

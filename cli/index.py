@@ -1,12 +1,18 @@
 """gpi index: the pattern bank."""
 
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from gpi.cli.io import Tool, opened, piped
+
+if TYPE_CHECKING:
+    from gpi.formats.frame import Frame
+    from gpi.tools.memory.remember import Remembering
+    from gpi.tools.stage import Stream
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False, no_args_is_help=True)
 
@@ -38,13 +44,10 @@ def build(
     """Remember a recorded stream. A moment becomes a pattern only after its horizon has passed."""
     from gpi.formats.provenance import chain
     from gpi.tools.memory.bank import stats, write_bank
-    from gpi.tools.memory.remember import Remembering
     from gpi.tools.memory.remember import build as built
 
     stream = opened(sources or [], "index build")
-    width = stream.schema.field("embedding").type.list_size if "embedding" in stream.schema.names else 16
-    how = Remembering(width, round(horizon * 1e9), round(spacing * 1e9), capacity=capacity, k=k, radius=radius)
-    made = built(stream, how)
+    made = built(stream, _wide(_how(horizon, spacing, capacity, k, radius), stream))
     write_bank(bank, made, chain(stream.schema))
     _told(stats(made))
 
@@ -59,6 +62,26 @@ def match(bank: BankDir = Path("bank"), k: K = 16, radius: Radius = 0.3) -> Tool
     from gpi.tools.memory.match import matched
 
     return Tool(matched(bank, k, radius), facts={"bank": _digest(bank)})
+
+
+@app.command(
+    epilog="Example: gpi embed features.arrow | gpi index learn --bank banks/live | gpi trade --paper --out runs/a"
+)
+@partial(piped, name="index learn")
+def learn(
+    bank: BankDir = Path("bank"),
+    horizon: Annotated[float, typer.Option(help="Seconds after which a moment's outcome is known.")] = 5.0,
+    spacing: Annotated[float, typer.Option(help="Seconds between two moments of an instrument.")] = 1.0,
+    capacity: Annotated[int, typer.Option(min=1, help="Patterns kept; those of least worth go.")] = 8192,
+    k: K = 16,
+    radius: Radius = 0.3,
+) -> Tool:
+    """Match and remember at once: as `match`, from an empty bank that grows with the stream and is written at its end.
+
+    A moment is asked only about moments whose horizon had passed.
+    """
+    how = _how(horizon, spacing, capacity, k, radius)
+    return Tool(lambda stream: _learning(stream, bank, how))
 
 
 @app.command(epilog="Example: gpi embed features.arrow | gpi index search --bank banks/day --row 1000")
@@ -95,12 +118,49 @@ def prune(
     capacity: Annotated[int, typer.Option(min=1, help="Patterns to keep.")], bank: BankDir = Path("bank")
 ) -> None:
     """Keep the patterns of most worth (profitability times confidence)."""
-    from gpi.tools.memory.bank import pruned, read_bank, write_bank
+    from gpi.formats.folders import read_manifest
+    from gpi.tools.memory.bank import BANK, pruned, read_bank, write_bank
     from gpi.tools.memory.bank import stats as told
 
     kept = pruned(read_bank(bank), capacity)
-    write_bank(bank, kept)
+    write_bank(bank, kept, read_manifest(bank, BANK, {})["provenance"])
     _told(told(kept))
+
+
+def _how(horizon: float, spacing: float, capacity: int, k: int, radius: float) -> "Remembering":
+    from gpi.tools.memory.remember import Remembering
+
+    return Remembering(
+        horizon_ns=round(horizon * 1e9), spacing_ns=round(spacing * 1e9), capacity=capacity, k=k, radius=radius
+    )
+
+
+def _wide(how: "Remembering", stream: "Stream") -> "Remembering":
+    """The same for embeddings as wide as the stream's."""
+    from dataclasses import replace
+
+    if "embedding" not in stream.schema.names:
+        return how  # the stage says what is missing
+    return replace(how, width=stream.schema.field("embedding").type.list_size)
+
+
+def _learning(stream: "Stream", bank: Path, how: "Remembering") -> "Stream":
+    from gpi.formats.provenance import chain
+    from gpi.tools.memory.bank import write_bank
+    from gpi.tools.memory.remember import remembered, remembering
+    from gpi.tools.stage import Stream
+
+    fitted = _wide(how, stream)
+    stage = remembering(fitted)
+    stage.check(stream.schema)
+    state = stage.start()
+
+    def frames() -> "Iterator[Frame]":
+        for frame in stream.frames:
+            yield stage.step(state, frame)
+        write_bank(bank, remembered(state, fitted), chain(stream.schema))
+
+    return Stream(stage.gives(stream.schema), frames())
 
 
 def _nearest(stream: Any, bank: Path, row: int, k: int) -> list[list[str]]:

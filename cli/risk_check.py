@@ -64,7 +64,7 @@ def _command(**given: Any) -> Any:
 _command.__signature__ = inspect.signature(_piped)  # type: ignore[attr-defined]
 app.command(
     name="risk-check",
-    epilog="Example: gpi trade --paper < t.arrow | gpi risk-check --limits strict.toml --to table, or: gpi risk-check runs/a",
+    epilog="Example: gpi trade --paper < t.arrow | gpi risk-check --limits strict.toml; or gpi risk-check runs/a",
 )(_command)
 
 

@@ -8,6 +8,8 @@ import typer
 if TYPE_CHECKING:
     from gpi.tools.stage import Stream
 
+EXTRA = "training needs the extra: pip install 'generalized-pattern-intelligence[cpu,train]'"
+
 app = typer.Typer(rich_markup_mode=None, add_completion=False, no_args_is_help=True)
 
 
@@ -39,9 +41,7 @@ def tick(
         from gpi.tools.learn.lessons import Plan
         from gpi.tools.learn.tick import train_tick
     except ImportError as error:
-        raise MissingExtra(
-            f"training needs the extra: pip install 'generalized-pattern-intelligence[cpu,train]' ({error})"
-        ) from None
+        raise MissingExtra(f"{EXTRA} ({error})") from None
     changed: dict[str, Any] = {"seeds": tuple(range(seeds))}
     if horizon is not None:
         changed["shape.horizon_ns"] = round(horizon * 1e9)
@@ -51,6 +51,41 @@ def tick(
     report = train_tick(stream, out, _changed(Plan(), changed), chain(stream.schema), _told)
     _drawn(report)
     typer.echo(f"model: {out}   serve it: gpi embed --model {out}", err=True)
+
+
+@app.command(epilog="Example: gpi featurize another_day.parquet | gpi train evaluate --model models/mine")
+def evaluate(
+    sources: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[SOURCE]...", help="Streams with `features`; - or nothing: stdin."),
+    ] = None,
+    model: Annotated[Path | None, typer.Option(help="A model directory; else the shipped one.")] = None,
+) -> None:
+    """Score a finished model on a recording it has not seen, beside the baselines."""
+    from gpi.formats.errors import MissingExtra
+    from gpi.tools.embed.tick import SHIPPED
+
+    try:
+        from gpi.tools.learn.evaluation import evaluate_tick
+    except ImportError as error:
+        raise MissingExtra(f"{EXTRA} ({error})") from None
+    _scored(evaluate_tick(_read(sources or []), model or SHIPPED))
+
+
+def _scored(report: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    for kind in ("direction", "volatility"):
+        rows = {"model": report[kind], **report["baselines"][kind]}
+        columns = list(report[kind])
+        table = Table(box=None, pad_edge=False, title=f"{kind}, out of sample", title_justify="left")
+        for name in ("", *columns):
+            table.add_column(name, justify="right" if name else "left")
+        for name, found in rows.items():
+            table.add_row(name, *(f"{found[c]:.4f}" for c in columns))
+        Console(highlight=False).print(table)
+    typer.echo(f"{report['samples']:,} windows", err=True)
 
 
 def _read(sources: list[str]) -> "Stream":

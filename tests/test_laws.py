@@ -1,4 +1,4 @@
-"""Every stage of the house, run through every law, automatically; a stage that is not listed here fails the last test."""
+"""Every stage of the house, run through every law, automatically; one that is not listed here fails the last test."""
 
 import ast
 import atexit

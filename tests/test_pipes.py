@@ -236,6 +236,43 @@ def test_the_kill_file_stops_trading_with_exit_4(ticks: Path, tmp_path: Path) ->
     gpi("verify", run, check=0)
 
 
+def test_the_pattern_bank_is_built_asked_and_pruned_from_the_shell(ticks: Path, tmp_path: Path) -> None:
+    """build, stats, search, match, learn, prune: each on the same embedded stream."""
+    embedded, bank = tmp_path / "embedded.arrow", tmp_path / "bank"
+    gpi("run", f"replay {ticks} | featurize | embed", "--out", embedded, check=0)
+    built = gpi("index", "build", embedded, "--bank", bank, "--horizon", "2", "--spacing", "0.5", check=0)
+    patterns = int(built.stdout.decode().split()[1])
+    assert patterns > 50
+    assert gpi("index", "stats", "--bank", bank, check=0).stdout == built.stdout
+    assert b"outcome" in gpi("index", "search", embedded, "--bank", bank, "--row", 4000, check=0).stdout
+    matched = gpi("index", "match", embedded, "--bank", bank, "--to", "jsonl", check=0).stdout.splitlines()
+    assert json.loads(matched[-1])["match_count"] > 0
+    learnt = gpi("index", "learn", embedded, "--bank", tmp_path / "learnt", "--to", "jsonl", check=0)
+    assert json.loads(learnt.stdout.splitlines()[0])["match_count"] == 0
+    gpi("index", "stats", "--bank", tmp_path / "learnt", check=0)
+    gpi("run", f"replay {embedded} | index match --bank {bank} | backtest --out {tmp_path / 'run'}", check=0)
+    gpi("verify", tmp_path / "run", check=0)
+    pruned = gpi("index", "prune", "--bank", bank, "--capacity", 10, check=0)
+    assert pruned.stdout.decode().split()[1] == "10"
+
+
+def test_a_model_is_trained_evaluated_and_served_from_the_shell(tmp_path: Path) -> None:
+    """`gpi train tick` writes a model that `gpi embed --model` and `gpi train evaluate` take."""
+    pytest.importorskip("torch", reason="the extra `train` is not installed")
+    features, model = tmp_path / "features.arrow", tmp_path / "model"
+    line = "simulate --symbols SPY --seed 3 --duration 5400 --levels 0 | featurize"
+    gpi("run", line, "--out", features, check=0)
+    told = gpi("train", "tick", features, "--out", model, "--seeds", "2", "--epochs", "1", check=0).stderr.decode()
+    assert "persistence" in told and "logistic" in told and "+-" in told
+    gpi("embed", features, "--model", model, "--out", tmp_path / "e.arrow", check=0)
+    assert b"persistence" in gpi("train", "evaluate", features, "--model", model, check=0).stdout
+    numba = gpi("embed", features, "--model", model, "--to", "csv", check=0).stdout
+    onnx = gpi("embed", features, "--model", model, "--onnx", "--to", "csv", check=0).stdout
+    assert len(numba.splitlines()) == len(onnx.splitlines())
+    (model / "weights.npz").write_bytes(b"tampered")
+    assert b"weights.npz" in gpi("embed", features, "--model", model, check=3).stderr
+
+
 @pytest.mark.parametrize("name", ["AAPL_20120621_L1", "AMZN_20120621_L5"])
 def test_real_books_give_the_same_run_twice(tmp_path: Path, name: str) -> None:
     """A real day: paper on pipes and a backtest in one process agree, and the cash is right to the cent."""

@@ -27,9 +27,7 @@ def nbbo(rows: Sequence[tuple[Any, ...]]) -> tuple[float, float, float, float]:
     while bids and asks and max(b[0] for b in bids) > min(a[0] for a in asks):
         bid, ask = max(b[0] for b in bids), min(a[0] for a in asks)
         older = max(b[2] for b in bids if b[0] == bid) < max(a[2] for a in asks if a[0] == ask)
-        bids, asks = (
-            ([b for b in bids if b[0] < bid], asks) if older else (bids, [a for a in asks if a[0] > ask])
-        )
+        bids, asks = ([b for b in bids if b[0] < bid], asks) if older else (bids, [a for a in asks if a[0] > ask])
     bid, ask = max((b[0] for b in bids), default=math.nan), min((a[0] for a in asks), default=math.nan)
     return bid, sum(b[1] for b in bids if b[0] == bid), ask, sum(a[1] for a in asks if a[0] == ask)
 

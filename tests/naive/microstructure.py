@@ -155,9 +155,7 @@ def ofi(rows: Sequence[Row], window: int, level: int) -> float:
     return sum(within(rows, window, flows))
 
 
-def features(
-    rows: Sequence[Row], levels: int, window: int, law: tuple[float, int, float]
-) -> list[float]:
+def features(rows: Sequence[Row], levels: int, window: int, law: tuple[float, int, float]) -> list[float]:
     """The numbers in the order of formats.features.microstructure; `law` is VPIN's settings."""
     lived = rows[-1].ts_event - rows[0].ts_event >= window
     sums = [variance(rows, window), bipower(rows, window)]

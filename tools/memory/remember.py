@@ -27,6 +27,7 @@ from gpi.tools.memory.match import NAMES, check
 from gpi.tools.stage import Stage, State, Stream, adds
 
 FIRST_INSTRUMENTS: Final = 4
+MOST_WAITING: Final = 100_000
 READS: Final = ("ts_event", "instrument_id", "kind", "bid_px", "ask_px")
 
 
@@ -121,6 +122,11 @@ def _check(how: Remembering) -> None:
     check(how.k, how.radius)
     if min(how.horizon_ns, how.spacing_ns, how.capacity, how.width) < 1:
         raise UsageError("horizon, spacing, capacity and width must be positive")
+    if how.waiting > MOST_WAITING:
+        raise UsageError(
+            f"a horizon of {how.horizon_ns / 1e9:g} s with moments {how.spacing_ns / 1e9:g} s apart leaves "
+            f"{how.waiting:,} outcomes open at once: space them further (at most {MOST_WAITING:,})"
+        )
 
 
 def _start(how: Remembering, bank: Bank) -> State:
