@@ -15,7 +15,7 @@ gpi replay "$here/ticks.parquet" | gpi featurize | gpi embed |
     gpi trade --paper --strategy market_making --out "$here/runs/paper" > /dev/null
 
 say "3. The same as a backtest, in one process, in batches of another size"
-gpi run "replay $here/ticks.parquet --batch 1000 | featurize | embed | backtest --strategy market_making --out $here/runs/backtest"
+gpi run "replay $here/ticks.parquet --batch 1000 | featurize | embed | backtest --strategy market_making --out $here/runs/backtest" > /dev/null
 
 say "4. Live = paper = backtest, proven: orders and fills compared row by row, then one re-run from its manifest"
 gpi verify "$here/runs/paper" "$here/runs/backtest"
@@ -26,5 +26,5 @@ gpi risk-check "$here/runs/paper"
 gpi query "SELECT run, count(*) AS fills, round(sum(fee), 2) AS fees FROM fills GROUP BY run ORDER BY run" --runs "$here/runs"
 
 say "6. A flash crash, same strategy"
-gpi run "simulate --scenario flash-crash --symbols SPY --seed 11 --duration 1800 | featurize | embed | trade --paper --strategy market_making --out $here/runs/crash" || test $? -eq 4
+gpi run "simulate --scenario flash-crash --symbols SPY --seed 11 --duration 1800 | featurize | embed | trade --paper --strategy market_making --out $here/runs/crash" > /dev/null || test $? -eq 4
 say "Done. Everything it made is under $here"

@@ -83,9 +83,7 @@ def revalue(m: Any, market: Any, p: Any, cell: Any) -> None:
     slept = float(cell - m.cell)
     m.cell, m.cell_end = cell, p.start + (cell + 1) * p.cell_ns
     keep = math.exp(-p.mood_rate * slept)
-    m.mood = m.mood * keep + p.mood_own / math.sqrt(2.0 * p.mood_rate) * math.sqrt(
-        1.0 - keep * keep
-    ) * normal(m)
+    m.mood = m.mood * keep + p.mood_own / math.sqrt(2.0 * p.mood_rate) * math.sqrt(1.0 - keep * keep) * normal(m)
     m.pace = math.exp(m.mood) * market.pace * hour_of(p, cell)
     own = normal(m) * math.sqrt(slept * m.pace * (1.0 - m.beta * m.beta))
     m.value += m.value * m.sigma * (own + m.beta * (market.factor - m.seen))

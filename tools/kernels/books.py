@@ -13,9 +13,7 @@ import numpy.typing as npt
 from gpi.tools.kernels.jit import jit
 
 PLACES = 128  # exchanges an instrument may be quoted on
-SILENCE_NS = (
-    4 * 3600 * 1_000_000_000
-)  # after so long without a quote it is another session: nothing old stands
+SILENCE_NS = 4 * 3600 * 1_000_000_000  # after so long without a quote it is another session: nothing old stands
 
 TICK = np.dtype(
     (

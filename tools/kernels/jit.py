@@ -33,9 +33,7 @@ def fingerprint() -> str:
 
 def cache_folder() -> Path:
     """Where compiled kernels are kept: GPI_CACHE_DIR, else the user's cache folder."""
-    chosen = os.environ.get("GPI_CACHE_DIR") or Path(
-        os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "gpi"
-    )
+    chosen = os.environ.get("GPI_CACHE_DIR") or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "gpi")
     return Path(chosen) / "kernels" / fingerprint()
 
 

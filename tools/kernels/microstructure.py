@@ -58,9 +58,7 @@ def fresh(instruments: int, bucket: float) -> npt.NDArray[np.void]:
 
 
 @jit
-def see_quote(
-    m: Any, news: Any, bid_px: float, bid_sz: float, ask_px: float, ask_sz: float
-) -> None:
+def see_quote(m: Any, news: Any, bid_px: float, bid_sz: float, ask_px: float, ask_sz: float) -> None:
     """The best quotes after an event: their mid, microprice, and how long the last ones lived."""
     best_bid = bid_px if bid_px == bid_px else -math.inf
     best_ask = ask_px if ask_px == ask_px else math.inf
@@ -92,9 +90,7 @@ def see_quote(
 
 
 @jit
-def level_flow(
-    books: Any, i: int, level: int, bid_px: float, bid_sz: float, ask_px: float, ask_sz: float
-) -> float:
+def level_flow(books: Any, i: int, level: int, bid_px: float, bid_sz: float, ask_px: float, ask_sz: float) -> float:
     """Order flow e_n of one book level (Cont, Kukanov & Stoikov 2014, eq. 4), and remember it.
 
     A side that is absent has no size at an infinitely bad price, which the formula then handles.

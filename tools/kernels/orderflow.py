@@ -128,9 +128,7 @@ def replay(tree: Any, due: Any, i: Any) -> None:
 
 
 @inlined
-def told(
-    m: Any, kind: Any, keys: Any, sizes: Any, held: Any, i: Any, n: Any, prices: Any, ladders: Any
-) -> Any:
+def told(m: Any, kind: Any, keys: Any, sizes: Any, held: Any, i: Any, n: Any, prices: Any, ladders: Any) -> Any:
     """Write the book of symbol `i` to row `n`; False when its event lies deeper than a row shows.
 
     prices: bid_px, bid_sz, ask_px, ask_sz, trade_px, trade_sz; ladders: bids_px, bids_sz, asks_px, asks_sz.
@@ -197,9 +195,7 @@ def run(
             continue
         ts_event[n], ts_recv[n], instrument_id[n], kinds[n] = ts, ts, i, kind
         side[n] = m.trade_side if kind & TRADE else 0
-        flags[n] = (HALTED_PAUSED if kind & STATUS and m.phase == PAUSED else 0) | (
-            SNAPSHOT if reopens else 0
-        )
+        flags[n] = (HALTED_PAUSED if kind & STATUS and m.phase == PAUSED else 0) | (SNAPSHOT if reopens else 0)
         seq[n] = w.seq
         w.seq += 1
         n += 1
