@@ -23,7 +23,7 @@ gpi verify "$here/runs/paper"
 
 say "5. What the risk report and SQL say"
 gpi risk-check "$here/runs/paper"
-gpi query "SELECT run, count(*) AS fills, round(sum(fee), 2) AS fees FROM fills GROUP BY run ORDER BY run" --runs "$here/runs"
+gpi query "SELECT run, count(*) AS fills, round(sum(fee), 2) AS fees FROM fills GROUP BY run ORDER BY run" --runs "$here/runs" --to table
 
 say "6. A flash crash, same strategy"
 gpi run "simulate --scenario flash-crash --symbols SPY --seed 11 --duration 1800 | featurize | embed | trade --paper --strategy market_making --out $here/runs/crash" > /dev/null || test $? -eq 4
