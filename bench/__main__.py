@@ -14,7 +14,7 @@ def main(names: list[str]) -> int:
     failed = 0
     for name in names or [name for name in every if name not in SHARED_BY_BENCHES]:
         print(f"== {name}", flush=True)
-        failed += subprocess.run([sys.executable, str(HERE / f"{name}.py")]).returncode != 0
+        failed += subprocess.run([sys.executable, "-m", f"bench.{name}"], cwd=HERE.parent).returncode != 0
     return failed
 
 

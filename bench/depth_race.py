@@ -16,10 +16,10 @@ from collections.abc import Iterable
 
 import duckdb
 import numpy as np
-from harness import Peer, data, interleaved, machine, report, report_rates
-from hftbacktest_race import QUOTING
-from records import DAY, LATENCY_NS, SYMBOLS
 
+from bench.harness import Peer, data, interleaved, machine, report, report_rates
+from bench.hftbacktest_race import QUOTING
+from bench.records import DAY, LATENCY_NS, SYMBOLS
 from gpi.formats.frame import Frame
 from gpi.formats.orders import SUBMIT
 from gpi.formats.quarantine import Quarantine

@@ -10,8 +10,8 @@ import time
 from collections.abc import Callable
 
 import numpy as np
-from harness import interleaved, machine, report, timed
 
+from bench.harness import interleaved, machine, report, timed
 from gpi.formats.frame import Frame, concatenated
 from gpi.tools.embed.onnx import onnx_embedding
 from gpi.tools.embed.tick import SHIPPED, tick_embedding

@@ -14,8 +14,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from harness import interleaved, machine, report, timed, timing
-
+from bench.harness import interleaved, machine, report, timed, timing
 from gpi.formats.frame import Frame
 from gpi.tools.features.tick import tick_features
 from gpi.tools.market.orderflow import simulate

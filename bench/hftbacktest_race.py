@@ -16,9 +16,9 @@ import time
 from pathlib import Path
 
 import numpy as np
-from harness import Peer, interleaved, machine, report, report_rates
-from records import LATENCY_NS, SCHEMA, batches, records
 
+from bench.harness import Peer, interleaved, machine, report, report_rates
+from bench.records import LATENCY_NS, SCHEMA, batches, records
 from gpi.formats.frame import Frame
 from gpi.formats.orders import SUBMIT
 from gpi.tools.backtest.session import Session

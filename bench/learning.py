@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from harness import SHARED, machine
 
+from bench.harness import SHARED, machine
 from gpi.formats.quarantine import Quarantine
 from gpi.tools.embed.tick import SHIPPED, tick_embedding
 from gpi.tools.features.tick import tick_features

@@ -13,8 +13,8 @@ import time
 from pathlib import Path
 
 import numpy as np
-from harness import machine, report
 
+from bench.harness import machine, report
 from gpi.tools.features.tick import tick_features
 from gpi.tools.market.orderflow import simulate
 from gpi.tools.market.scenarios import scenario

@@ -15,9 +15,10 @@ import sys
 import tempfile
 
 import numpy as np
-from harness import Peer, interleaved, machine, report, report_rates
-from hftbacktest_race import QUOTING, Ours
-from records import records
+
+from bench.harness import Peer, interleaved, machine, report, report_rates
+from bench.hftbacktest_race import QUOTING, Ours
+from bench.records import records
 
 TIMES = int(os.environ.get("GPI_BENCH_TIMES", "1"))
 

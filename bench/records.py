@@ -12,8 +12,8 @@ from typing import Any
 import duckdb
 import numpy as np
 import numpy.typing as npt
-from harness import data
 
+from bench.harness import data
 from gpi.formats.frame import Frame
 from gpi.formats.instruments import Instruments, crypto
 from gpi.formats.ticks import BUY, QUOTE, SELL, TICKS, TRADE

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Annotated, Any
@@ -62,6 +63,7 @@ class Desk:
 
         setup = fitted_fees(self.setup, self.fees, stream)
         session = self.session = Session(stream.schema, setup, self.kill_file)
+        self.run.watchers.append(session.watch)
         directory = self._directory(session, stream)
         schema = ORDERS.with_metadata({**(stream.schema.metadata or {}), **ORDERS.metadata})
         return Stream(schema, self._frames(stream, session, directory))
@@ -112,6 +114,8 @@ def desk(terms: Terms, out: Path | None, kill_file: Path | None) -> Tool:
 
     if terms.fees not in (*PRESETS, "auto"):
         raise UsageError(f"--fees {terms.fees}: choose auto, {', '.join(PRESETS)}")
+    if not all(isfinite(number) for number in (*terms.latency_ms, terms.cash)):
+        raise UsageError("cash and latencies must be finite numbers")
     feed, order, response = (round(ms * 1e6) for ms in terms.latency_ms)
     strategy = load(terms.strategy, parameters(terms.param or []))
     setup = Setup(
@@ -125,10 +129,16 @@ def fitted_fees(setup: "Setup", fees: str, stream: "Stream") -> "Setup":
     """The setup with the fee schedule of that name; auto: Binance's for crypto, Alpaca's for the rest."""
     from dataclasses import replace
 
+    from gpi.formats.errors import UsageError
     from gpi.formats.instruments import Instruments
     from gpi.tools.backtest.setup import PRESETS
 
     if fees == "auto":
-        classes = {row.asset_class for row in Instruments.of(stream.schema)}
+        classes = {row.asset_class for row in Instruments.of(stream.schema)} - {"index"}
+        if classes - {"equity"} and classes != {"crypto"}:
+            raise UsageError(
+                f"the stream carries {' and '.join(sorted(classes))}: --fees auto knows equities or crypto, "
+                f"each alone; name one of {', '.join(PRESETS)}"
+            )
         fees = "binance_spot" if classes == {"crypto"} else "alpaca_equity"
     return replace(setup, fees=PRESETS[fees])

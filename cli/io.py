@@ -49,22 +49,36 @@ class Run:
     """One command line being carried out: what its tools share."""
 
     latencies: "Latencies"
-    asked_to_stop: bool = False
+    interrupted: bool = False
+    terminated: bool = False
+    watchers: list[Callable[[], object]] = field(default_factory=list)  # called now and then while waiting
 
     def stopped(self) -> bool:
-        """Whether Ctrl-C asked the source to end its stream."""
-        return self.asked_to_stop
+        """Whether a source should end its stream."""
+        return self.interrupted or self.terminated
+
+    def idle(self) -> bool:
+        """Let the watchers look while there is nothing to read; whether a reader of stdin should end, too."""
+        for watcher in self.watchers:
+            watcher()
+        return self.terminated
 
     def listen(self) -> None:
-        """First Ctrl-C: the source ends its stream and all drain. Second: interrupted now."""
+        """Ctrl-C goes to a whole pipeline: the source ends its stream, the rest drain; a second one interrupts.
 
-        def asked(signum: int, frame: object) -> None:
-            if self.asked_to_stop:
+        SIGTERM goes to one process: that one ends its stream, wherever it stands in the pipeline.
+        """
+
+        def interrupt(signum: int, frame: object) -> None:
+            if self.interrupted:
                 raise KeyboardInterrupt
-            self.asked_to_stop = True
+            self.interrupted = True
 
-        signal.signal(signal.SIGINT, asked)
-        signal.signal(signal.SIGTERM, asked)
+        def terminate(signum: int, frame: object) -> None:
+            self.terminated = True
+
+        signal.signal(signal.SIGINT, interrupt)
+        signal.signal(signal.SIGTERM, terminate)
 
 
 SPIN = 500  # looks at an empty pipe, about a microsecond each, before a tool sleeps; the environment's GPI_SPIN wins
@@ -160,11 +174,14 @@ def _opened(sources: list[str]) -> list[Part]:
         return []
     from gpi.cli.replay import recorded
 
-    return [Part("replay", {"sources": sources}, recorded(sources))]
+    return [Part("replay", {"sources": sources, "as_written": True}, recorded(sources, as_written=True))]
 
 
-def composed(commands: list[list[str]]) -> list[Part]:
-    """The parts of a pipeline given as command lines, made by the commands' own bodies."""
+def composed(commands: list[list[str]], defaults: Mapping[str, Any] | None = None) -> list[Part]:
+    """The parts of a pipeline given as command lines, made by the commands' own bodies.
+
+    `defaults`: of options, a table per command, as a config file sets them.
+    """
     from gpi.cli.main import COMMANDS, load
     from gpi.formats.errors import UsageError
 
@@ -175,7 +192,8 @@ def composed(commands: list[list[str]]) -> list[Part]:
             if name not in COMMANDS:
                 raise UsageError(f"gpi has no command {name!r}")
             before = len(parts)
-            load(name).main(args, prog_name=f"gpi {name}", standalone_mode=False)
+            wanted = (defaults or {}).get(name)
+            load(name).main(args, prog_name=f"gpi {name}", standalone_mode=False, default_map=wanted)
             if len(parts) == before:
                 raise UsageError(f"`gpi {name}` does not work on a stream, so it cannot stand in a pipeline")
     finally:
@@ -204,7 +222,7 @@ def carry_out(parts: list[Part], to: str | None, out: str | None, quiet: bool = 
         raise typer.Exit(141) from None
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
-    if run.asked_to_stop and made_here:
+    if run.terminated or (run.interrupted and made_here):
         raise typer.Exit(130)
 
 
@@ -217,9 +235,9 @@ def _chained(parts: list[Part], run: Run) -> "Stream":
     if isinstance(first.tool.work, Stream):
         made = first.tool.work
         schema = stamped(made.schema, first.command, first.options, first.tool.facts)
-        stream = told(_stoppable(Stream(schema, made.frames), run), f"gpi {first.command}")
+        stream = told(_stoppable(Stream(schema, made.frames), run.stopped), f"gpi {first.command}")
     else:
-        stream, rest = _stdin(first.command), parts
+        stream, rest = _stoppable(_stdin(first.command), lambda: run.terminated), parts
     stream = run.latencies.waited(stream, "read")
     for part in rest:
         work = part.tool.work
@@ -233,13 +251,13 @@ def _chained(parts: list[Part], run: Run) -> "Stream":
     return stream
 
 
-def _stoppable(stream: "Stream", run: Run) -> "Stream":
+def _stoppable(stream: "Stream", stopped: Callable[[], bool]) -> "Stream":
     from gpi.tools.stage import Stream
 
     def frames() -> "Iterator[Any]":
         for frame in stream.frames:
             yield frame
-            if run.asked_to_stop:
+            if stopped():
                 return
 
     return Stream(stream.schema, frames())
@@ -255,7 +273,7 @@ def opened(sources: list[str], command: str) -> "Stream":
         return _stdin(command)
     made = parts[0].tool.work
     assert isinstance(made, Stream)
-    return told(_stoppable(made, running()), f"gpi {command}")
+    return told(_stoppable(made, running().stopped), f"gpi {command}")
 
 
 def _stdin(command: str) -> "Stream":
@@ -268,8 +286,19 @@ def _stdin(command: str) -> "Stream":
 
     if sys.stdin.isatty():
         raise UsageError(f"nothing to read: gpi replay FILE | gpi {command} ..., or gpi {command} FILE")
-    reader = Reader(os.dup(0), spin=int(os.environ.get("GPI_SPIN", SPIN)))
+    reader = Reader(os.dup(0), spin=_spin(), idle=running().idle)
     return Stream(reader.schema, iter(reader))
+
+
+def _spin() -> int:
+    import os
+
+    from gpi.formats.errors import UsageError
+
+    told = os.environ.get("GPI_SPIN", str(SPIN))
+    if not told.isdigit():
+        raise UsageError(f"GPI_SPIN={told}: how many times to look at an empty pipe before sleeping, such as {SPIN}")
+    return int(told)
 
 
 class _private_stdout:

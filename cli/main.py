@@ -182,6 +182,9 @@ def main(args: list[str] | None = None) -> Any:
     except GpiError as error:
         typer.secho(f"gpi: {error}", err=True, fg="red")
         sys.exit(error.exit_code)
+    except OSError as error:  # a full disk, a folder that is not there: the system's own words name it
+        typer.secho(f"gpi: {error}", err=True, fg="red")
+        sys.exit(GpiError.exit_code)
 
 
 if __name__ == "__main__":

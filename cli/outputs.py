@@ -4,6 +4,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import IO, Any
 
@@ -12,7 +13,7 @@ import pyarrow as pa
 from gpi.formats.errors import UsageError
 from gpi.formats.features import elements
 from gpi.formats.frame import Frame, Layout
-from gpi.formats.instruments import Instruments
+from gpi.formats.instruments import KEY, Instruments
 from gpi.formats.ipc import write_table, writing
 from gpi.tools.stage import Stream
 
@@ -33,6 +34,7 @@ def deliver(stream: Stream, to: str | None, out: str | None, stdout: int, quiet:
         with LakeWriter(Path(out), stream.schema) as lake:
             for frame in stream.frames:
                 lake.write(frame)
+            _warn_of_more(lake.close())
     elif out is not None and form == "parquet":
         from gpi.formats.parquet import write_parquet
 
@@ -44,6 +46,13 @@ def deliver(stream: Stream, to: str | None, out: str | None, stdout: int, quiet:
             pass
     else:
         _to_fd(stream, form, stdout)
+
+
+def _warn_of_more(paths: list[Path]) -> None:
+    """Adding to a lake is how a capture works, and how a replay run twice doubles its rows: say which it was."""
+    more = [path for path in paths if not path.stem.endswith("-0000")]
+    if more:
+        sys.stderr.write(f"gpi: {len(more)} partitions held rows already and now hold these too, such as {more[0]}\n")
 
 
 def form_of(to: str | None, out: str | None, stdout: int) -> str:
@@ -64,13 +73,13 @@ def form_of(to: str | None, out: str | None, stdout: int) -> str:
 
 
 def _to_file(stream: Stream, form: str, path: Path) -> None:
-    """Write beside the path and rename at the honest end; what a failure leaves is named NAME.partial.
+    """Write beside the path and rename at the honest end; what a failure leaves is named NAME.PID.partial.
 
     Not flushed to the disk: after a power cut a torn stream lacks its end mark and says so, and waiting for the disk
     would double the time. What cannot say so (Parquet, the lake, run directories) is flushed before it is shown.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     fd = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
     try:
         _to_fd(stream, form, fd)
@@ -91,15 +100,19 @@ def _to_fd(stream: Stream, form: str, fd: int) -> None:
             (_csv if form == "csv" else _jsonl)(stream, text)
 
 
-def _named(stream: Stream) -> Iterator[pa.RecordBatch]:
-    """Batches for people: with the symbol beside the instrument's number."""
+def _named(stream: Stream, empty: bool = False) -> Iterator[pa.RecordBatch]:
+    """Batches for people: with the symbol beside the instrument's number. `empty`: one without rows comes first."""
     symbols = Instruments.of(stream.schema).symbols if "instrument_id" in stream.schema.names else ()
-    for frame in stream.frames:
+    first = [Layout.of(stream.schema).empty(0)] if empty else []
+    for frame in chain(first, stream.frames):
+        if frame.notes and KEY in frame.notes:
+            symbols = Instruments.from_json(frame.notes[KEY]).symbols
         batch = frame.to_batch()
-        if symbols and frame.rows:
+        if symbols:
             names = [symbols[i] if 0 <= i < len(symbols) else "" for i in frame["instrument_id"]]
-            batch = batch.add_column(batch.schema.get_field_index("instrument_id"), "symbol", pa.array(names))
-        if frame.rows:
+            at = batch.schema.get_field_index("instrument_id")
+            batch = batch.add_column(at, "symbol", pa.array(names, pa.string()))
+        if frame.rows or empty:
             yield batch
 
 
@@ -117,7 +130,7 @@ def _flat(batch: pa.RecordBatch) -> pa.RecordBatch:
     for column, field in zip(batch.columns, batch.schema, strict=True):
         if pa.types.is_fixed_size_list(field.type):
             width, flat = field.type.list_size, column.flatten()
-            taken = [flat.take(pa.array(range(i, len(flat), width))) for i in range(width)]
+            taken = [flat.take(pa.array(range(i, len(flat), width), pa.int64())) for i in range(width)]
             arrays += taken
             prefix = "" if field.metadata and b"gpi.names" in field.metadata else f"{field.name}_"
             names += [prefix + element for element in elements(field)]
@@ -131,7 +144,9 @@ def _csv(stream: Stream, text: IO[str]) -> None:
     from pyarrow import csv
 
     first = True
-    for batch in _named(stream):
+    for batch in _named(stream, empty=True):
+        if not batch.num_rows and not first:
+            continue
         sink = pa.BufferOutputStream()
         csv.write_csv(_flat(batch), sink, csv.WriteOptions(include_header=first, quoting_style="needed"))
         text.write(sink.getvalue().to_pybytes().decode())
@@ -208,6 +223,8 @@ def write_query(table: pa.Table, form: str, out: Path | None) -> None:
     if form == "table":
         _query_table(table)
         return
+    if out is not None:
+        out.parent.mkdir(parents=True, exist_ok=True)
     if form == "parquet":
         from pyarrow import parquet
 

@@ -11,8 +11,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
-RUN = "regexp_extract(filename, '([^/]+)/[^/]+$', 1) AS run"
-
 
 @app.command(
     epilog='Example: gpi query "SELECT run, count(*) fills, sum(fee) fees FROM fills GROUP BY run" '
@@ -46,21 +44,22 @@ def query(
 
 
 def _views(connection: "duckdb.DuckDBPyConnection", runs: Path, lake: Path) -> list[str]:
-    """Make a view of everything that is there; the names made."""
+    """Make a view of everything that is there; the names made. A run is named by its path below `runs`."""
     made = []
+    run = f"regexp_replace(replace(filename, {_quoted(runs)} || '/', ''), '/?[^/]+$', '') AS run"
     for name in ("orders", "fills", "equity"):
         if next(runs.glob(f"**/{name}.parquet"), None):
             files = _quoted(runs / "**" / f"{name}.parquet")
             made.append(name)
             connection.execute(
-                f"CREATE VIEW {name} AS SELECT {RUN}, * EXCLUDE filename "
+                f"CREATE VIEW {name} AS SELECT {run}, * EXCLUDE filename "
                 f"FROM read_parquet({files}, filename = true, union_by_name = true)"
             )
     if next(runs.glob("**/performance_metrics.json"), None):
         files = _quoted(runs / "**" / "performance_metrics.json")
         made.append("metrics")
         connection.execute(
-            f"CREATE VIEW metrics AS SELECT {RUN}, * EXCLUDE filename "
+            f"CREATE VIEW metrics AS SELECT {run}, * EXCLUDE filename "
             f"FROM read_json({files}, filename = true, union_by_name = true)"
         )
     if next(lake.glob("**/*.parquet"), None):

@@ -25,12 +25,15 @@ def replay(
     batch: Annotated[int | None, typer.Option(min=1, help="Rows per frame; else as recorded, or 8192.")] = None,
     symbols: Annotated[str | None, typer.Option(help="Only these: AAPL,MSFT or @tier1.")] = None,
     quarantine: Annotated[str | None, typer.Option(help="Write the dirty rows here (JSON lines).")] = None,
+    as_written: Annotated[
+        bool, typer.Option("--as-written", help="One file that gpi wrote: every column, its rows trusted.")
+    ] = False,
 ) -> Tool:
     """Replay recorded files (gpi's own or a vendor's), merged by ts_event, as one stream of ticks.
 
     Dirty rows (NaN, negative, crossed, out of order, duplicate) are set aside, counted by reason and reported.
     """
-    return recorded(sources, speed, batch, symbols, quarantine)
+    return recorded(sources, speed, batch, symbols, quarantine, as_written)
 
 
 def recorded(
@@ -39,32 +42,35 @@ def recorded(
     batch: int | None = None,
     symbols: str | None = None,
     quarantine: str | None = None,
+    as_written: bool = False,
 ) -> Tool:
     """The files as a source; raises UsageError or BadInput before the first row when they cannot be.
 
-    One file of gpi's own (Arrow or Parquet) keeps all its columns and its provenance; several files, or a vendor's,
-    become ticks.
+    Screened and merged as ticks; `as_written`: one file of gpi's own is passed on as it is, if it is one.
     """
     from pathlib import Path
 
+    from gpi.formats.provenance import continued
     from gpi.formats.quarantine import Quarantine
     from gpi.formats.universe import expand
     from gpi.tools.feeds.pace import napping, paced
-    from gpi.tools.feeds.paths import digest, expanded
+    from gpi.tools.feeds.paths import digest, expanded, own_schema
     from gpi.tools.stage import Stream
 
     held = Quarantine()
     paths = [Path(p) for p in expanded([Path(each) for each in sources])]
-    stream = _as_written(paths[0], batch) if len(paths) == 1 and symbols is None else None
+    stream = _as_written(paths, batch) if as_written else None
     if stream is None:
         from gpi.tools.feeds.files import open_ticks  # loads the vendors' readers and their kernels
 
         wanted = expand(symbols) if symbols else None
         stream = open_ticks(paths, batch=batch or ROWS, symbols=wanted, quarantine=held)
+        if len(paths) == 1:
+            stream = Stream(continued(stream.schema, own_schema(paths[0])), stream.frames)
     if speed != "max":
         factor = 1.0 if speed == "realtime" else _number(speed)
         stream = Stream(stream.schema, paced(stream.frames, factor, sleep=napping(running().stopped)))
-    facts = {"digests": {str(path.resolve()): digest(path) for path in paths}}
+    facts = {"digests": [[str(path.resolve()), digest(path)] for path in paths]}
     return Tool(stream, facts, lambda: _report(held, quarantine))
 
 
@@ -80,7 +86,7 @@ def _number(speed: str) -> float:
     return factor
 
 
-def _as_written(path: "Path", batch: int | None) -> "Stream | None":
+def _as_written(paths: list["Path"], batch: int | None) -> "Stream | None":
     """A file that gpi wrote, with every column it has; None for anything else."""
     import os
 
@@ -91,7 +97,8 @@ def _as_written(path: "Path", batch: int | None) -> "Stream | None":
     from gpi.tools.feeds.paths import is_ours, parquet_schema
     from gpi.tools.stage import Stream
 
-    if path.is_dir():
+    path = paths[0]
+    if len(paths) > 1 or path.is_dir():
         return None
     with path.open("rb") as file:
         magic = file.read(4)

@@ -12,12 +12,13 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 @app.command(epilog='Example: gpi run "replay day.parquet | featurize | embed | trade --paper --out runs/day"')
 def run(
+    ctx: typer.Context,
     pipeline: Annotated[str, typer.Argument(help="Commands joined by |, each without its gpi.")],
     to: To = None,
     out: Out = None,
 ) -> None:
     """Compose commands in one process: the same bodies as the shell pipe, the same rows, without the hops."""
-    parts = composed(split(pipeline))
+    parts = composed(split(pipeline), ctx.find_root().default_map)
     trades = parts[-1].command in ("trade", "backtest")
     carry_out(parts, to, out, quiet=trades)
 

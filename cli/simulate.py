@@ -23,12 +23,17 @@ def simulate(
     batch: Annotated[int, typer.Option(min=1, help="Rows per frame.")] = 8192,
 ) -> Tool:
     """Quotes, trades and depth of an order-flow market of several symbols: calm, a flash crash, a trading halt."""
+    from math import isfinite
+
+    from gpi.formats.errors import UsageError
     from gpi.formats.universe import expand
     from gpi.tools.market.orderflow import simulate as simulated
     from gpi.tools.market.scenarios import scenario as named
 
     if events is None and duration is None:
         duration = 23_400.0
+    if not all(number is None or isfinite(number) for number in (events, duration)):
+        raise UsageError("--events and --duration must be finite numbers")
     count = None if events is None else int(events)
     chosen = expand(symbols)
     stream = simulated(named(scenario), chosen, seed, events=count, duration_s=duration, levels=levels, batch=batch)

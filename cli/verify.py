@@ -99,7 +99,7 @@ def _command(step: dict[str, Any], again: Path, manifest: dict[str, Any]) -> lis
     words: list[str] = step["command"].split()
     options = dict(step["options"])
     if step["command"] == "replay":
-        options["sources"] = list(step["facts"]["digests"])
+        options["sources"] = [path for path, _ in step["facts"]["digests"]]
         options.update(speed="max", quarantine=None)
     if step["command"] in ("trade", "backtest"):
         options.update(out=str(again), kill_file=None, kill_row=manifest["kill_row"])

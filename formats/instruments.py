@@ -18,6 +18,7 @@ from typing import Any, Final, Literal
 import pyarrow as pa
 
 from gpi.formats.errors import BadInput
+from gpi.formats.ticks import MAX_INSTRUMENTS
 
 KEY: Final = "gpi.instruments"
 OPTION_MULTIPLIER: Final = 100.0
@@ -113,6 +114,13 @@ def format_occ(root: str, expiry: date, right: str, strike: float, *, padded: bo
     return f"{root:<6}"[: 6 if padded else len(root)] + f"{expiry:%y%m%d}{right}{thousandths:08d}"
 
 
+def checked_id(instrument_id: int) -> int:
+    """The id, where a tool makes room for it. Raises BadInput for one that cannot be: it would cost all memory."""
+    if not 0 <= instrument_id < MAX_INSTRUMENTS:
+        raise BadInput(f"instrument_id {instrument_id}: ids are rows of the stream's instrument table")
+    return instrument_id
+
+
 class Instruments:
     """The table: by symbol, by id, growing at the end only."""
 
@@ -176,7 +184,10 @@ class Instruments:
     def from_json(cls, text: str | bytes) -> Instruments:
         """The table that `to_json` wrote. Raises BadInput."""
         try:
-            return cls(_instrument(row) for row in json.loads(text))
+            rows = [_instrument(row) for row in json.loads(text)]
+            if len({row.symbol for row in rows}) < len(rows):
+                raise BadInput("the instrument table in the stream names a symbol twice: its ids mean nothing")
+            return cls(rows)
         except (ValueError, TypeError, AttributeError) as wrong:
             raise BadInput(f"the instrument table in the stream is unreadable: {wrong}") from wrong
 
@@ -203,4 +214,8 @@ def _plain(row: Instrument) -> dict[str, Any]:
 
 def _instrument(row: dict[str, Any]) -> Instrument:
     expiry = row.get("expiry")
+    for name in ("tick_size", "lot_size", "multiplier"):
+        value = row.get(name, 1.0)
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
+            raise BadInput(f"the instrument table says {name} {value!r} of {row.get('symbol')!r}: it must be above 0")
     return Instrument(**{**row, "expiry": date.fromisoformat(expiry) if expiry else None})

@@ -14,7 +14,7 @@ import io
 import os
 import select
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, NamedTuple, cast
 
 import pyarrow as pa
@@ -25,6 +25,8 @@ from gpi.formats.frame import Frame, Layout
 from gpi.formats.messages import CONTINUATION, END_OF_STREAM, body_bytes, end_mark, marked, sealed
 
 STAGING: Final = 1 << 18  # bytes asked of a pipe at once; a Linux pipe holds 64 KiB by default
+BUDGET: Final = 1 << 26  # bytes of memory lent to frames of all sizes together, about
+WAKE_MS: Final = 200  # how often a reader that waits looks up
 MAX_METADATA: Final = 1 << 26  # no honest message has more metadata than this
 ARROW_ERRORS: Final = (pa.ArrowException, OSError, StopIteration, EOFError, struct.error, ValueError, KeyError)
 
@@ -93,26 +95,32 @@ class Reader:
 
     Raises BadInput when it is not an Arrow stream or its digest is wrong, TruncatedStream when it lacks the end
     mark. `rows` counts what was read before either. `spin`: how many times to look for data before sleeping.
+    `idle` is asked now and then while waiting; when it says True the iteration ends between two frames.
     """
 
-    def __init__(self, fd: int, name: str = "stdin", spin: int = 0) -> None:
+    def __init__(self, fd: int, name: str = "stdin", spin: int = 0, idle: Callable[[], bool] | None = None) -> None:
         self.name = name
         self.rows = 0
         self.batches = 0
         self._fd = fd
         self._turns = spin
+        self._idle = idle
+        self.stopped = False
         self._poll = select.poll()
         self._poll.register(fd, select.POLLIN)
         self._staging = bytearray(STAGING)
         self._view = memoryview(self._staging)
         self._start = self._stop = 0
         self._loans: dict[bytes, _Loan] = {}
+        self._lent = 0
         self._digest = xxhash.xxh3_64()
         self.schema = self._read_schema()
 
     def __iter__(self) -> Iterator[Frame]:
         while True:
             if not self._have(8):
+                if self.stopped:
+                    return
                 raise self._truncated("no end mark")
             length = int.from_bytes(self._view[self._start + 4 : self._start + 8], "little")
             if length == 0 or length > MAX_METADATA:
@@ -143,19 +151,28 @@ class Reader:
         while self._stop - self._start < size:
             if self._start + size > len(self._staging) or self._stop == len(self._staging):
                 self._make_room(size)
-            self._spin()
+            if not self._ready():
+                return False
             got = os.readv(self._fd, [self._view[self._stop :]])
             if got == 0:
                 return False
             self._stop += got
         return True
 
-    def _spin(self) -> None:
-        """Look for data a while, letting others run, before sleeping for it: waking up costs more than a tick."""
-        turns = self._turns
-        while turns and not self._poll.poll(0):
+    def _ready(self) -> bool:
+        """Wait for data; False when asked to stop meanwhile.
+
+        Looks a while, letting others run, before sleeping: waking up costs more than a tick.
+        """
+        for _ in range(self._turns):
+            if self._poll.poll(0):
+                return True
             os.sched_yield()
-            turns -= 1
+        while not self._poll.poll(WAKE_MS):
+            if self._idle is not None and self._idle():
+                self.stopped = True
+                return False
+        return True
 
     def _make_room(self, size: int) -> None:
         left = bytes(self._view[self._start : self._stop])
@@ -173,7 +190,7 @@ class Reader:
         if self._start == self._stop:
             self._start = self._stop = 0
         while staged < len(body):
-            got = os.readv(self._fd, [body[staged:]])
+            got = os.readv(self._fd, [body[staged:]]) if self._ready() else 0
             if got == 0:
                 raise self._truncated("cut inside a batch")
             staged += got
@@ -241,7 +258,12 @@ class Reader:
         """Remember a shape, if it is laid out as ours."""
         if rows and prefix == self.layout.prefix(rows):
             frame = self.layout.empty(rows)
-            self._loans[prefix] = _Loan(frame, memoryview(cast(Buffer, frame.body[0])))
+            if self._lent > BUDGET:
+                self._loans.clear()
+                self._lent = 0
+            body = memoryview(cast(Buffer, frame.body[0]))
+            self._lent += len(body)
+            self._loans[prefix] = _Loan(frame, body)
 
     def _check_end(self, said: Mapping[str, str], digest: str) -> None:
         found = {"gpi.rows": str(self.rows), "gpi.batches": str(self.batches), "gpi.digest": digest}
@@ -252,6 +274,9 @@ class Reader:
             raise self._truncated("cut inside the end mark")
         if self._view[self._start : self._start + len(END_OF_STREAM)] != END_OF_STREAM:
             raise BadInput(f"{self.name} is damaged: something follows its end mark")
+        self._start += len(END_OF_STREAM)
+        if self._have(1):
+            raise BadInput(f"{self.name} goes on after its end: streams are merged by `gpi replay A B`, not joined")
 
     def _truncated(self, why: str) -> TruncatedStream:
         return TruncatedStream(f"{self.name} was truncated after {self.rows} rows ({why}): its writer died", self.rows)

@@ -13,7 +13,7 @@ large as DuckDB's vectors of work (122,880 rows), or smaller where many partitio
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -65,6 +65,10 @@ class _Part:
         os.fsync(self._file.fileno())
         self._file.close()
 
+    def note(self, notes: Mapping[str, str]) -> None:
+        """Metadata that came after the first rows: it stands in the file's own, over the schema's (`read_parquet`)."""
+        self._writer.add_key_value_metadata(dict(notes))
+
     def commit(self, target: Path | None = None) -> Path:
         """Make the finished file visible: as `target`, replacing it, or under the first free number."""
         if target is None:
@@ -109,6 +113,8 @@ def write_parquet(path: Path, frames: Iterable[Frame], schema: pa.Schema) -> int
     try:
         held: list[Frame] = []
         for frame in frames:
+            if frame.notes:
+                part.note(frame.notes)
             held.append(frame.copy())
             rows += frame.rows
             if sum(f.rows for f in held) >= ROW_GROUP:
@@ -129,9 +135,11 @@ def read_parquet(path: Path, batch: int) -> Stored:
     Raises BadInput when it is not Parquet or not ours, SchemaMismatch when a column cannot flow.
     """
     try:
-        schema = pq.read_schema(path)
+        schema, said = pq.read_schema(path), pq.read_metadata(path).metadata or {}
     except (pa.ArrowException, OSError) as wrong:
         raise BadInput(f"{path} cannot be read as Parquet: {wrong}") from wrong
+    if KEY.encode() in said:
+        schema = schema.with_metadata({**(schema.metadata or {}), KEY.encode(): said[KEY.encode()]})
     if b"gpi.schema" not in (schema.metadata or {}):
         raise BadInput(f"{path} was not written by gpi: its schema does not say gpi.schema")
     Layout.of(schema)

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import pyarrow as pa
 
+from gpi.formats.errors import BadInput
 from gpi.formats.version import __version__
 
 KEY: Final = b"gpi.provenance"
@@ -19,8 +20,11 @@ Step = dict[str, Any]
 
 
 def chain(schema: pa.Schema) -> list[Step]:
-    """The steps that made a stream, first first; empty for a stream of unknown origin."""
-    return list(json.loads((schema.metadata or {}).get(KEY, b"[]")))
+    """The steps that made a stream, first first; empty for a stream of unknown origin. Raises BadInput."""
+    try:
+        return list(json.loads((schema.metadata or {}).get(KEY, b"[]")))
+    except ValueError as wrong:
+        raise BadInput(f"the provenance in the stream is unreadable: {wrong}") from None
 
 
 def stamped(schema: pa.Schema, command: str, options: Mapping[str, Any], facts: Mapping[str, Any]) -> pa.Schema:
@@ -33,6 +37,13 @@ def stamped(schema: pa.Schema, command: str, options: Mapping[str, Any], facts: 
     }
     steps = json.dumps([*chain(schema), step], sort_keys=True)
     return schema.with_metadata({**(schema.metadata or {}), KEY: steps.encode()})
+
+
+def continued(schema: pa.Schema, origin: pa.Schema | None) -> pa.Schema:
+    """The schema with the chain that its rows had where they were kept."""
+    if origin is None or KEY not in (origin.metadata or {}):
+        return schema
+    return schema.with_metadata({**(schema.metadata or {}), KEY: origin.metadata[KEY]})
 
 
 def plain(value: Any) -> Any:

@@ -27,6 +27,7 @@ SELL: Final = -1
 UNKNOWN_SIDE: Final = 0
 
 MAX_LEVELS: Final = 10
+MAX_INSTRUMENTS: Final = 1 << 20  # an id beyond is damage: memory grows with the largest one seen
 NANOSECONDS: Final = pa.timestamp("ns", tz="UTC")
 
 TICKS: Final = pa.schema(

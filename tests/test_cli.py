@@ -8,7 +8,7 @@ import pytest
 
 from gpi.cli.main import COMMANDS
 from gpi.formats.version import __version__
-from tests.shell import ROOT, gpi
+from tests.shell import GPI, ROOT, gpi
 
 pytestmark = pytest.mark.jit
 
@@ -52,6 +52,11 @@ def test_every_command_has_help_with_an_example(name: str) -> None:
         (["verify", "no/run"], 2, "no/run"),
         (["index", "stats", "--bank", "no/bank"], 3, "no/bank"),
         (["--config", "no.toml", "doctor"], 2, "no.toml"),
+        (["simulate", "--events", "nan"], 2, "finite"),
+        (["run", "simulate --events 10 | trade --paper --order-ms nan"], 2, "finite"),
+        (["run", "simulate --events 10 | trade --paper --cash nan"], 2, "finite"),
+        (["run", "simulate --events 10", "--out", "/proc/x.arrow"], 1, "/proc/x.arrow"),
+        (["run", "simulate --events 10 | backtest --out README.md"], 2, "README.md"),
     ],
 )
 def test_what_is_wrong_is_named_and_the_exit_code_says_what_kind(words: list[str], code: int, says: str) -> None:
@@ -100,6 +105,28 @@ def test_a_config_sets_defaults_and_is_checked(tmp_path: Path) -> None:
     assert b"did you mean 'events'" in gpi("--config", config, "simulate", check=2).stderr
     config.write_text("[simulat]\nevents = 7\n")
     assert b"did you mean 'simulate'" in gpi("--config", config, "simulate", check=2).stderr
+
+
+def test_a_config_holds_inside_a_pipeline_too(tmp_path: Path) -> None:
+    """`gpi run` gives its commands the same defaults as the shell pipe does."""
+    config = tmp_path / "gpi.toml"
+    config.write_text("[simulate]\nevents = 7\nlevels = 0\n")
+    done = gpi("--config", config, "run", "simulate | featurize", "--to", "csv", check=0)
+    assert len(done.stdout.splitlines()) == 8
+
+
+def test_a_csv_without_rows_has_its_header() -> None:
+    """No rows is an answer; no columns would not be."""
+    done = gpi("simulate", "--events", "0", "--levels", "0", "--to", "csv", check=0)
+    assert done.stdout.decode().startswith('"ts_event"') and len(done.stdout.splitlines()) == 1
+
+
+def test_a_full_disk_is_one_line() -> None:
+    """The system's own words, exit 1, no traceback."""
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run([*GPI, "simulate", "--events", "9"], stdout=full, stderr=subprocess.PIPE, cwd=ROOT)
+    assert done.returncode == 1
+    assert b"No space left" in done.stderr and b"Traceback" not in done.stderr
 
 
 def test_the_shell_can_complete_commands() -> None:

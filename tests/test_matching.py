@@ -92,13 +92,59 @@ def test_one_trade_is_never_given_twice() -> None:
     assert fills(trade(market, script)) == [(2, 8.0, 101, MAKER), (1, 2.0, 100, MAKER)]
 
 
-def test_what_an_aggressive_order_took_stays_taken_until_a_quote() -> None:
+def test_what_an_aggressive_order_took_stays_taken() -> None:
     """Two buys of 40 against 50 offered: the second gets the 10 that are left."""
     market = [OPEN, at(1, trade=(1, 102, 1, False)), at(2, bid=(100, 50), ask=(102, 50))]
     script = {0: [(1, 40.0, 102, IOC), (1, 40.0, 102, IOC)]}
     traded = trade(market, script)
     assert fills(traded) == [(1, 40.0, 102, TAKER), (2, 10.0, 102, TAKER)]
     assert ("expired", 2, 40.0) in told(traded)
+
+
+SHOWN = [  # what is offered at 102, and what buys of 40 find of it
+    ([50, 50, 50, 50], [40.0, 10.0]),
+    ([50, 70, 70, 70], [40.0, 30.0]),
+    ([50, 20, 20, 45], [40.0, 25.0]),
+    ([50, 40, 60, 60], [40.0, 20.0]),
+]
+
+
+@pytest.mark.parametrize("levels", [0, 2])
+@pytest.mark.parametrize(("sizes", "got"), SHOWN)
+def test_liquidity_shown_again_is_not_given_again(levels: int, sizes: list[int], got: list[float]) -> None:
+    """The same size or less gives nothing back, more gives only what was added, in quotes and in whole books."""
+    deep = [{"bids": [(100, 5)], "asks": [(102, size), (103, 1)]} for size in sizes]
+    best = [{"bid": (100, 5), "ask": (102, size)} for size in sizes]
+    market = [at(n, **tick) for n, tick in enumerate(deep if levels else best)]
+    script = {row: [(1, 40.0, 102, IOC)] for row in range(len(market))}
+    assert fills(trade(market, script, levels=levels)) == [(n, q, 102, TAKER) for n, q in zip(
+        [1, 2 if sizes[1] > 40 else 4 if sizes[1] == 20 else 3], got, strict=True)]
+
+
+def test_a_level_that_left_the_display_has_forgotten_us() -> None:
+    """The offer goes from 102 to 103 and comes back: there are 50 new ones."""
+    market = [OPEN, at(1, bid=(100, 5), ask=(103, 50)), at(2, bid=(100, 5), ask=(102, 50)), at(3, trade=(1, 102, 1, False))]
+    assert fills(trade(market, {row: [(1, 50.0, 102, IOC)] for row in (0, 2)})) == [
+        (1, 50.0, 102, TAKER),
+        (2, 50.0, 102, TAKER),
+    ]
+
+
+def test_a_crossing_offer_that_repeats_fills_a_resting_order_once() -> None:
+    """12 offered at our bid, shown three times, then 20: we get 12, then 8."""
+    market = [OPEN, *(at(n, bid=(99, 5), ask=(100, size)) for n, size in enumerate((12, 12, 12, 20), start=1))]
+    assert fills(trade(market, {0: [(1, 30.0, 100, GTC)]})) == [(1, 12.0, 100, MAKER), (1, 8.0, 100, MAKER)]
+
+
+@pytest.mark.parametrize("levels", [0, 2])
+@pytest.mark.parametrize("size", [float("nan"), 0.0, -5.0])
+def test_an_offer_without_a_size_fills_nobody(levels: int, size: float) -> None:
+    """NaN, zero and negative sizes are no liquidity, for takers and for resting orders."""
+    tick = {"bids": [(99, 5)], "asks": [(100, size)]} if levels else {"bid": (99, 5), "ask": (100, size)}
+    first = {"bids": [(100, 50)], "asks": [(102, 50)]} if levels else {"bid": (100, 50), "ask": (102, 50)}
+    market = [at(0, **first), at(1, **tick), at(2, **tick)]
+    script = {0: [(1, 30.0, 100, GTC)], 1: [(1, 30.0, 101, IOC), (1, 30.0, None, IOC)]}
+    assert fills(trade(market, script, levels=levels)) == []
 
 
 def test_a_market_order_walks_the_levels_and_never_rests() -> None:
@@ -203,10 +249,12 @@ def test_day_orders_end_with_the_session() -> None:
 def markets(draw: st.DrawFn, levels: int) -> list[dict[str, Any]]:
     """Random ticks about a price of 100 ticks: books, best quotes, trades, halts, equal times."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    market, ts = [], START
+    market: list[dict[str, Any]] = []
+    ts = START
     for _ in range(draw(st.integers(2, 30))):
         ts += int(rng.choice([0, 1_000_000, 3_000_000]))
-        market.append({"ts": ts, **_tick(rng, levels)})
+        again = market and rng.random() < 0.25  # the same once more: nothing may be given twice
+        market.append({**(market[-1] if again else _tick(rng, levels)), "ts": ts})
     return market
 
 

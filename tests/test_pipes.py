@@ -13,6 +13,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from gpi.formats.frame import Frame, Layout
+from gpi.formats.instruments import Instrument, Instruments
+from gpi.formats.ipc import writing
+from gpi.formats.ticks import TICKS
 from tests.data import shared
 from tests.shell import GPI, ROOT, gpi, pipeline
 
@@ -108,6 +112,96 @@ def test_changed_data_cannot_pass_for_the_recorded(ticks: Path, tmp_path: Path) 
     assert b"has changed since" in gpi("verify", run, check=3).stderr
 
 
+def test_the_order_of_several_sources_is_remembered(ticks: Path, tmp_path: Path) -> None:
+    """Rows of equal time come in the order of the files: verify repeats that order, also of the same file twice."""
+    other = tmp_path / "another.parquet"
+    gpi("simulate", "--symbols", "QQQ,SPY", "--seed", "9", "--events", "3000", "--levels", "3", "--out", other, check=0)
+    for n, sources in enumerate(([ticks, other], [other, ticks], [other, other])):
+        run = tmp_path / f"run{n}"
+        gpi("run", f"replay {sources[0]} {sources[1]} | backtest --out {run}", check=0)
+        gpi("verify", run, check=0)
+
+
+def test_instruments_announced_midstream_reach_every_output(tmp_path: Path) -> None:
+    """A symbol that appears after the first rows has its name in CSV, in Parquet, recut and in the lake."""
+    first, both = Instruments([Instrument("AAA")]), Instruments([Instrument("AAA"), Instrument("BBB")])
+    early = Frame.of(TICKS, {name: np.arange(3) for name in TICKS.names} | {"instrument_id": 0, "kind": 1})
+    late = Frame.of(TICKS, {name: np.arange(3, 6) for name in TICKS.names} | {"instrument_id": 1, "kind": 1})
+    for frame in (early, late):
+        frame["ts_event"][:] = frame["ts_recv"][:] = 1_767_623_400 * 10**9 + frame["seq"] * 10**9
+        frame["trade_px"][:], frame["trade_sz"][:] = np.nan, 0
+        frame["side"][:] = frame["flags"][:] = 0
+        frame["ask_px"][:] = frame["bid_px"][:] = frame["bid_px"] + 10
+        frame["bid_sz"][:] = frame["ask_sz"][:] = 1
+    note = Layout.of(TICKS).empty(0)
+    note.notes = {"gpi.instruments": both.to_json()}
+    path = tmp_path / "live.arrow"
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT)
+    with writing(fd, first.on(TICKS)) as writer:
+        for frame in (early, note, late):
+            writer.write(frame)
+    os.close(fd)
+    stream = path.read_bytes()
+    gpi("run", f"replay {path} --as-written --batch 2", "--out", tmp_path / "recut.arrow", check=0)
+    gpi("run", f"replay {path} --as-written", "--out", tmp_path / "live.parquet", check=0)
+    gpi("featurize", "--out", f"{tmp_path}/lake/", stdin=stream, check=0)
+    for source in (path, tmp_path / "recut.arrow", tmp_path / "live.parquet", tmp_path / "lake"):
+        told = gpi("replay", source, "--to", "jsonl", check=0).stdout.decode().splitlines()
+        assert [json.loads(line)["symbol"] for line in told] == ["AAA"] * 3 + ["BBB"] * 3, source
+
+
+def test_two_writers_of_one_file_do_not_mix(tmp_path: Path) -> None:
+    """Each writes a file of its own; the last to finish is what is there, whole."""
+    out = tmp_path / "two.csv"
+    command = [*GPI, "simulate", "--events", "30000", "--levels", "0", "--out", str(out)]
+    both = [subprocess.Popen(command, cwd=ROOT) for _ in range(2)]
+    assert [child.wait(timeout=120) for child in both] == [0, 0]
+    assert len(out.read_text().splitlines()) == 30_001
+
+
+def test_a_trader_told_to_end_cancels_and_exits_130(ticks: Path, tmp_path: Path) -> None:
+    """SIGTERM on a quiet pipe: the run is closed, complete and repeatable."""
+    run = tmp_path / "run"
+    first_in, into = os.pipe()
+    stream = gpi("replay", ticks, "--batch", "500", check=0).stdout
+    trader = subprocess.Popen(
+        [*GPI, *TRADE, str(run)], stdin=first_in, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, cwd=ROOT
+    )
+    os.close(first_in)
+    os.write(into, stream[: len(stream) // 2])
+    time.sleep(3)
+    trader.terminate()
+    assert trader.wait(timeout=20) in (3, 130)  # 3 when the half stream ended inside a batch
+    os.close(into)
+    assert trader.stderr is not None
+    trader.stderr.close()
+    assert pq.read_metadata(run / "orders.parquet").num_rows > 0
+
+
+def test_the_kill_file_is_seen_on_a_quiet_feed(ticks: Path, tmp_path: Path) -> None:
+    """It appears while no tick comes: the kill is recorded, and the exit code says so."""
+    kill, run = tmp_path / "kill", tmp_path / "run"
+    stream = gpi("replay", ticks, check=0).stdout
+    child = subprocess.Popen(
+        [*GPI, *TRADE, str(run), "--kill-file", str(kill)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        cwd=ROOT,
+    )
+    assert child.stdin is not None and child.stderr is not None
+    child.stdin.write(stream[:200])  # the schema's beginning, and then silence
+    child.stdin.flush()
+    time.sleep(2)
+    kill.touch()
+    time.sleep(1)
+    child.stdin.write(stream[200:])
+    child.stdin.close()
+    assert child.wait(timeout=60) == 4
+    child.stderr.close()
+    assert json.loads((run / "manifest.json").read_text())["kill_row"] == 0
+
+
 def test_fused_is_piped_bit_for_bit() -> None:
     """Law 7: the bytes on stdout are the same, schema, provenance and digest included."""
     codes, piped = pipeline(SIMULATED, ["featurize"], ["embed"])
@@ -196,9 +290,8 @@ def test_ctrl_c_drains_the_pipeline(ticks: Path, tmp_path: Path) -> None:
     )
     assert source.stdout is not None
     source.stdout.close()
-    partial = out.with_name("f.arrow.partial")
     deadline = time.monotonic() + 60
-    while not (partial.exists() and partial.stat().st_size > 5000) and time.monotonic() < deadline:
+    while not any(p.stat().st_size > 5000 for p in tmp_path.glob("*.partial")) and time.monotonic() < deadline:
         time.sleep(0.05)
     for child in (tool, source):
         os.kill(child.pid, signal.SIGINT)

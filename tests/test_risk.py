@@ -2,16 +2,21 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpi.formats.errors import BadInput, UsageError
+from gpi.formats.frame import Frame
+from gpi.formats.instruments import KEY, Instruments, equity
 from gpi.formats.orders import CANCELED, GTC, IOC, REASONS, REFUSE, SUBMIT
+from gpi.formats.provenance import chain, stamped
 from gpi.tools.backtest.run import Run
 from gpi.tools.backtest.session import Session
 from gpi.tools.backtest.setup import Terms
@@ -107,6 +112,98 @@ def test_a_reduction_passes_after_a_daily_loss_and_no_more_than_a_reduction() ->
     assert refused(quotes(100, 100, 60, 60, 60), script, limits=limits(daily_loss=0.03)) == ["DAILY_LOSS"]
 
 
+def test_a_gap_overnight_counts_against_the_new_day() -> None:
+    """Equity of 980 at the close, 800 at the first tick of the next day: only reductions pass from there on."""
+    day = 86_400 * SECOND
+    night = [{"ts": START + day + k * SECOND // 10, "bid": (69, 900), "ask": (71, 900)} for k in range(2)]
+    market = [*quotes(100, 100, 98, 98, size=900), *night]
+    script = {0: [(1, 600.0, 101, IOC)], 3: [(1, 5.0, 98, GTC)], 4: [(1, 5.0, 70, GTC)]}
+    bounds = limits(daily_loss=0.1)
+    assert refused(market, script, limits=bounds) == ["DAILY_LOSS"]
+    orders = trade(market, script, cash=1000.0, limits=limits()).orders
+    out = verdicts(orders, bounds)
+    assert [REASONS[r] for r in out["verdict_reason"][orders["action"] == SUBMIT]] == ["", "", "DAILY_LOSS"]
+
+
+@pytest.mark.parametrize("name", ["mid", "equity", "cash", "position"])
+def test_a_nan_passes_no_limit_on_money(name: str) -> None:
+    """An account that does not know what it is worth may not take risk."""
+    row = trade(FLAT, {1: [BUY_10]}, cash=1000.0).orders.slice(0, 1).copy()
+    assert verdicts(row, limits())["verdict"].tolist() == [1]
+    row[name][:] = np.nan
+    assert verdicts(row, limits())["verdict"].tolist() == [0]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"multiplier": (1.0, np.nan)}, {"multiplier": (0.0,)}, {"multiplier": (np.inf,)}, {"tick_size": (-0.01,)},
+     {"tick_size": (np.nan,)}, {"lot_size": (np.nan,)}, {"default": (0.01, 1.0, -1.0)}],
+)  # fmt: skip
+def test_terms_that_no_limit_can_be_kept_with_are_bad_input(wrong: dict[str, Any]) -> None:
+    """NaN, infinite or not positive multipliers, negative or NaN ticks and lots; an infinite lot is an index."""
+    with pytest.raises(BadInput, match="instrument_id"):
+        Terms(**wrong)
+    Terms(lot_size=(np.inf,), tick_size=(0.0,))
+
+
+@pytest.mark.parametrize("cash", [np.nan, np.inf, -1.0])
+def test_cash_is_a_number_from_zero_on(cash: float) -> None:
+    """Anything else is a usage error, before anything starts."""
+    with pytest.raises(UsageError, match="cash"):
+        setup({}, cash=cash)
+
+
+def verdicts(orders: Frame, bounds: np.ndarray, table: Instruments | None = None) -> Frame:
+    """The orders, judged in one frame."""
+    schema = (table or Instruments()).on(orders.layout.schema)
+    return next(iter(judged(bounds)(Stream(schema, iter([orders]))).frames))
+
+
+def test_an_order_for_nobody_is_malformed() -> None:
+    """A negative id, and an id the table does not have, until it is announced; too large an id is bad input."""
+    orders = trade(FLAT, {1: [BUY_10]}, cash=1000.0).orders
+    sent, one = orders["action"] == SUBMIT, Instruments([equity("A")])
+    for number, table, reason in ((0, None, ""), (-1, None, "MALFORMED"), (3, None, ""), (3, one, "MALFORMED")):
+        orders["instrument_id"][:] = number
+        found = verdicts(orders, limits(), table)
+        assert [REASONS[r] for r in found["verdict_reason"][sent]] == [reason]
+        assert found["verdict"][~sent].all()
+    notice = orders.slice(0, 0)
+    notice.notes = {KEY: Instruments([equity(name) for name in "ABCD"]).to_json()}
+    stream = Stream(one.on(orders.layout.schema), iter([notice, orders]))
+    assert list(judged(limits())(stream).frames)[1]["verdict"].all()
+    orders["instrument_id"][:] = 1 << 20
+    with pytest.raises(BadInput, match="1048576"):
+        verdicts(orders, limits())
+
+
+def test_a_run_is_judged_with_the_multipliers_of_its_stream(tmp_path: Path) -> None:
+    """orders.parquet carries the instruments, also those announced on the way, and where the stream came from."""
+    table = Instruments([equity("A")])
+    ticks = frame([{**tick, "i": 1} for tick in FLAT])
+    schema = stamped(table.on(ticks.layout.schema), "simulate", {}, {})
+    table.add(replace(equity("B"), multiplier=100.0))
+    session = Session(schema, setup({1: [BUY_10]}, terms=None))
+    run = Run(tmp_path / "run", session, schema)
+    notice = ticks.slice(0, 0)
+    notice.notes = {KEY: table.to_json()}
+    for part in (notice, ticks):
+        traded = session.step(part)
+        assert (traded.orders.notes or {}) == (part.notes or {})
+        run.add(traded)
+    run.add(session.finish())
+    run.close()
+    for name in ("orders", "fills", "equity"):
+        kept = pq.read_schema(tmp_path / "run" / f"{name}.parquet")
+        assert chain(kept) == chain(schema) and len(Instruments.of(kept)) == 1
+        said = pq.read_metadata(tmp_path / "run" / f"{name}.parquet").metadata
+        assert said[KEY.encode()].decode() == table.to_json()
+    stored = Frame.from_batch(pq.read_table(tmp_path / "run" / "orders.parquet").to_batches()[0])
+    tight = limits(position_limit=0.0005)  # 500: ten are worth 10, times 100 are 1,000
+    assert verdicts(stored, tight, table)["verdict"].tolist()[0] == 0
+    assert verdicts(stored, tight)["verdict"].all()
+
+
 def test_the_loss_of_yesterday_is_forgotten() -> None:
     """On the next UTC day the same order passes."""
     day = 86_400 * SECOND
@@ -145,6 +242,36 @@ def test_the_kill_switch_cancels_everything_and_refuses_the_rest() -> None:
     assert not (rows["action"] == SUBMIT).any()
     breach = session.breach()
     assert breach is not None and breach.exit_code == 4 and "row 2" in str(breach)
+
+
+def test_a_kill_comes_before_a_later_kill_row(tmp_path: Path) -> None:
+    """A run that is to be killed at row 900 can be killed before, by hand or by the file."""
+    ticks, file = frame(FLAT), tmp_path / "kill"
+    session = Session(ticks.layout.schema, setup({2: [BUY_10]}, kill_row=900), kill_file=file)
+    session.step(ticks.slice(0, 2))
+    file.touch()
+    rows = session.step(ticks.slice(2, 4)).orders
+    assert [REASONS[r] for r in rows["reason"]] == ["KILL_ACTIVE"]
+    session.kill()
+    assert session.kill_row == 2
+
+
+def test_a_kill_on_a_quiet_feed_is_recorded(tmp_path: Path) -> None:
+    """The file appears after the last tick: `watch` and `finish` see it, and the session ends in a breach."""
+    ticks, file = frame(FLAT), tmp_path / "kill"
+    for watched in (False, True):
+        session = Session(ticks.layout.schema, setup({0: [BUY_10]}), kill_file=file)
+        session.step(ticks)
+        assert not session.watch()
+        file.touch()
+        assert not watched or session.watch()
+        rows = session.finish().orders
+        assert CANCELED in rows["action"]
+        assert session.kill_row == 4 and session.breach() is not None
+        file.unlink()
+    silent = Session(ticks.layout.schema, setup({}), kill_file=file)
+    file.touch()
+    assert silent.finish().orders.rows == 0 and silent.breach() is not None
 
 
 def test_a_kill_file_pulls_the_switch(tmp_path: Path) -> None:
@@ -218,9 +345,13 @@ def test_the_second_judgement_obeys_the_laws(
         obeys_the_laws(judged(limits(position_limit=0.05, order_rate_per_s=2)), orders, cuts)
 
 
-def test_shortfall_is_the_mean_beyond_the_quantile() -> None:
-    """Of the losses 1..100 the 99 % VaR is 99 and the expected shortfall 99.5."""
-    assert shortfall(np.arange(1.0, 101.0), 0.99) == (99.0, 99.5)
+def test_shortfall_is_the_mean_of_the_worst() -> None:
+    """Of the losses 1..100 the 95 % VaR is 95 and the shortfall the mean of 96..100; ties and parts count in parts."""
+    assert shortfall(np.arange(1.0, 101.0), 0.95) == (95.0, 98.0)
+    assert shortfall(np.arange(1.0, 101.0), 0.99) == (99.0, 100.0)
+    assert shortfall(np.full(30, 7.0), 0.95) == (7.0, 7.0)
+    assert shortfall(np.arange(1.0, 11.0), 0.95) == (10.0, 10.0)
+    assert shortfall(np.arange(1.0, 31.0), 0.95) == (29.0, pytest.approx((30 + 0.5 * 29) / 1.5))
     assert shortfall(np.zeros(0), 0.99) == (None, None)
 
 
@@ -235,6 +366,45 @@ def test_the_report_names_what_was_breached(tmp_path: Path) -> None:
     found = report(tmp_path / "run", checked({**NORMAL, "daily_loss": 0.5}))
     assert found["breaches"] == ["cash_reserve", "gross_exposure", "position_limit"]
     assert found["limits"]["order_rate_per_s"]["worst"] == 1.0
+    assert found["limits"]["max_open_orders"]["worst"] == 1.0
     json.dumps(found, allow_nan=False)
     with pytest.raises(BadInput):
         report(tmp_path, read())
+
+
+def told_of(path: Path, market: list[dict[str, Any]], script: dict[int, list[Any]], **bounds: float) -> dict[str, Any]:
+    """The report on a run of an account of 1,000 that nothing was refused."""
+    ticks = frame(market)
+    session = Session(ticks.layout.schema, setup(script, cash=1000.0))
+    run = Run(path, session, ticks.layout.schema)
+    run.add(session.step(ticks))
+    run.add(session.finish())
+    run.close()
+    found = report(path, limits(**bounds))
+    json.dumps(found, allow_nan=False)
+    return found
+
+
+def test_the_report_looks_at_shorts_and_open_orders(tmp_path: Path) -> None:
+    """Sold 10 short with three orders open at once, against limits of no shorts and two orders."""
+    script = {0: [(-1, 10.0, 99, IOC), BUY_10, BUY_10]}
+    found = told_of(tmp_path / "a", FLAT, script, allow_short=0, max_open_orders=2)
+    assert found["breaches"] == ["allow_short", "max_open_orders"]
+    assert found["limits"]["max_open_orders"]["worst"] == 3.0
+    assert told_of(tmp_path / "b", FLAT, {0: [BUY_10]}, allow_short=0, max_open_orders=1)["breaches"] == []
+
+
+def test_an_account_that_lost_everything_is_a_breach(tmp_path: Path) -> None:
+    """Short 1,000 at 1 when the price goes to 4: equity is below 0, whatever the limits."""
+    market = quotes(100, 100, 400, 400, step=SECOND)
+    found = told_of(tmp_path / "a", market, {0: [(-1, 1000.0, 99, IOC)]}, cash_reserve=0.0, daily_loss=9.0)
+    assert {"cash_reserve", "gross_exposure"} <= set(found["breaches"])
+
+
+def test_the_report_measures_a_day_from_the_close_before(tmp_path: Path) -> None:
+    """Long 500 when the price falls from 1 to 0.7 overnight: a loss of 15 % on the new day."""
+    day = 86_400 * SECOND
+    market = [*quotes(100, 100, 100, step=SECOND), {"ts": START + day, "bid": (69, 900), "ask": (71, 900)}]
+    found = told_of(tmp_path / "a", market, {0: [(1, 500.0, 101, IOC)]}, daily_loss=0.1)
+    assert found["limits"]["daily_loss"]["worst"] == pytest.approx(150 / 995)
+    assert "daily_loss" in found["breaches"]

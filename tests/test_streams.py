@@ -186,3 +186,36 @@ def test_a_slow_pipe_takes_a_frame_in_pieces() -> None:
     os.close(r)
     assert [f.rows for f in frames] == [50_000, 50_000]
     same(frames[1], frame, "second loan")
+
+
+def test_two_streams_joined_by_cat_are_refused(tmp_path: os.PathLike[str]) -> None:
+    """Nothing may follow the end: the second stream's rows would be lost in silence."""
+    one = _written([_frame(2)], TICKS, tmp_path)
+    with pytest.raises(BadInput, match="goes on after its end"):
+        _read(one + one)
+
+
+def test_memory_lent_to_frames_of_many_sizes_is_bounded(
+    tmp_path: os.PathLike[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A live stream has batches of every size; the reader forgets sizes rather than grow."""
+    monkeypatch.setattr("gpi.formats.ipc.BUDGET", 100_000)
+    data = _written([_frame(n) for n in range(1, 200) for _ in (0, 1)], TICKS, tmp_path)
+    fd = os.memfd_create("stream")
+    os.write(fd, data)
+    os.lseek(fd, 0, os.SEEK_SET)
+    reader = Reader(fd)
+    assert sum(frame.rows for frame in reader) == sum(range(1, 200)) * 2
+    assert sum(len(loan.body) for loan in reader._loans.values()) < 200_000
+    os.close(fd)
+
+
+def test_a_reader_that_waits_can_be_asked_to_stop() -> None:
+    """While nothing comes, `idle` is asked; when it says so the iteration ends between two frames."""
+    r, w = os.pipe()
+    writer = Writer(w, TICKS)
+    writer.write(_frame(3))
+    asked: list[int] = []
+    frames = list(Reader(r, idle=lambda: not asked.append(1)))
+    assert [frame.rows for frame in frames] == [3] and asked == [1]
+    os.close(w), os.close(r)

@@ -25,6 +25,7 @@ class Venue:
     def __init__(self, depth: int) -> None:
         self.depth, self.phase = depth, "waiting"
         self.book: dict[int, list[Level]] = {1: [], -1: []}
+        self.taken: dict[int, dict[float, float]] = {1: {}, -1: {}}
         self.resting: list[Order] = []
         self.fills: list[tuple[Any, ...]] = []
         self.ends: list[tuple[Any, ...]] = []
@@ -41,13 +42,19 @@ class Venue:
         if not order["leaves"]:
             self.resting = [other for other in self.resting if other is not order]
 
+    def take(self, order: Order, level: Level) -> float:
+        """What is left of a displayed level after all that we took of it, as far as the order wants it."""
+        taken = self.taken[-order["side"]]
+        got = min(order["leaves"], level[1] - taken.get(level[0], 0.0))
+        taken[level[0]] = taken.get(level[0], 0.0) + got
+        return float(got)
+
     def sweep(self, order: Order, ts: int) -> bool:
         """Take displayed levels, best first; is there more to find behind the last visible one?"""
         for level in self.book[-order["side"]]:
             if not order["market"] and order["side"] * (level[0] - order["px"]) > 0:
                 return False
-            got = min(order["leaves"], level[1])
-            level[1] -= got
+            got = self.take(order, level)
             if got:
                 self.fill(order, ts, got, level[0], False)
             if not order["leaves"]:
@@ -97,9 +104,9 @@ class Venue:
             if order["sweeping"]:
                 order["sweeping"] = self.sweep(order, ts)
             for level in self.book[-order["side"]] if not order["sweeping"] else []:
-                got = min(order["leaves"], level[1])
-                if order["side"] * (level[0] - order["px"]) <= 0 and got:
-                    level[1] -= got
+                crosses = order["side"] * (level[0] - order["px"]) <= 0
+                got = self.take(order, level) if crosses else 0.0
+                if got:
                     self.fill(order, ts, got, order["px"], True)
             if not order["sweeping"]:
                 seen = shown(self.book[order["side"]], order["side"], order["px"], self.depth)
@@ -114,7 +121,8 @@ class Venue:
         """Status, then the trade, then the quote of one tick."""
         if "halt" in tick:
             self.phase = "halted" if tick["halt"] else "waiting" if self.phase == "halted" else self.phase
-            self.book = {1: [], -1: []} if tick["halt"] else self.book
+            if tick["halt"]:
+                self.book, self.taken = {1: [], -1: []}, {1: {}, -1: {}}
         if "trade" in tick:
             self.trade(tick["ts"], *tick["trade"])
         if "bids" in tick or "bid" in tick:
@@ -130,6 +138,9 @@ class Venue:
         else:
             self.best(1, tick["bid"])
             self.best(-1, tick["ask"])
+        for side, levels in self.book.items():  # taken stays taken while the level stands, up to its size
+            old = self.taken[side]
+            self.taken[side] = {px: min(old[px], size) for px, size in levels if px in old}
 
 
 def played(ticks: list[dict[str, Any]], requests: list[tuple[int, int, str, Any]], depth: int) -> Venue:

@@ -22,10 +22,16 @@ from gpi.tools.stage import State
 
 LONG_AGO = -(1 << 60)
 FIRST_SLOTS, FIRST_MESSAGES, FIRST_INSTRUMENTS = 64, 256, 4
+LADDER_ROWS = 8  # px and size of bids and asks, then px and size of what our orders took of bids and asks
+
+FRESH = {
+    "bid_px": np.nan, "ask_px": np.nan, "mid": np.nan, "buys": -1, "sells": -1, "phase": WAITING, "quote_ts": LONG_AGO,
+}  # fmt: skip
+TERMS = ("tick_size", "lot_size", "multiplier")
 
 
-def start(setup: Setup, levels: int) -> State:
-    """Fresh memory for a stream with `levels` book levels (1 without depth columns)."""
+def start(setup: Setup, levels: int, known: int = 0) -> State:
+    """Fresh memory for a stream with `levels` book levels (1 without depth columns) and `known` instruments."""
     desk = np.zeros(1, DESK)
     d = desk[0]
     for name, value in {**asdict(setup.fees), **asdict(setup.latency)}.items():
@@ -38,14 +44,14 @@ def start(setup: Setup, levels: int) -> State:
     d.start_cash = d.cash = d.equity = d.peak = d.day_equity = setup.cash
     d.day = d.second = d.now = LONG_AGO
     d.kill_row = NEVER if setup.kill_row is None else setup.kill_row
-    d.next_id, d.free, d.state = 1, -1, setup.trading_state
+    d.next_id, d.free, d.state, d.known = 1, -1, setup.trading_state, known
     state: State = {
         "desk": desk,
         "sent": np.full(max(1, int(given.order_rate_per_s)), LONG_AGO, np.int64),
         "pool": np.zeros(0, ORDER),
         "wire": np.zeros((2, FIRST_MESSAGES), MESSAGE),
         "instruments": np.zeros(0, INSTRUMENT),
-        "ladders": np.zeros((0, 4, levels)),
+        "ladders": np.zeros((0, LADDER_ROWS, levels)),
         "memory": np.zeros(0, setup.strategy.memory),
     }
     more_slots(state, FIRST_SLOTS)
@@ -80,11 +86,9 @@ def more_instruments(state: State, setup: Setup, capacity: int) -> None:
     old, ladders, memory = state["instruments"], state["ladders"], state["memory"]
     instruments = np.zeros(capacity, INSTRUMENT)
     instruments[: len(old)] = old
-    for i in range(len(old), capacity):
-        it = instruments[i]
-        it.bid_px = it.ask_px = it.mid = np.nan
-        it.buys = it.sells = -1
-        it.phase, it.quote_ts = WAITING, LONG_AGO
+    fresh = instruments[len(old) :]
+    for name, value in FRESH.items():
+        fresh[name] = value
     state["instruments"] = instruments
     set_terms(state, setup, len(old))
     state["ladders"] = np.concatenate([ladders, _empty(capacity - len(old), ladders.shape[2])])
@@ -95,15 +99,18 @@ def more_instruments(state: State, setup: Setup, capacity: int) -> None:
 
 def set_terms(state: State, setup: Setup, first: int) -> None:
     """Write the terms of trade of the instruments from `first` on."""
-    terms = setup.terms or Terms()
-    for i in range(first, len(state["instruments"])):
-        it = state["instruments"][i]
-        it.tick_size, it.lot_size, it.multiplier = terms.of(i)
-        # Recorded prices carry float noise (585.9100000000001): equal means within a quarter tick.
-        it.near = 0.25 * it.tick_size if it.tick_size > 0 else 1e-9
+    given, them = setup.terms or Terms(), state["instruments"][first:]
+    for name, own, default in zip(
+        TERMS, (given.tick_size, given.lot_size, given.multiplier), given.default, strict=True
+    ):
+        them[name] = default
+        own = own[first : first + len(them)]
+        them[name][: len(own)] = own
+    # Recorded prices carry float noise (585.9100000000001): equal means within a quarter tick.
+    them["near"] = np.where(them["tick_size"] > 0, 0.25 * them["tick_size"], 1e-9)
 
 
 def _empty(count: int, levels: int) -> Array:
-    ladders = np.zeros((count, 4, levels))
+    ladders = np.zeros((count, LADDER_ROWS, levels))
     ladders[:, ::2] = np.nan
     return ladders

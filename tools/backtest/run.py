@@ -13,8 +13,10 @@ last word.
 from __future__ import annotations
 
 import json
+import math
 import os
 import platform
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
@@ -28,7 +30,7 @@ import xxhash
 from gpi.formats import provenance
 from gpi.formats.errors import UsageError
 from gpi.formats.frame import Frame, concatenated
-from gpi.formats.instruments import Instruments
+from gpi.formats.instruments import KEY, Instruments
 from gpi.formats.orders import ACTIONS, EQUITY, FILLS, ORDERS, REASONS, REFUSE
 from gpi.formats.version import __version__
 from gpi.tools.backtest.session import Session, Traded
@@ -37,7 +39,26 @@ from gpi.tools.backtest.statistics import ALWAYS_SECONDS, Sampling, metrics
 from gpi.tools.kernels.orders import LIMIT_NAMES, LIMITS, Array
 
 ROW_GROUP: Final = 65_536
+CLAIM: Final = ".claim"  # stands in a directory while a run is written there
 SCHEMAS: Final = {"orders": ORDERS, "fills": FILLS, "equity": EQUITY}
+
+
+class Contents:
+    """A digest of a table's contents, however they are cut or compressed: of every column's bytes, by name."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._digests = {name: xxhash.xxh3_128() for name in names}
+
+    def add(self, columns: Mapping[str, Array]) -> None:
+        """The next rows."""
+        for name, digest in self._digests.items():
+            digest.update(np.ascontiguousarray(columns[name]).data)
+
+    def __str__(self) -> str:
+        whole = xxhash.xxh3_128()
+        for name, digest in self._digests.items():
+            whole.update(f"{name}:{digest.hexdigest()};".encode())
+        return str(whole.hexdigest())
 
 
 class Table:
@@ -47,7 +68,7 @@ class Table:
         self.path, self._hidden = path, path.with_name(f".{path.name}.tmp")
         self._writer = pq.ParquetWriter(self._hidden, schema, compression="zstd")
         self._schema, self._waiting, self._held = schema, list[Frame](), 0
-        self._digests = {name: xxhash.xxh3_128() for name in schema.names}
+        self.contents = Contents(schema.names)
         self.rows = 0
 
     def add(self, frame: Frame) -> None:
@@ -61,38 +82,52 @@ class Table:
     def _flush(self) -> None:
         if self._waiting:
             whole = concatenated(self._waiting, self._schema)
-            for name, digest in self._digests.items():
-                digest.update(whole[name].data)
+            self.contents.add(whole.columns)
             batch = whole.to_batch().replace_schema_metadata(self._schema.metadata)
             self._writer.write_batch(batch, row_group_size=ROW_GROUP)
         self._waiting, self._held = [], 0
 
-    @property
-    def digest(self) -> str:
-        """Of the contents, however they were cut or compressed."""
-        whole = xxhash.xxh3_128()
-        for name, digest in self._digests.items():
-            whole.update(f"{name}:{digest.hexdigest()};".encode())
-        return str(whole.hexdigest())
-
-    def close(self) -> None:
-        """Write the rest and show the file."""
+    def close(self, notes: Mapping[str, str]) -> None:
+        """Write the rest and the `notes` (what was learned since the file was opened), and show the file."""
         self._flush()
+        self._writer.add_key_value_metadata(dict(notes))
         self._writer.close()
         with open(self._hidden, "rb+") as file:
             os.fsync(file.fileno())
         os.replace(self._hidden, self.path)
 
 
+def _claim(path: Path) -> None:
+    taken = UsageError(f"{path} already holds a run, or one is being written: choose another --out or remove it")
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        os.close(os.open(path / CLAIM, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+    except FileExistsError as wrong:
+        if path.is_dir():
+            raise taken from None
+        raise UsageError(f"{path} is a file: choose another --out") from wrong
+    except OSError as wrong:
+        raise UsageError(f"cannot write a run to {path}: {wrong}") from wrong
+    if (path / "manifest.json").exists():
+        (path / CLAIM).unlink()
+        raise taken
+
+
+def _continued(table: pa.Schema, stream: pa.Schema) -> pa.Schema:
+    """The schema of a table, with the instruments and the origin of the stream that was traded."""
+    carried = {key: value for key, value in (stream.metadata or {}).items() if key in (KEY.encode(), provenance.KEY)}
+    return table.with_metadata({**carried, **table.metadata})
+
+
 class Run:
     """A run directory being written: `add` what the session trades, then `close`."""
 
     def __init__(self, path: Path, session: Session, schema: pa.Schema) -> None:
-        if (path / "manifest.json").exists():
-            raise UsageError(f"{path} already holds a run: choose another --out or remove it")
-        path.mkdir(parents=True, exist_ok=True)
+        _claim(path)
         self.path, self._session, self._schema = path, session, schema
-        self._tables = {name: Table(path / f"{name}.parquet", schema) for name, schema in SCHEMAS.items()}
+        self._tables = {
+            name: Table(path / f"{name}.parquet", _continued(table, schema)) for name, table in SCHEMAS.items()
+        }
         self._note(complete=False)
 
     def add(self, traded: Traded) -> None:
@@ -102,11 +137,13 @@ class Run:
 
     def close(self, complete: bool = True, sampling: Sampling | None = None) -> dict[str, Any]:
         """Show everything and return the metrics; `complete` only after an honest end of the stream."""
-        for table in self._tables.values():
-            table.close()
+        table = self._session.instruments
+        for each in self._tables.values():
+            each.close({KEY: table.to_json()} if table else {})
         found = self._metrics(sampling or _sampling(self._schema))
         _write(self.path / "performance_metrics.json", found)
         self._note(complete)
+        (self.path / CLAIM).unlink(missing_ok=True)
         return found
 
     def _metrics(self, sampling: Sampling) -> dict[str, Any]:
@@ -133,7 +170,7 @@ class Run:
                 "provenance": provenance.chain(self._schema),
                 "setup": as_dict(setup),
                 "rows": {name: table.rows for name, table in self._tables.items()},
-                "digests": {name: table.digest for name, table in self._tables.items()},
+                "digests": {name: str(table.contents) for name, table in self._tables.items()},
                 "ticks": int(session.account.row),
                 "late_ticks": int(session.account.late),
                 "kill_row": session.kill_row,
@@ -154,11 +191,16 @@ def as_dict(setup: Setup) -> dict[str, Any]:
         "limits": {name: float(setup.limits[0][name]) for name in LIMIT_NAMES},
         "fees": asdict(setup.fees),
         "latency": asdict(setup.latency),
-        "terms": None if setup.terms is None else asdict(setup.terms),
+        "terms": None if setup.terms is None else _told(setup.terms),
         "cash": setup.cash,
         "seed": setup.seed,
         "trading_state": setup.trading_state,
     }
+
+
+def _told(terms: Terms) -> dict[str, Any]:
+    """Terms as JSON has them: it knows no infinity."""
+    return {name: ["inf" if v == math.inf else v for v in values] for name, values in asdict(terms).items()}
 
 
 def setup_of(manifest: dict[str, Any], strategy: Strategy) -> Setup:
@@ -174,7 +216,7 @@ def setup_of(manifest: dict[str, Any], strategy: Strategy) -> Setup:
         limits[0][name] = value
     terms = None
     if told["terms"] is not None:
-        terms = Terms(**{name: tuple(values) for name, values in told["terms"].items()})
+        terms = Terms(**{name: tuple(map(float, values)) for name, values in told["terms"].items()})
     fees, latency = Fees(**told["fees"]), Latency(**told["latency"])
     state, kill_row = told["trading_state"], manifest["kill_row"]
     return Setup(strategy, limits, fees, latency, told["cash"], terms, told["seed"], state, kill_row)

@@ -14,10 +14,11 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from gpi.formats.errors import BadInput, RiskBreach, SchemaMismatch
+from gpi.formats.errors import RiskBreach, SchemaMismatch
 from gpi.formats.frame import Frame, Layout, concatenated
-from gpi.formats.instruments import KEY, Instruments
+from gpi.formats.instruments import KEY, Instruments, checked_id
 from gpi.formats.orders import EQUITY, FILLS, ORDERS
+from gpi.formats.ticks import MAX_INSTRUMENTS
 from gpi.tools import stage
 from gpi.tools.backtest import memory, plain
 from gpi.tools.backtest.setup import Setup, Terms
@@ -82,9 +83,10 @@ class Session:
 
     def __init__(self, schema: pa.Schema, setup: Setup, kill_file: Path | None = None) -> None:
         needs(setup, schema)
-        self.setup = setup
+        self.setup, self.instruments = setup, Instruments.of(schema)
+        announced = Terms.announced(self.instruments)
         if setup.terms is None:
-            self.setup = replace(setup, terms=Terms.announced(Instruments.of(schema)))
+            self.setup = replace(setup, terms=announced)
         self.levels = schema.field("bids_px").type.list_size if "bids_px" in schema.names else 1
         self.state = self.fresh()
         self._kill_file = None if kill_file is None else os.fspath(kill_file)
@@ -100,6 +102,7 @@ class Session:
         self._directed = "direction" in schema.names
         self._featured = "features" in schema.names
         self._deep = "bids_px" in schema.names
+        self._kept = list[Traded]()  # what a step that failed half way had traded: told by the next, or by finish
         self._room(FIRST_ROOM)
         self._bind()
 
@@ -117,12 +120,13 @@ class Session:
 
     def fresh(self) -> State:
         """The memory a session starts with."""
-        return memory.start(self.setup, self.levels)
+        return memory.start(self.setup, self.levels, len(self.instruments))
 
     def on(self, state: State) -> Session:
         """This session's scratch over another state."""
         if state is not self.state:
             self.state = state
+            self._kept.clear()
             self._bind()
         return self
 
@@ -132,15 +136,19 @@ class Session:
         return self.state["desk"][0]
 
     def step(self, frame: Frame) -> Traded:
-        """Trade the ticks of a frame. Raises BadInput for an instrument_id below 0."""
-        if frame.notes and KEY in frame.notes:
-            self.announce(Terms.announced(Instruments.from_json(frame.notes[KEY])))
+        """Trade the ticks of a frame; its notes (new instruments) go on with the orders.
+
+        Raises BadInput for an instrument_id below 0 or from MAX_INSTRUMENTS on; what was traded before that row
+        is told by the next step or by `finish`, so that it is the same however the stream was cut.
+        """
+        if frame.notes:
+            return self._noted(frame)
         if not frame.rows:
             return NOTHING
-        if self._kill_file is not None and os.path.exists(self._kill_file):
-            self.kill()
+        if self._kill_file is not None:
+            self.watch()
         ticks = self._columns(frame)
-        row, told = 0, []
+        row, told = 0, self._kept
         while True:
             row = self._run(*self._engine, *self._decides, *ticks, *self._out, row)
             if row < frame.rows:
@@ -148,8 +156,23 @@ class Session:
                 self._grow(int(frame["instrument_id"][row]))
                 continue
             if told or self._told[0] or self._told[2]:
-                return joined([*told, self._collect()])
+                return self._all()
             return NOTHING
+
+    def _all(self) -> Traded:
+        whole = joined([*self._kept, self._collect()])
+        self._kept.clear()
+        return whole
+
+    def _noted(self, frame: Frame) -> Traded:
+        notes = frame.notes or {}
+        if KEY in notes:
+            self.instruments = Instruments.from_json(notes[KEY])
+            self.announce(Terms.announced(self.instruments))
+        traded = self.step(Frame(frame.layout, frame.rows, frame.columns))
+        orders = traded.orders.slice(0, traded.orders.rows)
+        orders.notes = notes
+        return traded._replace(orders=orders)
 
     def _columns(self, frame: Frame) -> tuple[Array, ...]:
         c = frame.columns
@@ -180,10 +203,9 @@ class Session:
 
     def _grow(self, instrument_id: int) -> None:
         stop, s = self.account.stop, self.state
-        if stop == FOREIGN:
-            raise BadInput(f"instrument_id {instrument_id}: instruments are numbered from 0")
-        if stop == INSTRUMENTS:
-            memory.more_instruments(s, self.setup, max(instrument_id + 1, 2 * len(s["instruments"])))
+        if stop in (FOREIGN, INSTRUMENTS):
+            wanted = max(checked_id(instrument_id) + 1, 2 * len(s["instruments"]))
+            memory.more_instruments(s, self.setup, min(wanted, MAX_INSTRUMENTS))
         elif stop == POOL:
             memory.more_slots(s, 2 * len(s["pool"]))
         elif stop == WIRE:
@@ -201,8 +223,13 @@ class Session:
 
     def kill(self) -> None:
         """Pull the kill switch: from the next tick on nothing is sent and every open order is cancelled."""
-        if self.account.kill_row == NEVER:
-            self.account.kill_row = self.account.row
+        self.account.kill_row = min(self.account.kill_row, self.account.row)
+
+    def watch(self) -> bool:
+        """Look for the kill file, pull the switch if it is there; is the switch pulled?"""
+        if self._kill_file is not None and os.path.exists(self._kill_file):
+            self.kill()
+        return bool(self.account.kill_row <= self.account.row)
 
     @property
     def kill_row(self) -> int | None:
@@ -218,13 +245,20 @@ class Session:
     def announce(self, terms: Terms) -> None:
         """Terms of trade that hold from now on (new listings announced mid-stream)."""
         self.setup = replace(self.setup, terms=terms)
+        self.account.known = max(self.account.known, len(terms.multiplier))
         memory.set_terms(self.state, self.setup, 0)
 
     def finish(self) -> Traded:
-        """The end: what is in flight arrives, open orders are cancelled, one last equity row."""
+        """The end: what is in flight arrives, open orders are cancelled, one last equity row.
+
+        The kill file is looked for a last time: pulled while the feed was quiet, it counts all the same.
+        """
         d, s = self.account, self.state
+        if self.watch():
+            d.killed = 1
         if d.row == 0:
             return NOTHING
+        self._kept.append(self._collect())
         self._make_room()
         worst = (d.requests + d.open_orders + 1) * (2 * s["ladders"].shape[2] + 3) + d.responses
         if worst >= s["wire"].shape[1]:
@@ -232,7 +266,7 @@ class Session:
         self._bind()
         desk, instruments, ladders, pool, wire, _ = self._engine
         engine.finish(desk, instruments, ladders, pool, wire, *self._out)
-        return self._collect()
+        return self._all()
 
     def save(self) -> bytes:
         """Everything remembered, as bytes."""

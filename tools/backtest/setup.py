@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol
 
 import numpy as np
 
-from gpi.formats.errors import UsageError
+from gpi.formats.errors import BadInput, UsageError
 from gpi.formats.instruments import Instruments
 from gpi.tools.kernels.orders import ACTIVE, LIMITS, Array
 
@@ -63,12 +63,22 @@ class Terms:
     """Tick size, lot size and multiplier per instrument_id; instruments beyond the arrays get `default`.
 
     A tick or lot size of 0 means that any price or size is allowed; an infinite lot size, that nothing is.
+    Raises BadInput for terms that no instrument can have: no limit could be kept with them.
     """
 
     tick_size: tuple[float, ...] = ()
     lot_size: tuple[float, ...] = ()
     multiplier: tuple[float, ...] = ()
     default: tuple[float, float, float] = (0.01, 1.0, 1.0)
+
+    def __post_init__(self) -> None:
+        tick, lot, multiplier = self.default
+        columns = ((*self.tick_size, tick), (*self.lot_size, lot), (*self.multiplier, multiplier))
+        for name, values in zip(("tick size", "lot size", "multiplier"), columns, strict=True):
+            for i, value in enumerate(values):
+                low = value > 0 or (value == 0 and name != "multiplier")
+                if not (low and (value < math.inf or name == "lot size")):
+                    raise BadInput(f"instrument_id {i} has the {name} {value}: no order could be judged with it")
 
     @classmethod
     def announced(cls, instruments: Instruments) -> Terms:
@@ -152,3 +162,7 @@ class Setup:
     """ACTIVE, REDUCING or STANDING (`gpi.tools.kernels.orders`)."""
     kill_row: int | None = None
     """Pull the kill switch at this row: how a run that was killed is reproduced."""
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.cash < math.inf:
+            raise UsageError(f"the cash to start with is a number from 0 on, not {self.cash}")

@@ -1,8 +1,10 @@
 """What a run was worth: plain numbers, None where undefined, every ratio with what it was computed from.
 
-The Sharpe ratio is of returns between samples of equity on a grid of event time; intervals without a single
-equity row (nights, weekends) are left out. It comes with its standard error, because without one it says
-nothing.
+The Sharpe ratio is of returns between samples of equity on a grid of event time. An interval without a single
+equity row is a return of zero inside a UTC day and none at all between days (nights, weekends). A year has as
+many samples as were seen per year of calendar time, and never more than its trading hours hold: daily data is
+annualised by about sqrt(252), a full day of minutes by sqrt(252 * 390). The ratio comes with its standard error,
+because without one it says nothing.
 """
 
 from __future__ import annotations
@@ -16,10 +18,11 @@ import numpy as np
 
 from gpi.formats.orders import MAKER
 from gpi.tools.kernels.account import closing_gains
-from gpi.tools.kernels.orders import DESK, INSTRUMENT, SECOND, Array
+from gpi.tools.kernels.orders import DAY_NS, DESK, INSTRUMENT, SECOND, Array
 
 EQUITY_SECONDS: Final = 252 * 6.5 * 3600.0
 ALWAYS_SECONDS: Final = 365 * 24 * 3600.0
+CALENDAR_SECONDS: Final = 365.25 * 24 * 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,22 +51,33 @@ def sharpe(returns: Array) -> tuple[float | None, float | None]:
 
 
 def sampled(ts: Array, equity: Array, every_s: float) -> Array:
-    """Returns between the last equity of each interval of `every_s` that has any; ts in ns, ascending."""
-    if not len(ts):
+    """Returns between the last equity of each interval of `every_s`; ts in ns, ascending.
+
+    An interval without any returns 0 within a UTC day and is left out between days. No returns at all where equity
+    was not above 0: they are not defined.
+    """
+    if not len(ts) or not (equity > 0.0).all():
         return np.zeros(0)
     slot = ts // int(every_s * SECOND)
     last = np.append(slot[1:] != slot[:-1], True)
-    kept = np.concatenate([equity[:1], equity[last]])
-    returns: Array = np.diff(kept) / kept[:-1]
+    kept, slots, days = np.concatenate([equity[:1], equity[last]]), slot[last], ts[last] // DAY_NS
+    quiet = np.where(days[1:] == days[:-1], np.diff(slots) - 1, 0)
+    returns: Array = np.zeros(len(slots) + int(quiet.sum()))
+    returns[np.arange(len(slots)) + np.append(0, np.cumsum(quiet))] = np.diff(kept) / kept[:-1]
     return returns
 
 
+def samples_per_year(samples: int, span_s: float, sampling: Sampling) -> float:
+    """How many samples a year has, judged by `samples` within `span_s` of event time; at most a full trading year's."""
+    most = sampling.year_s / sampling.every_s
+    return min(most, samples * CALENDAR_SECONDS / span_s) if span_s > 0.0 else most
+
+
 def max_drawdown(equity: Array) -> float | None:
-    """The deepest fall from a running peak, as a fraction of the peak."""
-    if not len(equity):
-        return None
+    """The deepest fall from a running peak, as a fraction of the peak; None where there was no peak above 0."""
     peak = np.maximum.accumulate(equity)
-    return float((1.0 - equity / peak).max())
+    risen = peak > 0.0
+    return float((1.0 - equity[risen] / peak[risen]).max()) if risen.any() else None
 
 
 def metrics(
@@ -73,7 +87,7 @@ def metrics(
     multiplier: Array,
     sampling: Sampling,
 ) -> dict[str, Any]:
-    """The statistics of a run that started with `cash`, from the columns of equity/1 and fills/1.
+    """The statistics of a run that started with `cash`, from the columns of equity/1 and fills/1; None: undefined.
 
     `multiplier` is per instrument_id.
     """
@@ -85,9 +99,10 @@ def metrics(
     closed = gains[gains == gains]
     returns = sampled(equity["ts_event"], worth, sampling.every_s)
     ratio, error = sharpe(returns)
-    yearly = math.sqrt(sampling.year_s / sampling.every_s)
     seconds = float(equity["ts_event"][-1] - equity["ts_event"][0]) / SECOND
-    return {
+    per_year = samples_per_year(len(returns), seconds, sampling)
+    yearly = math.sqrt(per_year)
+    found = {
         "start_equity": first,
         "final_equity": float(worth[-1]),
         "total_pnl": float(worth[-1]) - first,
@@ -98,6 +113,7 @@ def metrics(
         "sharpe_standard_error": None if error is None else error * yearly,
         "sharpe_samples": len(returns),
         "sharpe_sample_s": sampling.every_s,
+        "sharpe_samples_per_year": per_year,
         "sharpe_year_s": sampling.year_s,
         "hit_rate": float((closed > 0).mean()) if len(closed) else None,
         "closing_fills": len(closed),
@@ -107,6 +123,7 @@ def metrics(
         "maker_share": float(notional[fills["liquidity"] == MAKER].sum() / notional.sum()) if len(notional) else None,
         "event_time_s": seconds,
     }
+    return {name: value if value is None or math.isfinite(value) else None for name, value in found.items()}
 
 
 def _gains(fills: Mapping[str, Array], multiplier: Array) -> Array:

@@ -15,24 +15,39 @@ from gpi.tools.stage import Stage, State
 def trading(setup: Setup) -> Stage:
     """A session as a stage: ticks in, orders/1 out, the last cancels at the end.
 
-    Fills and equity are only to be had from a `Session`.
+    Fills and equity are only to be had from a `Session`. Every fresh state has a session of its own, because a
+    Python strategy keeps attributes that no two may share; a state that was saved and loaded goes on with the
+    session that was last used.
     """
-    made: dict[Layout, Session] = {}  # scratch only: what is remembered stands in the state
+    schemas: dict[Layout, pa.Schema] = {}
+    sessions: dict[int, Session] = {}  # scratch only, by the id of the state it holds
 
     def gives(schema: pa.Schema) -> pa.Schema:
-        made[Layout.of(schema)] = Session(schema, setup)
+        Session(schema, setup)  # what is wrong with the setup is told before the first tick
+        schemas[Layout.of(schema)] = schema
         return ORDERS.with_metadata({**(schema.metadata or {}), **ORDERS.metadata})
 
+    def session_of(state: State, layout: Layout) -> Session:
+        found = sessions.get(id(state))
+        if found is None:
+            if state and sessions:
+                found = sessions.popitem()[1]
+            else:
+                found = Session(schemas.get(layout, layout.schema), setup)
+            if not state:
+                state.update(found.fresh())
+            sessions[id(state)] = found.on(state)
+        return found
+
     def step(state: State, frame: Frame) -> Frame:
-        session = made.get(frame.layout)
-        if session is None:
-            session = made[frame.layout] = Session(frame.layout.schema, setup)
-        if not state:
-            state.update(session.fresh())
-        return session.on(state).step(frame).orders
+        return session_of(state, frame.layout).step(frame).orders
 
     def finish(state: State) -> Frame | None:
-        return next(iter(made.values())).on(state).finish().orders if state else None
+        if not state or not sessions:
+            return None
+        last = session_of(state, next(iter(schemas))).finish().orders
+        del sessions[id(state)]
+        return last
 
     needs = pa.schema([TICKS.field(name) for name in TICK_COLUMNS])
     return Stage("trade", needs, gives, dict, step, per_symbol=False, finish=finish)

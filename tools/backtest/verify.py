@@ -1,4 +1,7 @@
-"""Are two runs the same? Orders and fills row by row; the first difference is named."""
+"""Are two runs the same? Orders, fills and equity row by row; the first difference is named.
+
+And is a run what its manifest says: finished, and with the tables that were written then?
+"""
 
 from __future__ import annotations
 
@@ -11,9 +14,10 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from gpi.formats.errors import BadInput
+from gpi.tools.backtest.run import Contents, manifest_of
 from gpi.tools.kernels.orders import Array
 
-TABLES: Final = ("orders", "fills")
+TABLES: Final = ("orders", "fills", "equity")
 CHUNK: Final = 65_536
 
 
@@ -34,7 +38,7 @@ class Difference:
 
 
 def compare(left: Path, right: Path) -> Difference | None:
-    """The first difference between two run directories, orders before fills; None when they are the same.
+    """The first difference between two run directories, orders, fills, equity; None when they are the same.
 
     Raises BadInput when a table is missing or unreadable.
     """
@@ -42,6 +46,30 @@ def compare(left: Path, right: Path) -> Difference | None:
         found = _compare_table(table, left / f"{table}.parquet", right / f"{table}.parquet")
         if found is not None:
             return found
+    return None
+
+
+def complete(run_dir: Path) -> bool:
+    """Did the run reach the end of its stream? Raises UsageError when there is no run."""
+    return bool(manifest_of(run_dir)["complete"])
+
+
+def altered(run_dir: Path) -> str | None:
+    """The first table that no longer holds what was written (or cannot be read); None when all of them do.
+
+    Compared is the digest of the contents with the manifest's. Raises UsageError when there is no run.
+    """
+    digests = manifest_of(run_dir)["digests"]
+    for table in TABLES:
+        try:
+            file = _opened(run_dir / f"{table}.parquet")
+            contents = Contents(file.schema_arrow.names)
+            for columns in _chunks(file):
+                contents.add(columns)
+        except (BadInput, OSError, ValueError):
+            return table
+        if str(contents) != digests.get(table):
+            return table
     return None
 
 

@@ -14,6 +14,7 @@ from gpi.formats.embeddings import DIRECTION, VOLATILITY, embedding
 from gpi.formats.errors import BadInput
 from gpi.formats.features import FEATURES, elements
 from gpi.formats.frame import Frame
+from gpi.formats.instruments import checked_id
 from gpi.formats.models import WEIGHTS, Arrays, Model, read_model, read_weights
 from gpi.formats.ticks import TICKS
 from gpi.tools.kernels.encoder import MEMORY, SHAPES, run
@@ -80,8 +81,7 @@ def empty_windows(model: Model) -> State:
 
 def grow(state: State, instrument: int) -> None:
     """Make room for `instrument`, at least doubling. Raises BadInput for a negative id."""
-    if instrument < 0:
-        raise BadInput(f"instrument_id {instrument}: ids are rows of the stream's instrument table")
+    checked_id(instrument)
     memory, ring = state["memory"], state["ring"]
     capacity = max(2 * len(memory), instrument + 1)
     state["memory"] = np.zeros(capacity, MEMORY)

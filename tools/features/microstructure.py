@@ -13,9 +13,10 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 
-from gpi.formats.errors import BadInput, UsageError
+from gpi.formats.errors import UsageError
 from gpi.formats.features import microstructure as microstructure_field
 from gpi.formats.frame import Frame
+from gpi.formats.instruments import checked_id
 from gpi.formats.ticks import MAX_LEVELS, ticks
 from gpi.tools.kernels import rings
 from gpi.tools.kernels.microstructure import FLOW, fresh, run
@@ -129,8 +130,7 @@ def _run(settings: Settings, state: State, made: Frame, first: int) -> int:
 def _grow(settings: Settings, state: State, instrument: int) -> None:
     """Give the kernel the memory it stopped for: more instruments, or else more ring entries."""
     known = state["memory"].size
-    if instrument < 0:
-        raise BadInput(f"instrument_id {instrument}: ids are rows of the stream's instrument table")
+    checked_id(instrument)
     if instrument >= known:
         for name, rows in _rows(settings, max(2 * known, instrument + 1)).items():
             rows[:known] = state[name]

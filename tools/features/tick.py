@@ -12,9 +12,9 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 
-from gpi.formats.errors import BadInput
 from gpi.formats.features import FEATURES
 from gpi.formats.frame import Frame
+from gpi.formats.instruments import checked_id
 from gpi.formats.ticks import TICKS
 from gpi.tools.kernels import rings
 from gpi.tools.kernels.ticks import fresh, run
@@ -71,8 +71,7 @@ def _run(state: State, made: Frame, first: int) -> int:
 def _grow(state: State, instrument: int) -> None:
     """Give the kernel the memory it stopped for: more instruments, or else more ring entries."""
     memory = state["memory"]
-    if instrument < 0:
-        raise BadInput(f"instrument_id {instrument}: ids are rows of the stream's instrument table")
+    checked_id(instrument)
     if instrument >= memory.size:
         state["memory"] = fresh(max(2 * memory.size, instrument + 1))
         state["memory"][: memory.size] = memory

@@ -105,6 +105,8 @@ def recut(frames: Iterable[Frame], schema: pa.Schema, batch: int) -> Iterator[Fr
     held: list[Frame] = []
     rows = 0
     for frame in frames:
+        if frame.notes:
+            yield frame
         start = 0
         while rows + frame.rows - start >= batch:
             stop = start + batch - rows

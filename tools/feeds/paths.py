@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import xxhash
 
 from gpi.formats.errors import BadInput
+from gpi.formats.messages import CONTINUATION
 
 CHUNK: Final = 1 << 20
 SUFFIXES: Final = (".parquet", ".csv", ".csv.gz", ".csv.zst", ".csv.bz2", ".arrow", ".arrows")
@@ -63,3 +64,18 @@ def parquet_schema(path: str) -> pa.Schema:
 def is_ours(schema: pa.Schema) -> bool:
     """Whether a schema says that gpi wrote it."""
     return b"gpi.schema" in (schema.metadata or {})
+
+
+def own_schema(path: Path) -> pa.Schema | None:
+    """The schema of a file that gpi wrote, None for anything else."""
+    if path.is_dir():
+        return None
+    with path.open("rb") as file:
+        magic = file.read(4)
+        file.seek(0)
+        try:
+            found = pa.ipc.open_stream(file).schema if magic == CONTINUATION else None
+        except (pa.ArrowException, OSError):
+            return None
+    found = parquet_schema(str(path)) if magic == b"PAR1" else found
+    return found if found is not None and is_ours(found) else None

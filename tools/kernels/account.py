@@ -63,10 +63,14 @@ def mark(desk: Array, instruments: Array, i: int) -> None:
 
 
 @jit
-def new_day(desk: Array) -> None:
-    """Start the daily loss afresh when the event time enters another UTC day."""
+def new_day(desk: Array, now: int) -> None:
+    """Start the daily loss afresh when the event time enters another UTC day.
+
+    The day is measured from the last equity of the day before, so that a gap overnight counts: call it before
+    anything of the new day is booked or marked.
+    """
     d = desk[0]
-    day = d.now // DAY_NS
+    day = now // DAY_NS
     if day != d.day:
         d.day = day
         d.day_equity = d.equity
@@ -77,7 +81,7 @@ def new_day(desk: Array) -> None:
 def watch_loss(desk: Array) -> None:
     """Latch the daily loss: from the breach to the end of the UTC day only reductions pass."""
     d = desk[0]
-    if d.loss_day == 0 and d.day_equity - d.equity > d.daily_loss * d.day_equity:
+    if d.loss_day == 0 and not d.day_equity - d.equity <= d.daily_loss * d.day_equity:
         d.loss_day = 1
 
 

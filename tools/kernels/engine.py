@@ -14,7 +14,7 @@ same wire), so what the trader knows at a tick never depends on a later one.
 from gpi.tools.kernels.account import mark, new_day, snapshot, trading_state, watch_loss
 from gpi.tools.kernels.jit import inlined, jit
 from gpi.tools.kernels.limits import judge
-from gpi.tools.kernels.matching import arrive, clear, on_quote, on_trade, show_best, withdraw
+from gpi.tools.kernels.matching import arrive, clear, keep_taken, on_quote, on_trade, show_best, withdraw
 from gpi.tools.kernels.orders import (
     CANCELED,
     DEPTH,
@@ -93,6 +93,7 @@ def before(
     if now != ts + d.feed_ns:
         d.late += 1
         ts = now - d.feed_ns
+    new_day(desk, now)
     if d.requests > 0:
         arrivals(desk, instruments, ladders, pool, wire, ts)
     filled = 0
@@ -113,6 +114,10 @@ def before(
         else:
             show_best(ladder, 0, 1, bid_px, bid_sz, it.near)
             show_best(ladder, 2, -1, ask_px, ask_sz, it.near)
+        if ladder[5, 0] > 0.0:
+            keep_taken(ladder, 0, it.near)
+        if ladder[7, 0] > 0.0:
+            keep_taken(ladder, 2, it.near)
         observe(instruments, ladder, i, ts)
         if it.buys >= 0 or it.sells >= 0:
             on_quote(desk, instruments, pool, wire, ladder, i, ts)
@@ -120,7 +125,6 @@ def before(
     d.now = now
     if d.responses > 0:
         filled += deliver(desk, instruments, pool, wire, orders_out, fills_out, now)
-    new_day(desk)
     watch_loss(desk)
     d.filled += filled
     if d.filled or d.now // SECOND != d.second:

@@ -3,7 +3,7 @@
 Judged is what the trader knows, with every working order at its worst: all buys filled or all sells filled.
 A *reduction* (it can only shrink the position, even if everything working on its side fills first) passes
 the limits on exposure and loss, never the sanity checks. Cancels do not come here: a risk check must never
-keep an order alive.
+keep an order alive. Every limit is written as what must hold, so that a NaN never passes.
 """
 
 from typing import Any
@@ -103,17 +103,17 @@ def judge_money(desk: Array, instruments: Array, wish: Any, i: int) -> int:
     shortest = it.position - it.selling - (wish.qty if wish.side == SELL else 0.0)
     reach = longest if wish.side == BUY else -shortest
     unit = it.mid * it.multiplier
-    if reach * unit > d.position_limit * d.equity:
+    if not reach * unit <= d.position_limit * d.equity:
         return POSITION_LIMIT
-    if not d.allow_short and shortest < -GRID * wish.qty and wish.side == SELL:
+    if not d.allow_short and wish.side == SELL and not shortest >= -GRID * wish.qty:
         return POSITION_LIMIT
     worst = gross(instruments, i) + max(abs(longest), abs(shortest)) * unit
-    if worst > d.gross_exposure * d.equity:
+    if not worst <= d.gross_exposure * d.equity:
         return EXPOSURE
     if wish.side == BUY:
         px = wish.px if wish.order_type == LIMIT else it.ask_px
         cost = wish.qty * px * it.multiplier
-        if d.cash - d.buy_cost - cost < d.cash_reserve * d.equity:
+        if not d.cash - d.buy_cost - cost >= d.cash_reserve * d.equity:
             return CASH_RESERVE
     if d.loss_day:
         return DAILY_LOSS
@@ -128,7 +128,7 @@ def judge(desk: Array, instruments: Array, sent: Array, wish: Any, i: int) -> in
         return KILL_ACTIVE
     if d.state == STANDING:
         return TRADING_STATE
-    if i < 0 or i >= instruments.shape[0]:
+    if i < 0 or i >= instruments.shape[0] or (d.known > 0 and i >= d.known):  # nobody announced it
         return TRADING_STATE if d.state != ACTIVE else MALFORMED
     it = instruments[i]
     formed = well_formed(wish, it)
@@ -143,7 +143,7 @@ def judge(desk: Array, instruments: Array, sent: Array, wish: Any, i: int) -> in
     if it.phase != OPEN:
         return MARKET_STATE
     px = wish.px if wish.order_type == LIMIT else (it.ask_px if wish.side == BUY else it.bid_px)
-    if abs(px - it.mid) > d.price_collar * it.mid:
+    if not abs(px - it.mid) <= d.price_collar * it.mid:
         return PRICE_COLLAR
     if not reduction:
         reason = judge_money(desk, instruments, wish, i)

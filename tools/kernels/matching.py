@@ -1,6 +1,8 @@
 """The venue: what recorded liquidity would have done to our orders, conservatively.
 
-- The book is what the ticks display, less what our aggressive orders took from it; a quote refreshes it.
+- The book is what the ticks display, less what our orders took from it. What they took of a level stays taken
+  while the level stands at its price: a quote that shows the same size again, or less, gives nothing back, and
+  one that shows more gives only what was added. A level that left the display has forgotten us.
 - A resting order stands behind everything displayed at its price when it arrived (`queue`, infinite while
   its price is deeper than the visible book). Trades at its price eat the queue first; quotes can only
   shorten the queue (the risk-averse queue model of hftbacktest). A trade through its price, or a quote on
@@ -76,7 +78,7 @@ def fill(desk: Array, pool: Array, wire: Array, slot: int, ts: int, qty: float, 
 
 @jit
 def displayed(ladder: Array, side: int, px: float, near: float) -> float:
-    """Size shown at `px` on our side of a (4, levels) ladder: 0 if nobody is there, inf if too deep to see."""
+    """Size shown at `px` on our side of a (8, levels) ladder: 0 if nobody is there, inf if too deep to see."""
     row = 0 if side == BUY else 2
     for k in range(ladder.shape[1]):
         level = ladder[row, k]
@@ -104,13 +106,52 @@ def clear(ladder: Array) -> None:
         ladder[1, k] = 0.0
         ladder[2, k] = np.nan
         ladder[3, k] = 0.0
+    ladder[5, :] = 0.0
+    ladder[7, :] = 0.0
+
+
+@jit
+def consume(ladder: Array, row: int, k: int, wanted: float, near: float) -> float:
+    """Take up to `wanted` of displayed level `k`; returns what of it was still there for us.
+
+    What our orders took stands below the ladder's four rows as pairs (price, size), the ones taken first.
+    """
+    px, shown, levels, at = ladder[row, k], ladder[row + 1, k], ladder.shape[1], 0
+    while at < levels and ladder[row + 5, at] > 0.0 and abs(ladder[row + 4, at] - px) > near:
+        at += 1
+    if at == levels:
+        return 0.0
+    left = shown - ladder[row + 5, at]
+    if not left > SMALL * shown:
+        return 0.0
+    got = min(wanted, left)
+    ladder[row + 4, at] = px
+    ladder[row + 5, at] += got
+    return float(got)
+
+
+@jit
+def keep_taken(ladder: Array, row: int, near: float) -> None:
+    """After a side was shown anew: what we took stays taken where the level still stands, up to its size."""
+    levels, kept = ladder.shape[1], 0
+    for at in range(levels):
+        px, size = ladder[row + 4, at], ladder[row + 5, at]
+        if not size > 0.0:
+            break
+        ladder[row + 5, at] = 0.0
+        for k in range(levels):
+            if abs(ladder[row, k] - px) <= near:
+                ladder[row + 4, kept] = px
+                ladder[row + 5, kept] = min(size, ladder[row + 1, k])
+                kept += 1
+                break
 
 
 @jit
 def show_best(ladder: Array, row: int, side: int, px: float, size: float, near: float) -> None:
-    """Replace one side's best level and keep the visible levels behind it."""
+    """Replace one side's best level and keep the visible levels behind it; a size that is not above 0 is nobody."""
     levels = ladder.shape[1]
-    if px != px or size <= 0.0:
+    if px != px or not size > 0.0:
         for k in range(levels):
             ladder[row, k] = np.nan
             ladder[row + 1, k] = 0.0
@@ -142,9 +183,8 @@ def take_displayed(desk: Array, pool: Array, wire: Array, ladder: Array, slot: i
         level = ladder[row, k]
         if level != level or (o.order_type == LIMIT and o.side * (level - o.px) > near):
             return False
-        got = min(o.leaves, ladder[row + 1, k])
+        got = consume(ladder, row, k, o.leaves, near)
         if got > 0.0:
-            ladder[row + 1, k] -= got
             fill(desk, pool, wire, slot, ts, got, level, TAKER)
             if o.leaves == 0.0:
                 return False
@@ -270,9 +310,8 @@ def quote_fills(desk: Array, pool: Array, wire: Array, ladder: Array, head: int,
                 level = ladder[row, k]
                 if level != level or o.side * (level - o.px) > near:
                     break
-                got = min(o.leaves, ladder[row + 1, k])
+                got = consume(ladder, row, k, o.leaves, near)
                 if got > 0.0:
-                    ladder[row + 1, k] -= got
                     fill(desk, pool, wire, this, ts, got, o.px, MAKER)
                 if o.leaves == 0.0:
                     break

@@ -58,7 +58,7 @@ LIMITS: Final = record("", " ".join(LIMIT_NAMES))
 """What the gate enforces; fractions of equity, seconds, counts, allow_short 0 or 1."""
 
 DESK: Final = record(
-    "feed_ns order_ns response_ns stale_ns order_rate max_open_orders allow_short"
+    "feed_ns order_ns response_ns stale_ns order_rate max_open_orders allow_short known"
     " now row late day state loss_day killed kill_row next_id open_orders open_buys second filled stop"
     " request_at requests response_at responses sent_at free free_slots"
     " n_orders n_fills n_equity",
@@ -66,7 +66,10 @@ DESK: Final = record(
     " maker_bps taker_bps per_share sell_bps sell_per_share"
     " start_cash cash realized fees holdings exposure equity peak day_equity buy_cost",
 )
-"""One record: limits, fees, latencies, the account as the trader knows it, ring positions, output cursors."""
+"""One record: limits, fees, latencies, the account as the trader knows it, ring positions, output cursors.
+
+`known`: how many instruments the stream has announced, 0 when it announces none (then all can be traded).
+"""
 
 INSTRUMENT: Final = record(
     "phase quote_ts buys sells n_buys n_sells",

@@ -52,14 +52,18 @@ def observe(instruments: Array, ladder: Array, i: int, now: int) -> None:
 @jit
 def show_depth(ladder: Array, bids_px: Array, bids_sz: Array, asks_px: Array, asks_sz: Array) -> None:
     """Replace the whole book by the levels of a DEPTH row; a level without a price or size ends its side."""
-    clear(ladder)
-    for k in range(ladder.shape[1]):
-        if not (bids_px[k] == bids_px[k] and bids_sz[k] > 0.0):
-            break
-        ladder[0, k] = bids_px[k]
-        ladder[1, k] = bids_sz[k]
-    for k in range(ladder.shape[1]):
-        if not (asks_px[k] == asks_px[k] and asks_sz[k] > 0.0):
-            break
-        ladder[2, k] = asks_px[k]
-        ladder[3, k] = asks_sz[k]
+    show_side(ladder, 0, bids_px, bids_sz)
+    show_side(ladder, 2, asks_px, asks_sz)
+
+
+@jit
+def show_side(ladder: Array, row: int, px: Array, size: Array) -> None:
+    """Replace one side of the book, best first."""
+    levels, n = ladder.shape[1], 0
+    while n < levels and px[n] == px[n] and size[n] > 0.0:
+        ladder[row, n] = px[n]
+        ladder[row + 1, n] = size[n]
+        n += 1
+    for k in range(n, levels):
+        ladder[row, k] = np.nan
+        ladder[row + 1, k] = 0.0

@@ -1,14 +1,15 @@
 """The gate asked again about orders already sent, from what their rows of orders/1 tell."""
 
+from gpi.tools.kernels.account import new_day, watch_loss
 from gpi.tools.kernels.jit import jit
 from gpi.tools.kernels.limits import judge
 from gpi.tools.kernels.orders import (
     ACCEPTED,
     BUY,
     CANCEL,
-    DAY_NS,
     FILLED,
     INSTRUMENTS,
+    MALFORMED,
     MARKET,
     OPEN,
     POOL,
@@ -73,23 +74,29 @@ def run(
     d = desk[0]
     for row in range(start, ts.shape[0]):
         i = instrument_id[row]
-        d.stop = INSTRUMENTS if i >= instruments.shape[0] else POOL if d.open_orders >= live.shape[0] else 0
+        nobody = i < 0 or (d.known > 0 and i >= d.known)
+        d.stop = INSTRUMENTS if i >= instruments.shape[0] and not nobody else 0
+        if d.open_orders >= live.shape[0]:
+            d.stop = POOL
         if d.stop:
             return row
         verdict[row] = 1
         reason[row] = 0
         d.now = ts[row]
+        if d.row == 0:
+            d.equity = equity[row]
+        new_day(desk, d.now)  # from the last equity that a row of the day before told
+        d.row += 1
         d.cash = cash[row]
         d.equity = equity[row]
-        day = d.now // DAY_NS
-        if day != d.day:
-            d.day = day
-            d.day_equity = d.equity
-            d.loss_day = 0
-        if d.day_equity - d.equity > d.daily_loss * d.day_equity:
-            d.loss_day = 1
+        watch_loss(desk)
         act = action[row]
-        if i < 0 or act == REFUSE or act == CANCEL or act == ACCEPTED:
+        if nobody and act == SUBMIT:
+            verdict[row] = 0
+            reason[row] = MALFORMED
+            sent[d.sent_at] = d.now
+            d.sent_at = (d.sent_at + 1) % sent.shape[0]
+        if nobody or act == REFUSE or act == CANCEL or act == ACCEPTED:
             continue
         it = instruments[i]
         it.position = position[row]

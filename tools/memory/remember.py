@@ -19,6 +19,7 @@ import pyarrow as pa
 from gpi.formats.embeddings import embedding
 from gpi.formats.errors import BadInput, UsageError
 from gpi.formats.frame import Frame
+from gpi.formats.instruments import checked_id
 from gpi.formats.matches import MATCHES
 from gpi.formats.ticks import TICKS
 from gpi.tools.kernels.patterns import HEAD, PATTERN, PENDING, TRACK, learn
@@ -149,8 +150,7 @@ def _start(how: Remembering, bank: Bank) -> State:
 
 def _grow(state: State, instrument: int) -> None:
     """Make room for one more instrument, at least doubling. Raises BadInput for a negative id."""
-    if instrument < 0:
-        raise BadInput(f"instrument_id {instrument}: ids are rows of the stream's instrument table")
+    checked_id(instrument)
     old = len(state["tracks"])
     capacity = max(2 * old, instrument + 1)
     for name in ("tracks", "pending", "waiting", "rows", "ids"):

@@ -10,29 +10,37 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from gpi.formats.errors import BadInput
-from gpi.formats.orders import REASONS, REFUSE, SUBMIT
+from gpi.formats.orders import CANCELED, EXPIRED, FILLED, REASONS, REFUSE, REJECTED, SUBMIT
 from gpi.tools.kernels.orders import DAY_NS, SECOND, Array
 from gpi.tools.risk.limits import as_dict
 
 LEVELS: Final = (0.95, 0.99)
+ENDS: Final = (REJECTED, CANCELED, EXPIRED)
+DUST: Final = 1e-9  # of a unit: what floats leave of a closed position
+RUINED: Final = ("gross_exposure", "cash_reserve")  # what an account without equity breaches, whatever it holds
 
 
 def report(run_dir: Path, limits: Array) -> dict[str, Any]:
     """The risk report of a run directory as plain numbers (None where undefined).
 
-    VaR and CVaR are historical: quantiles of the losses between successive samples of equity, one per
-    second of event time at most, as fractions of equity; CVaR is the mean of the losses at or beyond VaR.
+    VaR and CVaR are historical: of the losses between successive samples of equity, one per second of event time
+    at most, as fractions of equity. A day's loss is measured from the last equity of the day before. Equity that
+    was not above 0 breaches `gross_exposure` and `cash_reserve`, and is left out of every fraction.
     Raises BadInput when the directory holds no run.
     """
     orders, equity = _columns(run_dir, "orders"), _columns(run_dir, "equity")
     multiplier = _multipliers(run_dir)
     worst = _worst(orders, equity, multiplier)
     bounds = as_dict(limits)
-    returns = np.diff(equity["equity"]) / equity["equity"][:-1] if len(equity["equity"]) > 1 else np.zeros(0)
+    solid = equity["equity"] > 0.0
+    before = np.flatnonzero(solid[:-1])
+    returns = equity["equity"][before + 1] / equity["equity"][before] - 1.0
     found: dict[str, Any] = {
         "limits": {name: {"limit": bounds[name], "worst": value} for name, value in worst.items()},
         "breaches": sorted(
-            name for name, value in worst.items() if value is not None and _broken(name, value, bounds[name])
+            name
+            for name, value in worst.items()
+            if (value is not None and _broken(name, value, bounds[name])) or (name in RUINED and not solid.all())
         ),
         "max_drawdown": _most(equity["drawdown"]),
         "refusals": _refusals(orders),
@@ -45,17 +53,19 @@ def report(run_dir: Path, limits: Array) -> dict[str, Any]:
 def shortfall(losses: Array, level: float) -> tuple[float | None, float | None]:
     """Historical value at risk and expected shortfall of a sample of losses at `level`; None without losses.
 
-    VaR is the smallest loss that at least `level` of the sample does not exceed; the shortfall is the mean
-    of the losses that reach it (Acerbi and Tasche 2002, for a discrete sample).
+    VaR is the smallest loss that at least `level` of the sample does not exceed. The shortfall is the mean of the
+    worst n (1 - level) losses, that is the sum of those at or beyond VaR less VaR times their number in excess
+    (Acerbi and Tasche 2002, definition 2.6 and equation 4.3 for a discrete sample).
 
     >>> shortfall(np.arange(1.0, 101.0), 0.95)
-    (95.0, 97.5)
+    (95.0, 98.0)
     """
     if not len(losses):
         return None, None
     ordered = np.sort(losses)
     at = max(int(np.ceil(level * len(ordered) - 1e-9)) - 1, 0)
-    return float(ordered[at]), float(ordered[at:].mean())
+    value, beyond, tail = ordered[at], ordered[at:], round(len(ordered) * (1.0 - level), 9)
+    return float(value), float((beyond.sum() - value * (len(beyond) - tail)) / tail)
 
 
 def _broken(name: str, value: float, limit: float) -> bool:
@@ -64,27 +74,38 @@ def _broken(name: str, value: float, limit: float) -> bool:
 
 def _worst(orders: dict[str, Array], equity: dict[str, Array], multiplier: dict[int, float]) -> dict[str, float | None]:
     factor = np.array([multiplier.get(int(i), 1.0) for i in orders["instrument_id"]])
-    held = np.abs(orders["position"] * orders["mid"] * factor) / orders["equity"] if len(factor) else factor
+    solid, rich = orders["equity"] > 0.0, equity["equity"] > 0.0
+    held = np.abs(orders["position"] * orders["mid"] * factor)[solid] / orders["equity"][solid]
     sent = orders["action"] == SUBMIT
     limits_px = sent & (orders["px"] == orders["px"])
     away = np.abs(orders["px"][limits_px] / orders["mid"][limits_px] - 1.0)
     return {
         "position_limit": _most(held),
-        "gross_exposure": _most(equity["exposure"] / equity["equity"]),
-        "cash_reserve": _most(-equity["cash"] / equity["equity"], sign=-1.0),
+        "gross_exposure": _most(equity["exposure"][rich] / equity["equity"][rich]),
+        "cash_reserve": _most(-equity["cash"][rich] / equity["equity"][rich], sign=-1.0),
         "daily_loss": _daily_loss(equity),
         "price_collar": _most(away),
         "order_rate_per_s": _fastest(orders["ts_event"][sent]),
+        "max_open_orders": _most_open(orders),
+        "allow_short": float((orders["position"] < -DUST).any()),
     }
 
 
 def _daily_loss(equity: dict[str, Array]) -> float | None:
     worst = None
     days = equity["ts_event"] // DAY_NS
-    for day in np.unique(days):
-        worth = equity["equity"][days == day]
-        worst = max(worst or 0.0, float(1.0 - worth.min() / worth[0]))
+    for first in np.flatnonzero(np.diff(days, prepend=-1)):
+        start = equity["equity"][max(first - 1, 0)]
+        low = equity["equity"][days == days[first]].min()
+        if start > 0.0:
+            worst = max(worst or 0.0, float(1.0 - low / start))
     return worst
+
+
+def _most_open(orders: dict[str, Array]) -> float | None:
+    ended = np.isin(orders["action"], ENDS) | ((orders["action"] == FILLED) & (orders["leaves"] == 0.0))
+    change = (orders["action"] == SUBMIT).astype(np.int64) - ended
+    return float(np.cumsum(change).max()) if len(change) else None
 
 
 def _fastest(times: Array) -> float | None:

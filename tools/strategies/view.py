@@ -133,7 +133,8 @@ def deciding(strategy: PythonStrategy) -> Callable[..., int]:
     ) -> int:
         own = tuple(OpenOrder(*mine[k].item()) for k in range(n_orders))
         written = [0]
-        seen: Any = (*view[0].item(), features, Outlook(*outlook.tolist()), own, intents, written)
+        # The frame is on loan, and a strategy may keep its views: the features are copied.
+        seen: Any = (*view[0].item(), features.copy(), Outlook(*outlook.tolist()), own, intents, written)
         strategy.on_tick(View(*seen))
         return written[0]
 
