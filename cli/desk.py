@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gpi.cli.io import Run, Tool, running
+from gpi.cli.io import Tool
+from gpi.cli.running import Run, running
 
 if TYPE_CHECKING:
     from gpi.formats.frame import Frame

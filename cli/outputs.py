@@ -14,7 +14,8 @@ from gpi.formats.errors import UsageError
 from gpi.formats.features import elements
 from gpi.formats.frame import Frame, Layout
 from gpi.formats.instruments import KEY, Instruments
-from gpi.formats.ipc import write_table, writing
+from gpi.formats.ipc import writing
+from gpi.formats.messages import write_table
 from gpi.tools.stage import Stream
 
 SUFFIXES = {".arrow": "arrow", ".arrows": "arrow", ".parquet": "parquet", ".csv": "csv", ".jsonl": "jsonl"}

@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gpi.cli.io import Tool, running, source
+from gpi.cli.io import Tool, source
+from gpi.cli.running import running
 
 if TYPE_CHECKING:
     from pathlib import Path

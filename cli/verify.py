@@ -22,7 +22,7 @@ def verify(
     run: Annotated[Path, typer.Argument(help="A run directory.")],
     other: Annotated[Path | None, typer.Argument(help="Another one; nothing: re-run the first.")] = None,
 ) -> None:
-    """Compare orders and fills row by row. The first row that differs is named, and the exit code is 1.
+    """Compare orders, fills and equity row by row. The first row that differs is named, and the exit code is 1.
 
     With one run, its whole pipeline is composed again from the manifest, in this process, from the same files
     (their digests are checked), and must give the same rows.
@@ -39,14 +39,21 @@ def verify(
 def _compare(left: Path, right: Path, name: str | None = None) -> None:
     from gpi.formats.errors import GpiError
     from gpi.tools.backtest.run import manifest_of
-    from gpi.tools.backtest.verify import compare
+    from gpi.tools.backtest.verify import altered, compare, complete
 
     rows = [manifest_of(each)["rows"] for each in (left, right)]
     difference = compare(left, right)
     if difference is not None:
         raise GpiError(f"{left} and {name or right} differ: {difference}")
+    for each in (left, right):
+        changed = altered(each)
+        if changed is not None:
+            raise GpiError(f"{each}: {changed} is not what the run wrote: its digest is not the manifest's")
+        if not complete(each):
+            typer.echo(f"note: {each} is incomplete: its stream ended before it said so", err=True)
     typer.echo(
-        f"identical: {left} and {name or right}, {rows[0]['orders']:,} order events and {rows[0]['fills']:,} fills",
+        f"identical: {left} and {name or right}, {rows[0]['orders']:,} order events, "
+        f"{rows[0]['fills']:,} fills and {rows[0]['equity']:,} marks of equity",
         err=True,
     )
 

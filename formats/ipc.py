@@ -282,23 +282,6 @@ class Reader:
         return TruncatedStream(f"{self.name} was truncated after {self.rows} rows ({why}): its writer died", self.rows)
 
 
-def write_table(fd: int, batches: pa.RecordBatchReader) -> None:
-    """Any Arrow batches (strings too) as a stream with the honest end: the result of a query."""
-    schema, rows, count, digest = batches.schema, 0, 0, xxhash.xxh3_64()
-
-    def send(piece: bytes) -> None:
-        digest.update(piece)
-        view = memoryview(piece)
-        while view:
-            view = view[os.write(fd, view) :]
-
-    send(schema.serialize().to_pybytes())
-    for batch in batches:
-        rows, count = rows + batch.num_rows, count + 1
-        send(batch.serialize().to_pybytes())
-    send(end_mark(schema, rows, count, digest.hexdigest()) + END_OF_STREAM)
-
-
 @contextlib.contextmanager
 def writing(fd: int, schema: pa.Schema) -> Iterator[Writer]:
     """A writer that says the stream is whole only if the block ends without an error."""

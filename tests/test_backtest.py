@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 from gpi.formats.errors import BadInput, UsageError
 from gpi.formats.frame import Frame
 from gpi.formats.instruments import Instruments, crypto, equity, index
-from gpi.formats.orders import EQUITY, GTC, REASONS, REFUSE
+from gpi.formats.orders import EQUITY, GTC, REASONS, REFUSE, SUBMIT
 from gpi.tools.backtest.run import Run, columns, manifest_of, setup_of
 from gpi.tools.backtest.session import NOTHING, Session, Traded, joined
 from gpi.tools.backtest.setup import ALPACA_EQUITY, Latency, Setup, Terms
 from gpi.tools.backtest.statistics import Sampling, max_drawdown, metrics, sampled, sharpe
 from gpi.tools.backtest.trading import trading
-from gpi.tools.backtest.verify import compare
+from gpi.tools.backtest.verify import altered, compare, complete
 from gpi.tools.risk.limits import read
 from gpi.tools.strategies import market_making
 from gpi.tools.strategies.loading import strategy
@@ -83,6 +83,83 @@ def test_a_foreign_instrument_is_bad_input() -> None:
     """An instrument_id below 0 names no instrument."""
     with pytest.raises(BadInput):
         trade([{"ts": START, "i": -1, "bid": (1, 1), "ask": (2, 1)}], {})
+
+
+@pytest.mark.parametrize("wrong", [-1, 1 << 20])
+def test_what_was_traded_before_a_foreign_row_is_told_in_every_cut(wrong: int) -> None:
+    """The same tables in one frame and row by row, though the frame that holds the row raises."""
+    market = [{"ts": START + k * SECOND, "bid": (100, 50), "ask": (102, 50)} for k in range(6)]
+    ticks = frame([*market, {**market[-1], "ts": START + 6 * SECOND}])
+    ticks["instrument_id"][6] = wrong
+    found = []
+    for cut in (7, 1):
+        session = Session(ticks.layout.schema, setup({k: [(1, 5.0, 102, GTC)] for k in range(6)}))
+        parts = []
+        with pytest.raises(BadInput, match=str(wrong)):
+            for row in range(0, 7, cut):
+                parts.append(session.step(ticks.slice(row, row + cut)))
+        found.append(joined([*parts, session.finish()]))
+    assert found[0].fills.rows == 6
+    for left, right in zip(*found, strict=True):
+        same(left, right, "cut anywhere")
+
+
+def test_what_was_traded_before_a_strategy_fails_is_told() -> None:
+    """A Python strategy that raises at its third tick has traded two."""
+
+    class Clumsy:
+        def __init__(self) -> None:
+            self.seen = 0
+
+        def on_tick(self, view: Any) -> None:
+            self.seen += 1
+            if self.seen == 3:
+                raise RuntimeError("clumsy")
+            for _ in range(30):
+                view.buy(1.0, 1.00)
+
+    ticks = frame([{"ts": START + k * SECOND, "bid": (100, 50), "ask": (102, 50)} for k in range(4)])
+    session = Session(ticks.layout.schema, Setup(strategy(Clumsy, {}, "clumsy"), terms=Terms()))
+    with pytest.raises(RuntimeError):
+        session.step(ticks)
+    orders = session.finish().orders
+    assert orders["order_id"][orders["action"] == SUBMIT].tolist() == list(range(1, 61))
+
+
+def test_only_announced_instruments_trade() -> None:
+    """With a table, an intent for an id that is not in it is malformed until it is announced."""
+    ticks = frame([{"ts": START + k, "i": k % 2, "bid": (100, 9), "ask": (102, 9)} for k in range(4)])
+    table = Instruments([equity("A")])
+    script = {k: [(1, 1.0, 100, GTC)] for k in range(4)}
+    session = Session(table.on(ticks.layout.schema), setup(script, terms=Terms()))
+    rows = session.step(ticks.slice(0, 2)).orders
+    assert [REASONS[r] for r in rows["reason"][rows["action"] == REFUSE]] == ["MALFORMED"]
+    table.add(equity("B"))
+    notice = ticks.slice(0, 0)
+    notice.notes = {"gpi.instruments": table.to_json()}
+    session.step(notice)
+    assert REFUSE not in session.step(ticks.slice(2, 4)).orders["action"]
+
+
+def test_every_state_of_trading_has_a_strategy_of_its_own() -> None:
+    """Two states of one stage, turn about: a Python strategy counts its own ticks in each."""
+
+    class Third:
+        def __init__(self) -> None:
+            self.seen = 0
+
+        def on_tick(self, view: Any) -> None:
+            self.seen += 1
+            if self.seen == 3:
+                view.buy(1.0, 1.00)
+
+    ticks = frame([{"ts": START + k * SECOND, "bid": (100, 50), "ask": (102, 50)} for k in range(4)])
+    stage = trading(Setup(strategy(Third, {}, "third"), terms=Terms()))
+    stage.gives(ticks.layout.schema)
+    states = [stage.start(), stage.start()]
+    counts = [[stage.step(state, ticks.slice(k, k + 1)).rows for state in states] for k in range(4)]
+    assert [a for a, _ in counts] == [b for _, b in counts] and counts[2][0] > 0
+    assert all(stage.finish(state) is not None for state in states)
 
 
 def test_terms_come_from_the_instrument_table() -> None:
@@ -172,6 +249,66 @@ def test_a_run_directory_is_never_overwritten(tmp_path: Path) -> None:
         manifest_of(tmp_path)
 
 
+def test_one_directory_takes_one_run_at_a_time(tmp_path: Path) -> None:
+    """A second run beside a first that is being written, and a path that is a file, are usage errors."""
+    ticks = walk(20)
+    session = Session(ticks.layout.schema, making())
+    first = Run(tmp_path / "a", session, ticks.layout.schema)
+    (tmp_path / "a" / "manifest.json").unlink()
+    with pytest.raises(UsageError, match="being written"):
+        Run(tmp_path / "a", session, ticks.layout.schema)
+    first.close()
+    (tmp_path / "file").touch()
+    for path in (tmp_path / "file", tmp_path / "file" / "a"):
+        with pytest.raises(UsageError):
+            Run(path, session, ticks.layout.schema)
+
+
+def test_an_index_in_the_table_can_be_told_and_read_back(tmp_path: Path) -> None:
+    """Its infinite lot stands in the manifest as a word."""
+    ticks = walk(20)
+    given = making(terms=Terms.announced(Instruments([index("SPX"), equity("A")])))
+    quick_run(tmp_path / "a", ticks, given, 20)
+    again = setup_of(manifest_of(tmp_path / "a"), given.strategy)
+    assert again.terms is not None and given.terms is not None and again.terms == given.terms
+
+
+def test_an_account_without_cash_has_undefined_statistics(tmp_path: Path) -> None:
+    """No return, no Sharpe ratio, no drawdown; strict JSON, no crash."""
+    found = quick_run(tmp_path / "a", walk(200), making(cash=0.0), 20)
+    assert (found["return"], found["sharpe"], found["max_drawdown"], found["turnover"]) == (None,) * 4
+    json.loads((tmp_path / "a" / "performance_metrics.json").read_text())
+
+
+def test_a_table_that_was_changed_after_the_run_is_named(tmp_path: Path) -> None:
+    """Not how it is compressed but what it holds; a table that is gone or unreadable is altered too."""
+    ticks = walk()
+    quick_run(tmp_path / "a", ticks, making(), 50)
+    assert altered(tmp_path / "a") is None and complete(tmp_path / "a")
+    for table in ("equity", "fills", "orders"):
+        path = tmp_path / "a" / f"{table}.parquet"
+        stored = pq.read_table(path)
+        pq.write_table(stored, path, row_group_size=7)
+        assert altered(tmp_path / "a") is None or table != "equity"
+        pq.write_table(stored.slice(0, stored.num_rows - 1), path)
+        assert altered(tmp_path / "a") == table
+    path.write_text("nothing")
+    assert altered(tmp_path / "a") == "orders"
+    path.unlink()
+    assert altered(tmp_path / "a") == "orders"
+
+
+def test_a_run_that_did_not_end_is_not_complete(tmp_path: Path) -> None:
+    """Its tables are whole all the same."""
+    ticks = walk(20)
+    session = Session(ticks.layout.schema, making())
+    run = Run(tmp_path / "a", session, ticks.layout.schema)
+    run.add(session.step(ticks))
+    run.add(session.finish())
+    run.close(complete=False)
+    assert not complete(tmp_path / "a") and altered(tmp_path / "a") is None
+
+
 def test_an_interrupted_run_shows_no_table_and_says_so(tmp_path: Path) -> None:
     """Before the close only a manifest that is not complete can be seen."""
     ticks = walk(20)
@@ -198,7 +335,8 @@ def test_the_tables_hold_what_the_session_said(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("table", "column", "row"), [("orders", "px", 17), ("orders", "ts_event", 3), ("fills", "qty", 0)]
+    ("table", "column", "row"),
+    [("orders", "px", 17), ("orders", "ts_event", 3), ("fills", "qty", 0), ("equity", "cash", 2)],
 )
 def test_a_planted_difference_is_found_and_named(tmp_path: Path, table: str, column: str, row: int) -> None:
     """The first changed value is named by table, row, column and both values."""
@@ -250,11 +388,31 @@ def test_the_sharpe_ratio_comes_with_its_error() -> None:
 
 
 def test_equity_is_sampled_where_there_was_any() -> None:
-    """Nights have no rows and give no return."""
-    ts = np.array([0, 30, 70, 10_000, 10_070]) * SECOND
-    worth = np.array([100.0, 110.0, 121.0, 121.0, 242.0])
-    assert sampled(ts, worth, 60.0).tolist() == pytest.approx([0.1, 0.1, 0.0, 1.0])
+    """Nights have no rows and give no return; a quiet interval within a day returns nothing, and is one."""
+    ts = np.array([0, 30, 70, 100_000, 100_070, 100_260]) * SECOND
+    worth = np.array([100.0, 110.0, 121.0, 121.0, 242.0, 484.0])
+    assert sampled(ts, worth, 60.0).tolist() == pytest.approx([0.1, 0.1, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0])
+    assert len(sampled(ts, worth - 110.0, 60.0)) == 0
+    assert max_drawdown(np.zeros(3)) is None
     assert max_drawdown(np.array([100.0, 120.0, 90.0, 130.0])) == pytest.approx(0.25)
+
+
+def test_a_year_has_the_samples_that_were_seen() -> None:
+    """Two years of daily equity are annualised by about sqrt(252), weekly by sqrt(52), minutes by their number."""
+    rng = np.random.default_rng(3)
+    weekdays = np.array([d for d in range(730) if d % 7 < 5])
+    days = np.delete(weekdays, rng.choice(len(weekdays), len(weekdays) - 504, replace=False))
+    minutes = np.concatenate([d * 1440 + 870 + np.arange(390) for d in (0, 1, 4)])
+    fills = {name: np.zeros(0, np.int64) for name in ("instrument_id", "side", "qty", "px", "liquidity")}
+    cases = ((days * 86_400, 252.0), (np.arange(104) * 7 * 86_400, 52.2), (minutes * 60, 252 * 390.0))
+    for seconds, yearly in cases:
+        returns = 1e-3 * (0.1 + rng.standard_normal(len(seconds)))
+        equity = {name: np.zeros(len(seconds)) for name in EQUITY.names}
+        equity.update(ts_event=seconds * SECOND, equity=np.cumprod(1.0 + returns))
+        found = metrics(1.0, equity, fills, np.ones(1), Sampling())
+        assert found["sharpe_samples_per_year"] == pytest.approx(yearly, rel=0.02)
+        ratio, _ = sharpe(sampled(equity["ts_event"], equity["equity"], 60.0))
+        assert found["sharpe"] == pytest.approx(ratio * np.sqrt(yearly), rel=0.02)
 
 
 def test_statistics_of_nothing_are_undefined_not_wrong() -> None:

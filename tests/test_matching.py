@@ -117,13 +117,19 @@ def test_liquidity_shown_again_is_not_given_again(levels: int, sizes: list[int],
     best = [{"bid": (100, 5), "ask": (102, size)} for size in sizes]
     market = [at(n, **tick) for n, tick in enumerate(deep if levels else best)]
     script = {row: [(1, 40.0, 102, IOC)] for row in range(len(market))}
-    assert fills(trade(market, script, levels=levels)) == [(n, q, 102, TAKER) for n, q in zip(
-        [1, 2 if sizes[1] > 40 else 4 if sizes[1] == 20 else 3], got, strict=True)]
+    assert fills(trade(market, script, levels=levels)) == [
+        (n, q, 102, TAKER) for n, q in zip([1, 2 if sizes[1] > 40 else 4 if sizes[1] == 20 else 3], got, strict=True)
+    ]
 
 
 def test_a_level_that_left_the_display_has_forgotten_us() -> None:
     """The offer goes from 102 to 103 and comes back: there are 50 new ones."""
-    market = [OPEN, at(1, bid=(100, 5), ask=(103, 50)), at(2, bid=(100, 5), ask=(102, 50)), at(3, trade=(1, 102, 1, False))]
+    market = [
+        OPEN,
+        at(1, bid=(100, 5), ask=(103, 50)),
+        at(2, bid=(100, 5), ask=(102, 50)),
+        at(3, trade=(1, 102, 1, False)),
+    ]
     assert fills(trade(market, {row: [(1, 50.0, 102, IOC)] for row in (0, 2)})) == [
         (1, 50.0, 102, TAKER),
         (2, 50.0, 102, TAKER),

@@ -197,6 +197,22 @@ def test_a_python_strategy_sees_the_words_of_the_view() -> None:
     assert trade(market, {}).orders.rows == 0
 
 
+def test_a_view_that_is_kept_keeps_its_features() -> None:
+    """The frame's memory is used again for the next one; what a strategy remembers does not change."""
+    kept: list[Any] = []
+
+    class Keeping:
+        def on_tick(self, view: Any) -> None:
+            kept.append(view.features)
+
+    wide = frame([{"ts": START + k, "bid": (100, 5.0), "ask": (101, 5.0)} for k in range(3)]).widened((FEATURES,))
+    wide["features"][...] = 1.0
+    session = Session(wide.layout.schema, Setup(strategy(Keeping, {}, "keeping"), terms=Terms()))
+    session.step(wide)
+    wide["features"][...] = 2.0
+    assert all((row == 1.0).all() and len(row) for row in kept) and len(kept) == 3
+
+
 def test_two_sessions_of_one_setup_share_nothing(tmp_path: Path) -> None:
     """A Python strategy keeps attributes; a second session begins with a fresh instance."""
     source = tmp_path / "counting.py"

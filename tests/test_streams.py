@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from gpi.formats.errors import BadInput, SchemaMismatch, TruncatedStream
 from gpi.formats.frame import Frame, Layout, concatenated
-from gpi.formats.ipc import Reader, Writer, write_table, writing
+from gpi.formats.ipc import Reader, Writer, writing
+from gpi.formats.messages import write_table
 from gpi.formats.ticks import TICKS, ticks
 from tests.laws import same, tick_frames
 

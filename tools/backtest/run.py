@@ -214,9 +214,8 @@ def setup_of(manifest: dict[str, Any], strategy: Strategy) -> Setup:
     limits = np.zeros(1, LIMITS)
     for name, value in told["limits"].items():
         limits[0][name] = value
-    terms = None
-    if told["terms"] is not None:
-        terms = Terms(**{name: tuple(map(float, values)) for name, values in told["terms"].items()})
+    columns: Any = {name: tuple(map(float, values)) for name, values in (told["terms"] or {}).items()}
+    terms = None if told["terms"] is None else Terms(**columns)
     fees, latency = Fees(**told["fees"]), Latency(**told["latency"])
     state, kill_row = told["trading_state"], manifest["kill_row"]
     return Setup(strategy, limits, fees, latency, told["cash"], terms, told["seed"], state, kill_row)

@@ -70,12 +70,8 @@ def needs(setup: Setup, schema: pa.Schema) -> None:
     """Raise SchemaMismatch for a column the engine or the strategy lacks."""
     for name in (*TICK_COLUMNS, *setup.strategy.needs):
         if name not in schema.names:
-            hint = (
-                ""
-                if name in TICK_COLUMNS
-                else f", which the strategy {setup.strategy.name} needs: run the stage that makes it"
-            )
-            raise SchemaMismatch(f"the stream has no column {name!r}{hint}")
+            why = f", which the strategy {setup.strategy.name} needs: run the stage that makes it"
+            raise SchemaMismatch(f"the stream has no column {name!r}{'' if name in TICK_COLUMNS else why}")
 
 
 class Session:
@@ -93,10 +89,7 @@ class Session:
         self._run = setup.strategy.run or plain.looped(setup.strategy.begin())
         self._view, self._intents = np.zeros(1, VIEW), np.zeros(MAX_INTENTS, INTENT)
         self._no_depth = tuple(np.zeros((0, 1)) for _ in DEPTH_COLUMNS)
-        self._no_features, self._no_outlook = (
-            np.zeros((1, 0), np.float32),
-            np.full((1, 8), np.nan, np.float32),
-        )
+        self._no_features, self._no_outlook = np.zeros((1, 0), np.float32), np.full((1, 8), np.nan, np.float32)
         self._outlook = np.full((0, 8), np.nan, np.float32)
         self._expected = {name: EXPECTED[name] for name in EXPECTED if name in schema.names}
         self._directed = "direction" in schema.names

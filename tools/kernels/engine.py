@@ -114,10 +114,8 @@ def before(
         else:
             show_best(ladder, 0, 1, bid_px, bid_sz, it.near)
             show_best(ladder, 2, -1, ask_px, ask_sz, it.near)
-        if ladder[5, 0] > 0.0:
-            keep_taken(ladder, 0, it.near)
-        if ladder[7, 0] > 0.0:
-            keep_taken(ladder, 2, it.near)
+        if ladder[5, 0] > 0.0 or ladder[7, 0] > 0.0:
+            keep_taken(ladder, it.near)
         observe(instruments, ladder, i, ts)
         if it.buys >= 0 or it.sells >= 0:
             on_quote(desk, instruments, pool, wire, ladder, i, ts)

@@ -131,20 +131,22 @@ def consume(ladder: Array, row: int, k: int, wanted: float, near: float) -> floa
 
 
 @jit
-def keep_taken(ladder: Array, row: int, near: float) -> None:
-    """After a side was shown anew: what we took stays taken where the level still stands, up to its size."""
-    levels, kept = ladder.shape[1], 0
-    for at in range(levels):
-        px, size = ladder[row + 4, at], ladder[row + 5, at]
-        if not size > 0.0:
-            break
-        ladder[row + 5, at] = 0.0
-        for k in range(levels):
-            if abs(ladder[row, k] - px) <= near:
-                ladder[row + 4, kept] = px
-                ladder[row + 5, kept] = min(size, ladder[row + 1, k])
-                kept += 1
+def keep_taken(ladder: Array, near: float) -> None:
+    """After a quote: what we took stays taken where the level still stands, up to its size."""
+    levels = ladder.shape[1]
+    for row in (0, 2):
+        kept = 0
+        for at in range(levels):
+            px, size = ladder[row + 4, at], ladder[row + 5, at]
+            if not size > 0.0:
                 break
+            ladder[row + 5, at] = 0.0
+            for k in range(levels):
+                if abs(ladder[row, k] - px) <= near:
+                    ladder[row + 4, kept] = px
+                    ladder[row + 5, kept] = min(size, ladder[row + 1, k])
+                    kept += 1
+                    break
 
 
 @jit
@@ -175,8 +177,13 @@ def show_best(ladder: Array, row: int, side: int, px: float, size: float, near: 
 
 
 @jit
-def take_displayed(desk: Array, pool: Array, wire: Array, ladder: Array, slot: int, ts: int, near: float) -> bool:
-    """Fill an aggressive order level by level; True if it ate all it could see and may find more behind."""
+def take_displayed(
+    desk: Array, pool: Array, wire: Array, ladder: Array, slot: int, ts: int, near: float, liquidity: int
+) -> bool:
+    """Fill an order from the other side, level by level; True if it ate all it could see and may find more behind.
+
+    A taker pays the prices it finds, a maker gets its own.
+    """
     o = pool[slot]
     row = 2 if o.side == BUY else 0
     for k in range(ladder.shape[1]):
@@ -185,7 +192,7 @@ def take_displayed(desk: Array, pool: Array, wire: Array, ladder: Array, slot: i
             return False
         got = consume(ladder, row, k, o.leaves, near)
         if got > 0.0:
-            fill(desk, pool, wire, slot, ts, got, level, TAKER)
+            fill(desk, pool, wire, slot, ts, got, level if liquidity == TAKER else o.px, liquidity)
             if o.leaves == 0.0:
                 return False
     return True
@@ -201,7 +208,7 @@ def arrive(desk: Array, instruments: Array, pool: Array, wire: Array, ladder: Ar
         respond(desk, pool, wire, slot, ts, REJECTED, o.qty, o.px, MARKET_STATE)
         return
     respond(desk, pool, wire, slot, ts, ACCEPTED, o.qty, o.px, 0)
-    deeper = False if crossed(ladder, it.near) else take_displayed(desk, pool, wire, ladder, slot, ts, it.near)
+    deeper = False if crossed(ladder, it.near) else take_displayed(desk, pool, wire, ladder, slot, ts, it.near, TAKER)
     if o.leaves == 0.0:
         return
     if o.order_type == MARKET or o.tif == IOC:
@@ -301,20 +308,12 @@ def quote_fills(desk: Array, pool: Array, wire: Array, ladder: Array, head: int,
         o, this = pool[slot], slot
         slot = o.next
         if o.place == SWEEPING:
-            if not take_displayed(desk, pool, wire, ladder, this, ts, near) and o.leaves > 0.0:
+            if not take_displayed(desk, pool, wire, ladder, this, ts, near, TAKER) and o.leaves > 0.0:
                 # It has rested at the front of its price since it ate the book; nobody can have come before it.
                 o.place = RESTING
         elif o.place == RESTING:
-            row = 2 if o.side == BUY else 0
-            for k in range(ladder.shape[1]):
-                level = ladder[row, k]
-                if level != level or o.side * (level - o.px) > near:
-                    break
-                got = consume(ladder, row, k, o.leaves, near)
-                if got > 0.0:
-                    fill(desk, pool, wire, this, ts, got, o.px, MAKER)
-                if o.leaves == 0.0:
-                    break
+            if o.side * (ladder[2 if o.side == BUY else 0, 0] - o.px) <= near:
+                take_displayed(desk, pool, wire, ladder, this, ts, near, MAKER)
             if o.leaves > 0.0:
                 o.queue = min(o.queue, displayed(ladder, o.side, o.px, near))
 

@@ -92,13 +92,13 @@ def _worst(orders: dict[str, Array], equity: dict[str, Array], multiplier: dict[
 
 
 def _daily_loss(equity: dict[str, Array]) -> float | None:
-    worst = None
+    worst: float | None = None
     days = equity["ts_event"] // DAY_NS
-    for first in np.flatnonzero(np.diff(days, prepend=-1)):
+    for first in np.flatnonzero(np.diff(days, prepend=-1)).tolist():
         start = equity["equity"][max(first - 1, 0)]
         low = equity["equity"][days == days[first]].min()
         if start > 0.0:
-            worst = max(worst or 0.0, float(1.0 - low / start))
+            worst = float(max(worst or 0.0, 1.0 - low / start))
     return worst
 
 

@@ -99,6 +99,8 @@ def decide(
     v, p = view[0], params[0]
     if v.phase != OPEN or v.killed or not (v.bid_px == v.bid_px and v.ask_px == v.ask_px):
         return 0
+    if not v.lot_size < math.inf:
+        return 0  # an index cannot be traded
     if not (v.kind & QUOTE or v.fills):
         return 0  # nothing that the quotes depend on has changed
     m = memory[v.instrument_id]

@@ -143,6 +143,8 @@ def decide(
     if v.state != ACTIVE or m.labels < p.warm_up or abs(edge) <= p.margin * cost:
         return 0
     size = p.size_fraction * max(0.25, 1.0 + m.form) * v.equity / (v.mid * v.multiplier)
+    if not v.lot_size < np.inf:
+        return 0  # an index cannot be traded
     if v.lot_size > 0.0:
         size = np.floor(size / v.lot_size + 1e-9) * v.lot_size
     if not size > 0.0:

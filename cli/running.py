@@ -1,0 +1,61 @@
+"""One command line being carried out: what its tools share, and how it hears signals."""
+
+import signal
+from collections.abc import Callable
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gpi.tools.monitor.latency import Latencies
+
+
+@dataclass
+class Run:
+    """One command line being carried out: what its tools share."""
+
+    latencies: "Latencies"
+    interrupted: bool = False
+    terminated: bool = False
+    watchers: list[Callable[[], object]] = field(default_factory=list)  # called now and then while waiting
+
+    def stopped(self) -> bool:
+        """Whether a source should end its stream."""
+        return self.interrupted or self.terminated
+
+    def idle(self) -> bool:
+        """Let the watchers look while there is nothing to read; whether a reader of stdin should end, too."""
+        for watcher in self.watchers:
+            watcher()
+        return self.terminated
+
+    def listen(self) -> None:
+        """Ctrl-C goes to a whole pipeline: the source ends its stream, the rest drain; a second one interrupts.
+
+        SIGTERM goes to one process: that one ends its stream, wherever it stands in the pipeline.
+        """
+
+        def interrupt(signum: int, frame: object) -> None:
+            if self.interrupted:
+                raise KeyboardInterrupt
+            self.interrupted = True
+
+        def terminate(signum: int, frame: object) -> None:
+            self.terminated = True
+
+        signal.signal(signal.SIGINT, interrupt)
+        signal.signal(signal.SIGTERM, terminate)
+
+
+_running: ContextVar[Run] = ContextVar("running")
+
+
+def running() -> Run:
+    """The command line being carried out; for bodies that want its latencies or its stop flag."""
+    found = _running.get(None)
+    if found is None:
+        from gpi.tools.monitor.latency import Latencies
+
+        found = Run(Latencies())
+        _running.set(found)
+    return found
