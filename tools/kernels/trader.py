@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from gpi.tools.kernels.account import fee, settle
-from gpi.tools.kernels.jit import jit
+from gpi.tools.kernels.jit import inlined, jit
 from gpi.tools.kernels.orders import (
     ACCEPTED,
     BUY,
@@ -28,7 +28,7 @@ from gpi.tools.kernels.orders import (
 )
 
 
-@jit
+@inlined
 def tell(desk: Array, instruments: Array, orders_out: Array, ts: int, i: int) -> int:
     """Begin a row of orders/1 with the account's view; returns its index."""
     d, n = desk[0], desk[0].n_orders
@@ -46,7 +46,7 @@ def tell(desk: Array, instruments: Array, orders_out: Array, ts: int, i: int) ->
     return int(n)
 
 
-@jit
+@inlined
 def tell_order(
     desk: Array,
     instruments: Array,
