@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
-from time import perf_counter_ns
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -75,13 +74,11 @@ class Desk:
         return None if self.out is None else RunDirectory(self.out, session, stream.schema)
 
     def _frames(self, stream: "Stream", session: "Session", directory: "RunDirectory | None") -> Iterator["Frame"]:
-        latency = self.run.latencies.of("trade")
+        step = self.run.latencies.measured("trade", session.step)
         complete = False
         try:
             for frame in stream.frames:
-                began = perf_counter_ns()
-                traded = session.step(frame)
-                latency.add(perf_counter_ns() - began, frame.rows)
+                traded = step(frame)
                 if directory is not None:
                     directory.add(traded)
                 yield traded.orders

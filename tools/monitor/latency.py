@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from time import perf_counter_ns
+from typing import TypeVar
 
 import numpy as np
 
 from gpi.formats.frame import Frame
 from gpi.tools.stage import Stage, Stream
+
+Result = TypeVar("Result")
 
 PER_OCTAVE = 8  # buckets per doubling: percentiles are within 9 %
 
@@ -53,6 +56,18 @@ class Latencies:
         latency = Latency(name)
         self.stages.append(latency)
         return latency
+
+    def measured(self, name: str, work: Callable[[Frame], Result]) -> Callable[[Frame], Result]:
+        """The same work with its time counted as the stage `name`."""
+        latency = self.of(name)
+
+        def timed_work(frame: Frame) -> Result:
+            began = perf_counter_ns()
+            out = work(frame)
+            latency.add(perf_counter_ns() - began, frame.rows)
+            return out
+
+        return timed_work
 
     def timed(self, stage: Stage) -> Stage:
         """The same stage with its time measured."""
