@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from decimal import Decimal
 from pathlib import Path
@@ -18,7 +19,7 @@ from gpi.formats.instruments import Instrument, Instruments
 from gpi.formats.ipc import writing
 from gpi.formats.ticks import TICKS
 from tests.data import shared
-from tests.shell import GPI, ROOT, gpi, pipeline
+from tests.shell import GPI, ROOT, environment, gpi, pipeline
 
 pytestmark = pytest.mark.jit  # whole processes: the kernels inside are tested elsewhere without the JIT
 
@@ -347,6 +348,18 @@ def test_the_pattern_bank_is_built_asked_and_pruned_from_the_shell(ticks: Path, 
     gpi("verify", tmp_path / "run", check=0)
     pruned = gpi("index", "prune", "--bank", bank, "--capacity", 10, check=0)
     assert pruned.stdout.decode().split()[1] == "10"
+
+
+def test_the_example_of_a_day_of_research_runs(ticks: Path, tmp_path: Path) -> None:
+    """examples/offline_day.sh: features once, three backtests, one table."""
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", ROOT / "examples" / "offline_day.sh", ticks, tmp_path / "out"],
+        capture_output=True,
+        env=environment(PATH=path),
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    assert all(f"gamma_{gamma}" in done.stdout.decode() for gamma in ("0.05", "0.1", "0.2"))
 
 
 def test_a_model_is_trained_evaluated_and_served_from_the_shell(tmp_path: Path) -> None:
