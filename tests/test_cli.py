@@ -151,3 +151,35 @@ def test_the_pipeline_loads_neither_pandas_nor_torch() -> None:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, cwd=ROOT)
     message = done.stderr.decode()
     assert message.strip().splitlines()[-1] == "[]", message
+
+
+def test_automatic_fees_refuse_what_they_do_not_know() -> None:
+    """Equities or crypto, each alone; a stream of both, or of options, must be told whose fees it pays."""
+    from gpi.cli.desk import fitted_fees
+    from gpi.formats.errors import UsageError
+    from gpi.formats.instruments import Instruments, crypto, equity, index
+    from gpi.formats.ticks import TICKS
+    from gpi.tools.backtest.setup import ALPACA_EQUITY, BINANCE_SPOT, Setup
+    from gpi.tools.stage import Stream
+    from gpi.tools.strategies.loading import load
+
+    setup = Setup(load("market_making"))
+
+    def fees(*rows: object) -> object:
+        return fitted_fees(setup, "auto", Stream(Instruments(rows).on(TICKS), iter(()))).fees  # type: ignore[arg-type]
+
+    assert fees(equity("SPY"), index("SPX")) == ALPACA_EQUITY
+    assert fees(crypto("BTCUSDT")) == BINANCE_SPOT
+    with pytest.raises(UsageError, match="name one of"):
+        fees(equity("SPY"), crypto("BTCUSDT"))
+
+
+def test_runs_of_one_name_in_two_folders_stay_two(tmp_path: Path) -> None:
+    """`run` in the views is the path below --runs, and adding to a lake that has rows is said."""
+    for place in ("x", "y"):
+        gpi("run", f"simulate --events 300 | backtest --out {tmp_path}/runs/{place}/day", check=0)
+    told = gpi("query", "SELECT run FROM metrics ORDER BY run", "--runs", tmp_path / "runs", "--to", "csv", check=0)
+    assert told.stdout.decode().split() == ['"run"', '"x/day"', '"y/day"']
+    lake = f"{tmp_path}/lake/"
+    assert b"held rows already" not in gpi("simulate", "--events", "50", "--out", lake, check=0).stderr
+    assert b"held rows already" in gpi("simulate", "--events", "50", "--out", lake, check=0).stderr

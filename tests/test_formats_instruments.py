@@ -1,5 +1,6 @@
 """Instruments, OCC symbols and the universe."""
 
+import json
 from datetime import date
 
 import pytest
@@ -111,3 +112,19 @@ def test_an_unknown_tier_names_the_nearest() -> None:
         expand("@teir1")
     with pytest.raises(UsageError, match="no symbols"):
         expand(" , ")
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [{"symbol": "A"}, {"symbol": "A", "venue": "Z"}],
+        [{"symbol": "A", "multiplier": "x"}],
+        [{"symbol": "A", "multiplier": -1.0}],
+        [{"symbol": "A", "tick_size": float("nan")}],
+    ],
+    ids=["a symbol twice", "text", "negative", "nan"],
+)
+def test_a_table_whose_ids_or_terms_mean_nothing_is_refused(rows: list[dict[str, object]]) -> None:
+    """Ids would shift, or a limit would be compared with nonsense: bad input, not a default."""
+    with pytest.raises(BadInput):
+        Instruments.from_json(json.dumps(rows))
