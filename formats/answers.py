@@ -1,0 +1,82 @@
+"""Ask and Answer: what a trading session sends to a broker, and what comes back. answers/1 is the record of it.
+
+A session that trades elsewhere hears of the world outside only through answers: acknowledgements, fills, cash,
+positions, a change of its trading state, a symbol that is blocked. Each is recorded with the row of the stream
+before which it arrived, so a live day can be run again from its recording and must give the same orders.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+import pyarrow as pa
+
+from gpi.formats.ticks import NANOSECONDS
+
+# Ask.what
+NEW: Final = 1
+WITHDRAW: Final = 2
+
+# Answer.action: orders.action (ACCEPTED 4 .. FILLED 8), and beyond orders:
+STATE: Final = 20  # qty is the trading state from now on: 0 active, 1 reducing, 2 halted
+BLOCK: Final = 21  # qty 1: nothing that adds exposure in this instrument; 0: free again
+POSITION: Final = 22  # qty is the position, px its average price
+CASH: Final = 23  # px is the cash
+
+
+class Ask(NamedTuple):
+    """One request of a session: a new order, or the withdrawal of one (then only the ids count)."""
+
+    what: int
+    ts_event: int  # ns, event time of the decision
+    order_id: int  # 1, 2, 3, ... within the run
+    instrument_id: int
+    symbol: str
+    side: int = 0  # 1 buy, -1 sell
+    order_type: int = 0  # orders.order_type
+    tif: int = 0
+    qty: float = 0.0
+    px: float = float("nan")
+    stop_px: float = float("nan")
+    trail: float = float("nan")  # in currency, or a fraction where trail_fraction
+    trail_fraction: bool = False
+    extended: bool = False  # may trade outside the regular session
+    parent: int = 0  # order_id of the entry whose fill wakes this one (bracket, OTO)
+    rival: int = 0  # order_id that ends when this one fills, and the other way round (OCO)
+
+
+class Answer(NamedTuple):
+    """One thing that a broker told a session; absent numbers are NaN or 0."""
+
+    ts_event: int  # ns, when it happened there
+    action: int
+    order_id: int = 0
+    instrument_id: int = -1
+    qty: float = 0.0  # FILLED: of this execution
+    px: float = float("nan")
+    leaves: float = 0.0  # unfilled after it
+    fee: float = float("nan")  # NaN: by the session's own schedule
+    liquidity: int = 2  # MAKER 1, TAKER 2
+    reason: int = 0  # REJECTED: an index of orders.REASONS
+
+
+def _field(name: str, kind: pa.DataType) -> pa.Field:
+    return pa.field(name, kind, nullable=False)
+
+
+ANSWERS: Final = pa.schema(
+    [
+        _field("row", pa.int64()),  # rows of the stream the session had seen when it arrived
+        _field("ts_event", NANOSECONDS),
+        _field("action", pa.int8()),
+        _field("order_id", pa.int64()),
+        _field("instrument_id", pa.int32()),
+        _field("qty", pa.float64()),
+        _field("px", pa.float64()),
+        _field("leaves", pa.float64()),
+        _field("fee", pa.float64()),
+        _field("liquidity", pa.int8()),
+        _field("reason", pa.int16()),
+    ],
+    metadata={"gpi.schema": "answers/1"},
+)
