@@ -24,10 +24,11 @@ def backtest(
     response_ms: desk.ResponseMs = 1.0,
     out: desk.OutDir = None,
     kill_row: desk.KillRow = None,
+    answers: desk.Answers = None,
 ) -> Tool:
     """Run a strategy over recorded ticks: queue position, latencies, fees, partial fills and halts included.
 
     The same engine as `gpi trade --paper`: the same stream gives the same orders and fills.
     """
-    terms = desk.Terms(strategy, param, limits, fees, cash, (feed_ms, order_ms, response_ms), kill_row)
+    terms = desk.Terms(strategy, param, limits, fees, cash, (feed_ms, order_ms, response_ms), kill_row, answers)
     return desk.desk(terms, out, None)

@@ -13,6 +13,7 @@ from gpi.cli.running import Run, running
 
 if TYPE_CHECKING:
     from gpi.formats.frame import Frame
+    from gpi.tools.backtest.answered import Repeated
     from gpi.tools.backtest.run import Run as RunDirectory
     from gpi.tools.backtest.session import Session
     from gpi.tools.backtest.setup import Setup
@@ -27,6 +28,9 @@ OrderMs = Annotated[float, typer.Option(min=0, help="Order latency, ms of event 
 FeedMs = Annotated[float, typer.Option(min=0, help="Feed latency, ms.")]
 ResponseMs = Annotated[float, typer.Option(min=0, help="Latency of fills and acknowledgements, ms.")]
 OutDir = Annotated[Path | None, typer.Option("--out", help="Run directory: orders, fills, equity, metrics, manifest.")]
+Answers = Annotated[
+    Path | None, typer.Option(help="Repeat a live run: its answers.parquet, what the broker told it, row by row.")
+]
 KillRow = Annotated[int | None, typer.Option(help="Pull the kill switch at this row, as a recorded run did.")]
 
 
@@ -41,6 +45,7 @@ class Terms:
     cash: float
     latency_ms: tuple[float, float, float]  # feed, order, response
     kill_row: int | None
+    answers: Path | None = None
 
 
 @dataclass
@@ -52,6 +57,7 @@ class Desk:
     out: Path | None
     kill_file: Path | None
     run: Run
+    answers: Path | None = None
     session: "Session | None" = None
     metrics: dict[str, Any] | None = None
 
@@ -74,7 +80,8 @@ class Desk:
         return None if self.out is None else RunDirectory(self.out, session, stream.schema)
 
     def _frames(self, stream: "Stream", session: "Session", directory: "RunDirectory | None") -> Iterator["Frame"]:
-        step = self.run.latencies.measured("trade", session.step)
+        trader = self._trader(session)
+        step = self.run.latencies.measured("trade", trader.step)
         complete = False
         try:
             for frame in stream.frames:
@@ -85,11 +92,16 @@ class Desk:
             complete = True
         finally:
             # However it ends (a dead upstream, a reader that left, Ctrl-C): orders are cancelled, the run is told.
-            last = session.finish()
+            last = trader.finish()
             if directory is not None:
                 directory.add(last)
                 self.metrics = directory.close(complete)
         yield last.orders
+
+    def _trader(self, session: "Session") -> "Session | Repeated":
+        from gpi.tools.backtest.answered import Repeated, Script
+
+        return session if self.answers is None else Repeated(session, Script.read(self.answers))
 
     def conclude(self) -> None:
         """The summary, then the breach (exit 4) if there was one."""
@@ -117,9 +129,14 @@ def desk(terms: Terms, out: Path | None, kill_file: Path | None) -> Tool:
     feed, order, response = (round(ms * 1e6) for ms in terms.latency_ms)
     strategy = load(terms.strategy, parameters(terms.param or []))
     setup = Setup(
-        strategy, read(terms.limits), latency=Latency(feed, order, response), cash=terms.cash, kill_row=terms.kill_row
+        strategy,
+        read(terms.limits),
+        latency=Latency(feed, order, response),
+        cash=terms.cash,
+        kill_row=terms.kill_row,
+        external=terms.answers is not None,
     )
-    made = Desk(setup, terms.fees, out, kill_file, running())
+    made = Desk(setup, terms.fees, out, kill_file, running(), terms.answers)
     return Tool(made.trade, {"strategy": strategy.digest}, made.conclude)
 
 

@@ -14,25 +14,29 @@ if TYPE_CHECKING:
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
-SOURCES = ("replay", "simulate")
+SOURCES = ("replay", "simulate", "capture")
 
 
 @app.command(epilog="Example: gpi verify runs/paper runs/backtest; gpi verify runs/paper (re-run it from its manifest)")
 def verify(
     run: Annotated[Path, typer.Argument(help="A run directory.")],
     other: Annotated[Path | None, typer.Argument(help="Another one; nothing: re-run the first.")] = None,
+    recording: Annotated[
+        Path | None, typer.Option(help="What a live run captured: a journal folder, or the stream as a file.")
+    ] = None,
 ) -> None:
     """Compare orders, fills and equity row by row. The first row that differs is named, and the exit code is 1.
 
     With one run, its whole pipeline is composed again from the manifest, in this process, from the same files
-    (their digests are checked), and must give the same rows.
+    (their digests are checked), and must give the same rows. A live run is repeated from its --recording: the same
+    ticks, and what the broker answered at the same rows, must give the same decisions.
     """
     if other is not None:
         _compare(run, other)
         return
     with tempfile.TemporaryDirectory(prefix="gpi-verify-") as folder:
         again = Path(folder) / "again"
-        _rerun(run, again)
+        _rerun(run, again, recording)
         _compare(run, again, "its re-run")
 
 
@@ -58,7 +62,7 @@ def _compare(left: Path, right: Path, name: str | None = None) -> None:
     )
 
 
-def _rerun(run: Path, again: Path) -> None:
+def _rerun(run: Path, again: Path, recording: Path | None) -> None:
     from gpi.formats.errors import RiskBreach, UsageError
     from gpi.tools.backtest.run import manifest_of
 
@@ -68,9 +72,11 @@ def _rerun(run: Path, again: Path) -> None:
     if not starts:
         raise UsageError(f"{run} traded a stream of unknown origin: only `gpi verify {run} OTHER` can be asked")
     steps = steps[starts[-1] :]
-    parts = composed([_command(step, again, manifest) for step in steps])
+    steps = [_from_recording(run, steps[0], recording), *steps[1:]]
+    parts = composed([_command(run, step, again, manifest) for step in steps])
     for step, part in zip(steps, parts, strict=True):
-        _same_facts(run, step, part)
+        if recording is None or step is not steps[0]:
+            _same_facts(run, step, part)
     source = parts[0]
     limited = Tool(_first_rows(source.tool.work, manifest["ticks"]), source.tool.facts)
     parts = [Part(source.command, source.options, limited), *parts[1:-1], _silent(parts[-1])]
@@ -101,10 +107,27 @@ def _first_rows(work: Any, rows: int) -> "Stream":
     return Stream(work.schema, frames())
 
 
-def _command(step: dict[str, Any], again: Path, manifest: dict[str, Any]) -> list[str]:
+def _from_recording(run: Path, step: dict[str, Any], recording: Path | None) -> dict[str, Any]:
+    """The step that makes the ticks again: for a live source, the recording of what it said."""
+    from gpi.formats.errors import UsageError
+
+    if recording is None:
+        if step["command"] == "capture":
+            raise UsageError(f"{run} traded live: gpi verify {run} --recording JOURNAL_OR_FILE")
+        return step
+    if recording.is_dir() and not list(recording.glob("**/*.parquet")):
+        return {"command": "capture", "options": {"from_journal": str(recording)}, "facts": {}}
+    return {"command": "recording", "options": {"sources": [str(recording)], "as_written": True}, "facts": {}}
+
+
+def _command(run: Path, step: dict[str, Any], again: Path, manifest: dict[str, Any]) -> list[str]:
     """The step as the command line that makes it."""
-    words: list[str] = step["command"].split()
     options = dict(step["options"])
+    if step["command"] == "recording":
+        return _words(["replay"], options)
+    words: list[str] = step["command"].split()
+    if step["command"] == "trade" and manifest["setup"].get("external"):
+        return _words(["backtest"], _repeated(run, options, again, manifest))
     if step["command"] == "replay":
         options["sources"] = [path for path, _ in step["facts"]["digests"]]
         options.update(speed="max", quarantine=None)
@@ -112,10 +135,25 @@ def _command(step: dict[str, Any], again: Path, manifest: dict[str, Any]) -> lis
         options.update(out=str(again), kill_file=None, kill_row=manifest["kill_row"])
     if step["command"] == "backtest":
         del options["kill_file"]
+    return _words(words, options)
+
+
+def _repeated(run: Path, options: dict[str, Any], again: Path, manifest: dict[str, Any]) -> dict[str, Any]:
+    """The options of a live trader that decide anything, and where its broker's answers are."""
+    from gpi.cli.main import load
+
+    known = {each.name for each in load("backtest").params}
+    kept = {name: value for name, value in options.items() if name in known}
+    own = {"out": str(again), "kill_row": manifest["kill_row"], "answers": str(run / "answers.parquet")}
+    return {**kept, "sources": None, "to": None, **own}
+
+
+def _words(words: list[str], options: dict[str, Any]) -> list[str]:
+    """Options as the words of a command line."""
     for name, value in options.items():
         flag = "--" + name.replace("_", "-")
         if name == "sources":
-            words += value
+            words += value or []
         elif value is True:
             words.append(flag)
         elif isinstance(value, list):

@@ -52,6 +52,7 @@ class Answer(NamedTuple):
     action: int
     order_id: int = 0
     instrument_id: int = -1
+    side: int = 0  # FILLED: 1 bought, -1 sold; a fill may come when its order is thought to have ended
     qty: float = 0.0  # FILLED: of this execution
     px: float = float("nan")
     leaves: float = 0.0  # unfilled after it
@@ -71,6 +72,7 @@ ANSWERS: Final = pa.schema(
         _field("action", pa.int8()),
         _field("order_id", pa.int64()),
         _field("instrument_id", pa.int32()),
+        _field("side", pa.int8()),
         _field("qty", pa.float64()),
         _field("px", pa.float64()),
         _field("leaves", pa.float64()),

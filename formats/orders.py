@@ -32,7 +32,7 @@ DAY: Final = 3
 MAKER: Final = 1
 TAKER: Final = 2
 
-# orders.reason: the gate's checks in the order they are made; 0 passed
+# orders.reason: why an intent was refused or an order rejected; 0 passed. Words are only added, at the end.
 REASONS: Final = (
     "",
     "KILL_ACTIVE",
@@ -48,6 +48,7 @@ REASONS: Final = (
     "MSG_RATE",
     "OPEN_ORDERS",
     "UNKNOWN_ORDER",
+    "RECONCILING",
 )
 
 

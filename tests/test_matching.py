@@ -12,8 +12,9 @@ from gpi.formats import orders as words
 from gpi.formats import ticks as tick_words
 from gpi.formats.frame import Frame
 from gpi.formats.orders import ACCEPTED, CANCELED, EXPIRED, FILLED, GTC, IOC, MAKER, REJECTED, TAKER
-from gpi.tools.backtest.session import Session, joined
+from gpi.tools.backtest.session import Session
 from gpi.tools.backtest.setup import Latency
+from gpi.tools.backtest.traded import joined
 from gpi.tools.kernels import orders as kernel_words
 from tests.naive.matching import played
 from tests.trading import START, TICK, frame, setup, told, trade

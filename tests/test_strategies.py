@@ -14,8 +14,9 @@ from gpi.formats.features import FEATURES
 from gpi.formats.frame import Frame
 from gpi.formats.orders import CANCEL, SUBMIT
 from gpi.formats.ticks import BUY, QUOTE, SELL
-from gpi.tools.backtest.session import Session, Traded, joined
+from gpi.tools.backtest.session import Session
 from gpi.tools.backtest.setup import Latency, Setup, Terms
+from gpi.tools.backtest.traded import Traded, joined
 from gpi.tools.kernels.orders import INTENT, OPEN, VIEW, WORKING
 from gpi.tools.strategies import market_making, momentum
 from gpi.tools.strategies.loading import load, parameters, strategy

@@ -7,8 +7,9 @@ import numpy as np
 
 from gpi.formats.frame import Frame
 from gpi.formats.ticks import DEPTH, HALTED, HIDDEN, QUOTE, STATUS, TRADE, ticks
-from gpi.tools.backtest.session import Session, Traded, joined
+from gpi.tools.backtest.session import Session
 from gpi.tools.backtest.setup import Latency, Setup, Terms
+from gpi.tools.backtest.traded import Traded, joined
 from gpi.tools.kernels import orders
 from gpi.tools.kernels.orders import LIMIT, MARKET
 from gpi.tools.strategies.loading import Strategy, strategy

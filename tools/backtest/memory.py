@@ -15,6 +15,7 @@ from gpi.tools.kernels.orders import (
     ORDER,
     REQUESTS,
     RESPONSES,
+    STANDING,
     WAITING,
     Array,
 )
@@ -45,6 +46,8 @@ def start(setup: Setup, levels: int, known: int = 0) -> State:
     d.day = d.second = d.now = LONG_AGO
     d.kill_row = NEVER if setup.kill_row is None else setup.kill_row
     d.next_id, d.free, d.state, d.known = 1, -1, setup.trading_state, known
+    if setup.external:
+        d.external, d.state = 1, STANDING  # until the broker says how things stand
     state: State = {
         "desk": desk,
         "sent": np.full(max(1, int(given.order_rate_per_s)), LONG_AGO, np.int64),

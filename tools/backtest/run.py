@@ -2,6 +2,7 @@
 
     runs/a/
       orders.parquet fills.parquet equity.parquet    as in gpi.formats.orders
+      answers.parquet            of a live run: what the broker told, by row (gpi.formats.answers)
       manifest.json              versions, provenance, setup, rows, digests, complete: true | false
       performance_metrics.json   gpi.tools.backtest.statistics
 
@@ -28,14 +29,17 @@ import pyarrow.parquet as pq
 import xxhash
 
 from gpi.formats import provenance
+from gpi.formats.answers import ANSWERS, Answer
 from gpi.formats.errors import UsageError
 from gpi.formats.frame import Frame, concatenated
 from gpi.formats.instruments import KEY, Instruments
 from gpi.formats.orders import ACTIONS, EQUITY, FILLS, ORDERS, REASONS, REFUSE
 from gpi.formats.version import __version__
-from gpi.tools.backtest.session import Session, Traded
+from gpi.tools.backtest.answered import recorded
+from gpi.tools.backtest.session import Session
 from gpi.tools.backtest.setup import Fees, Latency, Setup, Strategy, Terms
 from gpi.tools.backtest.statistics import ALWAYS_SECONDS, Sampling, metrics
+from gpi.tools.backtest.traded import Traded
 from gpi.tools.kernels.orders import LIMIT_NAMES, LIMITS, Array
 
 ROW_GROUP: Final = 65_536
@@ -128,12 +132,19 @@ class Run:
         self._tables = {
             name: Table(path / f"{name}.parquet", _continued(table, schema)) for name, table in SCHEMAS.items()
         }
+        if session.setup.external:
+            self._tables["answers"] = Table(path / "answers.parquet", _continued(ANSWERS, schema))
         self._note(complete=False)
 
     def add(self, traded: Traded) -> None:
         """Append what a step or the finish of the session produced."""
         for name, frame in zip(SCHEMAS, traded, strict=True):
             self._tables[name].add(frame)
+
+    def heard(self, row: int, answers: list[Answer]) -> None:
+        """Keep what a broker answered when the session had seen `row` rows."""
+        if answers:
+            self._tables["answers"].add(recorded(row, answers))
 
     def close(self, complete: bool = True, sampling: Sampling | None = None) -> dict[str, Any]:
         """Show everything and return the metrics; `complete` only after an honest end of the stream."""
@@ -151,7 +162,7 @@ class Run:
         fills = columns(self.path / "fills.parquet")
         orders = columns(self.path / "orders.parquet", ["action", "reason"])
         multiplier = np.ascontiguousarray(self._session.state["instruments"]["multiplier"])
-        found = metrics(self._session.setup.cash, equity, fills, multiplier, sampling)
+        found = metrics(float(self._session.account.start_cash), equity, fills, multiplier, sampling)
         return {
             **found,
             "ticks": int(self._session.account.row),
@@ -195,6 +206,7 @@ def as_dict(setup: Setup) -> dict[str, Any]:
         "cash": setup.cash,
         "seed": setup.seed,
         "trading_state": setup.trading_state,
+        "external": setup.external,
     }
 
 
@@ -218,7 +230,7 @@ def setup_of(manifest: dict[str, Any], strategy: Strategy) -> Setup:
     terms = None if told["terms"] is None else Terms(**columns)
     fees, latency = Fees(**told["fees"]), Latency(**told["latency"])
     state, kill_row = told["trading_state"], manifest["kill_row"]
-    return Setup(strategy, limits, fees, latency, told["cash"], terms, told["seed"], state, kill_row)
+    return Setup(strategy, limits, fees, latency, told["cash"], terms, told["seed"], state, kill_row, told["external"])
 
 
 def manifest_of(path: Path) -> dict[str, Any]:

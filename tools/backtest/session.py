@@ -9,19 +9,20 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 
+from gpi.formats.answers import Answer, Ask
 from gpi.formats.errors import RiskBreach, SchemaMismatch
-from gpi.formats.frame import Frame, Layout, concatenated
+from gpi.formats.frame import Frame
 from gpi.formats.instruments import KEY, Instruments, checked_id
-from gpi.formats.orders import EQUITY, FILLS, ORDERS
 from gpi.formats.ticks import MAX_INSTRUMENTS
 from gpi.tools import stage
-from gpi.tools.backtest import memory, plain
+from gpi.tools.backtest import memory, outside, plain
 from gpi.tools.backtest.setup import Setup, Terms
+from gpi.tools.backtest.traded import FIELDS, NOTHING, Traded, framed, joined
 from gpi.tools.kernels import engine
 from gpi.tools.kernels.orders import (
     DESK,
@@ -41,7 +42,7 @@ from gpi.tools.kernels.orders import (
     WORKING,
     Array,
 )
-from gpi.tools.kernels.rows import places, spread
+from gpi.tools.kernels.trader import withdraw_all
 from gpi.tools.stage import State
 
 TICK_COLUMNS: Final = (
@@ -50,20 +51,7 @@ TICK_COLUMNS: Final = (
 )  # fmt: skip
 DEPTH_COLUMNS: Final = ("bids_px", "bids_sz", "asks_px", "asks_sz")
 EXPECTED: Final = {name: at for at, name in enumerate(OUTLOOK) if at >= 3}
-FEW = 128
 FIRST_ROOM, MOST_ROOM = 1024, 65_536  # rows of orders a step collects at a time; memory stays flat
-
-
-class Traded(NamedTuple):
-    """What a step produced: orders/1, fills/1 and equity/1 rows, often none."""
-
-    orders: Frame
-    fills: Frame
-    equity: Frame
-
-
-FIELDS: Final = (places(ORDER_ROW), places(FILL_ROW), places(EQUITY_ROW))
-NOTHING: Final = Traded(Layout.of(ORDERS).empty(0), Layout.of(FILLS).empty(0), Layout.of(EQUITY).empty(0))
 
 
 def needs(setup: Setup, schema: pa.Schema) -> None:
@@ -191,7 +179,7 @@ class Session:
         if not any(counts):
             return NOTHING
         self._told[:] = 0
-        made = map(_frame, NOTHING, self._out, self._bytes, FIELDS, counts)
+        made = map(framed, NOTHING, self._out, self._bytes, FIELDS, counts)
         return Traded(*made)
 
     def _grow(self, instrument_id: int) -> None:
@@ -213,6 +201,30 @@ class Session:
         wanted = max(2 * int(worst + 2 * MAX_INTENTS), min(2 * len(self._out[0]), MOST_ROOM))
         if wanted > len(self._out[0]):
             self._room(wanted)
+
+    def asks(self) -> list[Ask]:
+        """What the session wants of the broker outside, since it was last asked."""
+        return outside.asks(self.state, self.instruments) if self.setup.external else []
+
+    def answer(self, answers: list[Answer]) -> None:
+        """Hear a broker's answers, before the next row; the rows that tell of them come with it."""
+        if answers:
+            outside.hear(self.state, self.setup, answers)
+            self._bind()
+
+    def wind_down(self) -> Traded:
+        """The stream has ended: ask the broker outside to cancel every open order; `finish` when it has answered."""
+        if not self.setup.external or self.account.row == 0:
+            return NOTHING
+        d, s = self.account, self.state
+        self._kept.append(self._collect())
+        self._make_room()
+        if d.requests + d.open_orders >= s["wire"].shape[1]:
+            memory.more_messages(s, 2 * int(d.requests + d.open_orders + 1))
+        self._bind()
+        desk, instruments, _, pool, wire, _ = self._engine
+        withdraw_all(desk, instruments, pool, wire, self._out[0])
+        return self._all()
 
     def kill(self) -> None:
         """Pull the kill switch: from the next tick on nothing is sent and every open order is cancelled."""
@@ -269,27 +281,3 @@ class Session:
         """Go on from what `save` returned."""
         self.state = stage.load(saved)
         self._bind()
-
-
-def _frame(quiet: Frame, records: Array, rows: Array, fields: Array, count: int) -> Frame:
-    """The first `count` records as a frame; of a few rows the views are made only if somebody looks."""
-    if not count:
-        return quiet
-    if count > FEW:  # numpy's strided copies win once they outweigh fifteen calls
-        made = quiet.layout.empty(count)
-        for name, view in made.columns.items():
-            view[...] = records[name][:count]
-        return made
-    body = np.empty(quiet.layout.body_bytes(count), np.uint8)
-    spread(rows, count, fields, body)
-    return Frame.over(quiet.layout, count, body)
-
-
-def joined(parts: list[Traded]) -> Traded:
-    """Several steps as one."""
-    if len(parts) == 1:
-        return parts[0]
-    schemas = (ORDERS, FILLS, EQUITY)
-    return Traded(
-        *(concatenated(frames, schema) for frames, schema in zip(zip(*parts, strict=True), schemas, strict=True))
-    )

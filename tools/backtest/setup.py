@@ -162,6 +162,8 @@ class Setup:
     """ACTIVE, REDUCING or STANDING (`gpi.tools.kernels.orders`)."""
     kill_row: int | None = None
     """Pull the kill switch at this row: how a run that was killed is reproduced."""
+    external: bool = False
+    """Orders go to a broker outside, whose answers come through `Session.answer`; cash and state come from there."""
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.cash < math.inf:

@@ -94,7 +94,7 @@ def before(
         d.late += 1
         ts = now - d.feed_ns
     new_day(desk, now)
-    if d.requests > 0:
+    if d.requests > 0 and not d.external:
         arrivals(desk, instruments, ladders, pool, wire, ts)
     filled = 0
     if d.responses > 0:  # what arrives before this tick is booked at the prices before it
@@ -105,7 +105,8 @@ def before(
             it.phase = WAITING
     if kind & STATUS:
         status(desk, instruments, ladders, pool, wire, i, ts, flags)
-    if kind & TRADE and (it.buys >= 0 or it.sells >= 0):
+    resting = not d.external and (it.buys >= 0 or it.sells >= 0)
+    if kind & TRADE and resting:
         on_trade(desk, instruments, pool, wire, i, ts, side, flags, trade_px, trade_sz)
     quoted = kind & (QUOTE | DEPTH)
     if quoted:
@@ -117,7 +118,7 @@ def before(
         if ladder[5, 0] > 0.0 or ladder[7, 0] > 0.0:
             keep_taken(ladder, it.near)
         observe(instruments, ladder, i, ts)
-        if it.buys >= 0 or it.sells >= 0:
+        if resting:
             on_quote(desk, instruments, pool, wire, ladder, i, ts)
         mark(desk, instruments, i)
     d.now = now
@@ -210,8 +211,15 @@ def finish(
     fills_out: Array,
     equity_out: Array,
 ) -> None:
-    """The stream has ended: what is in flight arrives, every open order is cancelled, a last equity row."""
+    """The stream has ended: what is in flight arrives, every open order is cancelled, a last equity row.
+
+    Outside, the orders were cancelled by `wind_down`, and what was answered is on the wire.
+    """
     d = desk[0]
+    if d.external:
+        deliver(desk, instruments, pool, wire, orders_out, fills_out, d.now)
+        snapshot(desk, instruments, equity_out)
+        return
     for last in range(2):
         if last:
             withdraw_all(desk, instruments, pool, wire, orders_out)

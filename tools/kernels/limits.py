@@ -30,6 +30,7 @@ from gpi.tools.kernels.orders import (
     OPEN_ORDERS,
     POSITION_LIMIT,
     PRICE_COLLAR,
+    RECONCILING,
     SECOND,
     SELL,
     STALE_DATA,
@@ -145,6 +146,8 @@ def judge(desk: Array, instruments: Array, sent: Array, wish: Any, i: int) -> in
     px = wish.px if wish.order_type == LIMIT else (it.ask_px if wish.side == BUY else it.bid_px)
     if not abs(px - it.mid) <= d.price_collar * it.mid:
         return PRICE_COLLAR
+    if it.blocked and not reduction:
+        return RECONCILING
     if not reduction:
         reason = judge_money(desk, instruments, wish, i)
         if reason:

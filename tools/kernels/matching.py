@@ -63,6 +63,7 @@ def respond(
     m.qty = qty
     m.px = px
     m.leaves = o.leaves
+    m.fee = np.nan
 
 
 @jit

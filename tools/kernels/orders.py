@@ -23,7 +23,7 @@ GTC, IOC, DAY = 1, 2, 3
 MAKER, TAKER = 1, 2
 
 KILL_ACTIVE, TRADING_STATE, MALFORMED, STALE_DATA, MARKET_STATE, PRICE_COLLAR, POSITION_LIMIT = range(1, 8)
-EXPOSURE, CASH_RESERVE, DAILY_LOSS, MSG_RATE, OPEN_ORDERS, UNKNOWN_ORDER = range(8, 14)  # orders.reason
+EXPOSURE, CASH_RESERVE, DAILY_LOSS, MSG_RATE, OPEN_ORDERS, UNKNOWN_ORDER, RECONCILING = range(8, 15)  # orders.reason
 
 WAITING, OPEN, STOPPED = 0, 1, 2  # instrument.phase: no fresh quote yet, trading, halted
 ACTIVE, REDUCING, STANDING = 0, 1, 2  # desk.state: trade, only reduce, nothing at all
@@ -59,7 +59,7 @@ LIMITS: Final = record("", " ".join(LIMIT_NAMES))
 
 DESK: Final = record(
     "feed_ns order_ns response_ns stale_ns order_rate max_open_orders allow_short known"
-    " now row late day state loss_day killed kill_row next_id open_orders open_buys second filled stop"
+    " external now row late day state loss_day killed kill_row next_id open_orders open_buys second filled stop"
     " request_at requests response_at responses sent_at free free_slots"
     " n_orders n_fills n_equity",
     "position_limit gross_exposure cash_reserve daily_loss price_collar"
@@ -68,15 +68,19 @@ DESK: Final = record(
 )
 """One record: limits, fees, latencies, the account as the trader knows it, ring positions, output cursors.
 
+`external`: orders go to a broker outside; what comes back is put on the wire from there, nothing is matched here.
 `known`: how many instruments the stream has announced, 0 when it announces none (then all can be traded).
 """
 
 INSTRUMENT: Final = record(
-    "phase quote_ts buys sells n_buys n_sells",
+    "phase blocked quote_ts buys sells n_buys n_sells",
     "tick_size lot_size multiplier near bid_px bid_sz ask_px ask_sz mid imbalance"
     " position avg_px realized buying selling value",
 )
-"""Per instrument: terms, the last quote, heads of the two order lists, position and working sizes."""
+"""Per instrument: terms, the last quote, heads of the two order lists, position and working sizes.
+
+`blocked`: something about it is not known outside (an order in doubt, a foreign position): no new exposure.
+"""
 
 ORDER: Final = record(
     "order_id instrument_id side order_type tif place canceling accepted prev next",
@@ -84,7 +88,7 @@ ORDER: Final = record(
 )
 """A live order. `leaves` and `queue` are the venue's truth, `seen` is what the trader knows is unfilled."""
 
-MESSAGE: Final = record("due ts kind slot order_id liquidity reason", "qty px leaves")
+MESSAGE: Final = record("due ts kind slot order_id liquidity reason", "qty px leaves fee")
 """Something under way between trader and venue; it arrives at `due`."""
 
 INTENT: Final = record("what instrument_id side order_type tif order_id", "qty px")

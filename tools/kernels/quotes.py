@@ -16,7 +16,7 @@ def status(
     if flags & (HALTED | PAUSED | CLOSED):
         it.phase = STOPPED
         clear(ladders[i])
-        if flags & CLOSED:
+        if flags & CLOSED and not desk[0].external:
             expire_day(desk, pool, wire, it.buys, ts)
             expire_day(desk, pool, wire, it.sells, ts)
     elif it.phase == STOPPED:

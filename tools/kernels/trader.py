@@ -204,6 +204,35 @@ def submit(
 
 
 @jit
+def adopt(desk: Array, instruments: Array, pool: Array, order_id: int, i: int, side: int) -> int:
+    """A slot for an order that had ended, or was never ours to send: an answer about it came late."""
+    d = desk[0]
+    slot = d.free
+    o = pool[slot]
+    d.free = o.next
+    d.free_slots -= 1
+    d.open_orders += 1
+    o.order_id = order_id
+    o.instrument_id = i
+    o.side = side
+    o.order_type = MARKET
+    o.tif = 0
+    o.place = IN_FLIGHT
+    o.canceling = 1
+    o.accepted = 1
+    o.px = np.nan
+    o.rank = -np.inf
+    o.unit_cost = 0.0
+    o.qty = 0.0
+    o.leaves = 0.0
+    o.seen = 0.0
+    o.queue = 0.0
+    link(instruments, pool, slot)
+    working(desk, instruments, pool, slot, 0.0, 1)
+    return int(slot)
+
+
+@jit
 def recall(desk: Array, instruments: Array, pool: Array, wire: Array, wish: Any, i: int, orders_out: Array) -> None:
     """Send a cancel. One that is under way already is not sent twice; an unknown order is refused."""
     slot = -1
@@ -259,7 +288,9 @@ def deliver(
             filled += 1
             working(desk, instruments, pool, m.slot, m.leaves - o.seen, 0)
             o.seen = m.leaves
-            paid = fee(desk, o.side, m.liquidity, m.qty, m.qty * m.px * instruments[i].multiplier)
+            paid = m.fee
+            if paid != paid:
+                paid = fee(desk, o.side, m.liquidity, m.qty, m.qty * m.px * instruments[i].multiplier)
             settle(desk, instruments, i, o.side, m.qty, m.px, paid)
             row = fills_out[d.n_fills]
             d.n_fills += 1

@@ -1,0 +1,123 @@
+"""The world outside a session: requests taken off its wire, and a broker's answers put on it.
+
+The session hears of nothing outside but through `hear`, between two rows; that is what makes a live day
+repeatable from its recording.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+
+from gpi.formats.answers import BLOCK, CASH, POSITION, STATE, Answer, Ask
+from gpi.formats.errors import BadInput
+from gpi.formats.instruments import Instruments
+from gpi.formats.orders import ACCEPTED, FILLED
+from gpi.tools.backtest import memory
+from gpi.tools.backtest.setup import Setup
+from gpi.tools.kernels.account import mark
+from gpi.tools.kernels.orders import NEW, REQUESTS, RESPONSES
+from gpi.tools.kernels.trader import adopt
+from gpi.tools.stage import State
+
+SLACK: Final = 8
+
+
+def asks(state: State, instruments: Instruments) -> list[Ask]:
+    """What the session has asked for since the last call, oldest first; taken off the wire."""
+    d, wire, pool = state["desk"][0], state["wire"], state["pool"]
+    taken = []
+    while d.requests > 0:
+        m = wire[REQUESTS, d.request_at]
+        d.request_at = (d.request_at + 1) % wire.shape[1]
+        d.requests -= 1
+        o = pool[m.slot]
+        if o.order_id == m.order_id:
+            taken.append(_ask(int(m.kind), int(d.now), o, instruments))
+    return taken
+
+
+def _ask(what: int, now: int, o: Any, instruments: Instruments) -> Ask:
+    i = int(o.instrument_id)
+    symbol = instruments[i].symbol if i < len(instruments) else str(i)
+    if what != NEW:
+        return Ask(what, now, int(o.order_id), i, symbol)
+    return Ask(
+        what, now, int(o.order_id), i, symbol, int(o.side), int(o.order_type), int(o.tif), float(o.qty), float(o.px)
+    )
+
+
+def hear(state: State, setup: Setup, answers: list[Answer]) -> None:
+    """Put answers where the session finds them: responses on the wire, the rest straight into its memory.
+
+    Raises BadInput for an answer that names an instrument or an action that cannot be.
+    """
+    for answer in answers:
+        if answer.action in (BLOCK, POSITION):
+            _instrument(state, setup, answer)
+        elif answer.action == STATE:
+            state["desk"][0].state = int(answer.qty)
+        elif answer.action == CASH:
+            _cash(state, answer.px)
+        elif ACCEPTED <= answer.action <= FILLED:
+            _respond(state, setup, answer)
+        else:
+            raise BadInput(f"a broker answered with the action {answer.action}, which is none of answers/1")
+
+
+def _instrument(state: State, setup: Setup, answer: Answer) -> None:
+    _room_for(state, setup, answer.instrument_id)
+    it = state["instruments"][answer.instrument_id]
+    if answer.action == BLOCK:
+        it.blocked = int(answer.qty)
+        return
+    it.position, it.avg_px = answer.qty, answer.px if answer.qty else 0.0
+    mark(state["desk"], state["instruments"], answer.instrument_id)
+    _opening(state)
+
+
+def _cash(state: State, cash: float) -> None:
+    d = state["desk"][0]
+    d.cash = cash
+    d.equity = cash + d.holdings
+    _opening(state)
+
+
+def _opening(state: State) -> None:
+    """Before the first tick, what is held is what the day starts with."""
+    d = state["desk"][0]
+    if d.row == 0:
+        d.start_cash = d.cash
+        d.peak = d.day_equity = d.equity
+
+
+def _respond(state: State, setup: Setup, answer: Answer) -> None:
+    d = state["desk"][0]
+    found = np.flatnonzero(state["pool"]["order_id"] == answer.order_id)
+    if len(found):
+        slot = int(found[0])
+    elif answer.action != FILLED:
+        return  # its end was told already
+    else:
+        _room_for(state, setup, answer.instrument_id)
+        if d.free_slots < 1:
+            memory.more_slots(state, 2 * len(state["pool"]))
+        slot = adopt(
+            state["desk"], state["instruments"], state["pool"], answer.order_id, answer.instrument_id, answer.side
+        )
+    if d.responses + SLACK >= state["wire"].shape[1]:
+        memory.more_messages(state, 2 * state["wire"].shape[1])
+    wire = state["wire"]
+    m = wire[RESPONSES, (d.response_at + d.responses) % wire.shape[1]]
+    d.responses += 1
+    m.due, m.ts, m.kind, m.slot, m.order_id = d.now, answer.ts_event, answer.action, slot, answer.order_id
+    m.liquidity, m.reason, m.fee = answer.liquidity, answer.reason, answer.fee
+    m.qty, m.px, m.leaves = answer.qty, answer.px, answer.leaves
+
+
+def _room_for(state: State, setup: Setup, instrument_id: int) -> None:
+    if instrument_id < 0:
+        raise BadInput(f"a broker's answer names the instrument_id {instrument_id}")
+    if instrument_id >= len(state["instruments"]):
+        memory.more_instruments(state, setup, max(instrument_id + 1, 2 * len(state["instruments"])))
