@@ -1,0 +1,148 @@
+"""The server: one aiohttp application on loopback for every wire, and the loop that plays the feed through it."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import chain
+from typing import Final
+
+from aiohttp import web
+
+from gpi.formats.frame import Frame
+from gpi.tools.venue.edge import edge
+from gpi.tools.venue.world import World
+
+HOST: Final = "127.0.0.1"  # never another: the venue has no business beyond this machine
+ROWS: Final = 256  # of a frame played at once; requests are answered in between
+AHEAD: Final = 8  # frames read ahead of the one being played
+GRACE_S: Final = 1.0  # for open connections when the venue closes
+
+Routes = Callable[[World], Iterable[web.AbstractRouteDef]]
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """A venue that answers: where, and how to end it."""
+
+    port: int
+    runner: web.AppRunner
+
+    @property
+    def url(self) -> str:
+        """Where REST lives; sockets live at the same place with ws://."""
+        return f"http://{HOST}:{self.port}"
+
+    async def close(self) -> None:
+        """Stop answering; every connection ends."""
+        await self.runner.cleanup()
+
+
+def application(world: World, routed: Iterable[Routes]) -> web.Application:
+    """The application over a world whose accounts and tape are set; `routed` are the modules' routes functions."""
+    app = web.Application(middlewares=[edge(world)], client_max_size=1 << 20)
+    for routes in routed:
+        app.add_routes(routes(world))
+    return app
+
+
+async def listening(app: web.Application, port: int = 0) -> Listening:
+    """Listen on loopback; port 0 takes a free one. Raises OSError when the port is taken."""
+    runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=GRACE_S)
+    await runner.setup()
+    site = web.TCPSite(runner, HOST, port, reuse_address=True)
+    try:
+        await site.start()
+    except OSError:
+        await runner.cleanup()
+        raise
+    return Listening(int(runner.addresses[0][1]), runner)
+
+
+class Feed:
+    """Frames read in a thread of their own (a pipe blocks), played in the loop a slice at a time.
+
+    `pace` gets the frames once the feed was let go, and may sleep between them: tools.feeds.pace.paced.
+    """
+
+    def __init__(self, frames: Iterable[Frame], pace: Callable[[Iterator[Frame]], Iterable[Frame]] = iter) -> None:
+        self._frames = iter(frames)
+        self._pace = pace
+        self._go = threading.Event()
+        self._stop = threading.Event()
+        self._queue: asyncio.Queue[Frame | BaseException | None] = asyncio.Queue(AHEAD)
+        self._loop = asyncio.get_running_loop()
+        self.first: asyncio.Future[int | None] = self._loop.create_future()  # ts of the first row; None: no rows
+        self._thread = threading.Thread(target=self._read, name="feed", daemon=True)
+        self._thread.start()
+
+    def go(self) -> None:
+        """Let the frames come."""
+        self._go.set()
+
+    def stop(self) -> None:
+        """Read no more; what is queued is not played."""
+        self._stop.set()
+        self._go.set()
+
+    async def play(self, world: World) -> None:
+        """Play everything; raises what reading raised (TruncatedStream, BadInput)."""
+        while not self._stop.is_set():
+            found = await self._queue.get()
+            if found is None:
+                return
+            if isinstance(found, BaseException):
+                raise found
+            for part in sliced(found, ROWS):
+                await world.play(part)
+                await asyncio.sleep(0)  # whoever waits is answered between two slices
+                if self._stop.is_set():
+                    return
+
+    def _read(self) -> None:
+        try:
+            for frame in self._pace(self._released()):
+                self._hand_over(frame.copy())  # a frame from a pipe is on loan
+                if self._stop.is_set():
+                    return
+            self._hand_over(None)
+        except BaseException as wrong:
+            self._hand_over(wrong)
+
+    def _released(self) -> Iterator[Frame]:
+        """All frames; those up to the first with rows are read at once, and kept until the feed may go."""
+        held: list[Frame] = []
+        for frame in self._frames:
+            held.append(frame.copy())
+            if frame.rows:
+                break
+        ts = int(held[-1]["ts_event"][0]) if held and held[-1].rows else None
+        self._loop.call_soon_threadsafe(self._began, ts)
+        self._go.wait()
+        return iter(()) if self._stop.is_set() else chain(held, self._frames)
+
+    def _began(self, ts: int | None) -> None:
+        if not self.first.done():
+            self.first.set_result(ts)
+
+    def _hand_over(self, found: Frame | BaseException | None) -> None:
+        if self._stop.is_set() or self._loop.is_closed():
+            return
+        waiting = asyncio.run_coroutine_threadsafe(self._queue.put(found), self._loop)
+        while not self._stop.is_set():
+            try:
+                waiting.result(timeout=0.2)
+                return
+            except TimeoutError:
+                continue
+
+
+def sliced(frame: Frame, rows: int) -> Iterator[Frame]:
+    """A frame in parts of at most so many rows; one without rows (only notes) as it is."""
+    if frame.rows <= rows:
+        yield frame
+        return
+    for start in range(0, frame.rows, rows):
+        yield frame.slice(start, min(start + rows, frame.rows))

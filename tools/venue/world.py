@@ -1,0 +1,85 @@
+"""World: everything the venue's wires share. Modules that add routes take it and add nothing to it.
+
+Every such module has `def routes(world: World) -> list[web.AbstractRouteDef]`; server.py collects them. Per frame of
+the feed: the exchange ticks, the tape publishes, the accounts settle what happened.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from gpi.formats.frame import Frame
+from gpi.formats.instruments import KEY, Instruments
+from gpi.formats.secrets import Secret
+from gpi.tools.venue.clock import Clock
+from gpi.tools.venue.faults import Faults
+from gpi.tools.venue.rates import RateLimits
+
+if TYPE_CHECKING:
+    from gpi.tools.venue.ledgers import Ledgers
+
+
+class Tape(Protocol):
+    """The market-data side: the store of recent ticks, and the sockets that hear of each."""
+
+    async def publish(self, frame: Frame) -> None:
+        """Store the rows and send them to whoever subscribed; returns when the next frame may come."""
+
+    def subscribed(self) -> int:
+        """How many data sockets have subscribed to something by now (--wait-for)."""
+
+    def state(self) -> dict[str, Any]:
+        """What was sent, for /gpi/state."""
+
+
+@dataclass
+class World:
+    """One venue. `keys` are key id -> secret; Polygon's single key is any of the secrets."""
+
+    instruments: Instruments
+    exchange: Any
+    clock: Clock
+    faults: Faults
+    keys: dict[str, Secret]
+    token: Secret
+    rates: RateLimits
+    counters: Counter[str] = field(default_factory=Counter)  # what was received and sent, by name
+    slow: str = "wait"  # a slow reader holds the feed back (wait) or is cut with 407 (drop)
+    accounts: Ledgers = field(init=False)  # set by server.assembled
+    tape: Tape = field(init=False)  # set by server.assembled
+    playing: asyncio.Lock = field(default_factory=asyncio.Lock)  # one frame at a time, from the feed or from control
+    rows: int = 0  # of the feed, played
+
+    def key_of(self, key_id: str | None, secret: str | None) -> str | None:
+        """The key id, if the pair is right; None otherwise."""
+        known = self.keys.get(key_id or "")
+        right = known is not None and hmac.compare_digest(known.reveal().encode(), (secret or "").encode())
+        return key_id if right else None
+
+    def key_named(self, secret: str | None) -> str | None:
+        """The key id that goes with a bare API key (Polygon's wire, Bearer); None for a wrong one."""
+        given = (secret or "").encode()
+        found = [k for k, known in self.keys.items() if hmac.compare_digest(known.reveal().encode(), given)]
+        return found[0] if found else None
+
+    async def play(self, frame: Frame) -> None:
+        """One frame of the feed through exchange, tape and accounts."""
+        async with self.playing:
+            if frame.notes and KEY in frame.notes:
+                self.announce(Instruments.from_json(frame.notes[KEY]))
+            if frame.rows:
+                self.rows += frame.rows
+                self.exchange.tick(frame)
+                self.clock.set(int(frame["ts_event"][-1]))
+                await self.tape.publish(frame)
+                self.accounts.settle(self.exchange.events())
+
+    def announce(self, found: Instruments) -> None:
+        """New listings: each new symbol becomes the next row."""
+        for each in found:
+            self.instruments.add(each)
+        self.exchange.announce(self.instruments)
