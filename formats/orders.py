@@ -19,15 +19,28 @@ REJECTED: Final = 5  # the venue would not have it
 CANCELED: Final = 6  # gone from the venue, `leaves` unfilled
 EXPIRED: Final = 7  # time in force ended it
 FILLED: Final = 8  # a fill, partial if `leaves` > 0; its row stands in fills too
+REPLACED: Final = 9  # the venue took a replacement: `qty`, `px`, `leaves` hold from now on
+TRIGGERED: Final = 10  # a stop was reached: the order is live from now on
+HELD: Final = 11  # the venue has it and keeps it back, for its parent's fill or for an auction
+REPLACE: Final = 12  # replace request sent
 
-ACTIONS: Final = ("", "submit", "refuse", "cancel", "accepted", "rejected", "canceled", "expired", "filled")
+ACTIONS: Final = (
+    "", "submit", "refuse", "cancel", "accepted", "rejected", "canceled", "expired", "filled",
+    "replaced", "triggered", "held", "replace",
+)  # fmt: skip
 
 # orders.order_type and orders.tif
 LIMIT: Final = 1
 MARKET: Final = 2
-GTC: Final = 1
-IOC: Final = 2
-DAY: Final = 3
+STOP: Final = 3  # a market order once the last trade reaches its stop price
+STOP_LIMIT: Final = 4  # a limit order once it does
+TRAILING: Final = 5  # a stop that follows the best trade since it arrived at a distance
+GTC: Final = 1  # good till cancelled; 90 days at most
+IOC: Final = 2  # what does not fill at once expires
+DAY: Final = 3  # until the session's close
+FOK: Final = 4  # all at once or nothing
+OPG: Final = 5  # in the opening auction
+CLS: Final = 6  # in the closing auction
 
 MAKER: Final = 1
 TAKER: Final = 2

@@ -18,8 +18,9 @@ QUOTE, TRADE, STATUS, DEPTH = 1, 2, 4, 8  # ticks.kind
 HALTED, PAUSED, CLOSED, GAP, OFF_EXCHANGE, HIDDEN = 1, 2, 4, 16, 64, 128  # ticks.flags
 BUY, SELL = 1, -1
 SUBMIT, REFUSE, CANCEL, ACCEPTED, REJECTED, CANCELED, EXPIRED, FILLED = range(1, 9)  # orders.action
-LIMIT, MARKET = 1, 2
-GTC, IOC, DAY = 1, 2, 3
+REPLACED, TRIGGERED, HELD, REPLACE = range(9, 13)
+LIMIT, MARKET, STOP, STOP_LIMIT, TRAILING = range(1, 6)
+GTC, IOC, DAY, FOK, OPG, CLS = range(1, 7)
 MAKER, TAKER = 1, 2
 
 KILL_ACTIVE, TRADING_STATE, MALFORMED, STALE_DATA, MARKET_STATE, PRICE_COLLAR, POSITION_LIMIT = range(1, 8)
@@ -35,6 +36,7 @@ DAY_NS: Final = 86_400 * SECOND
 NEVER: Final = np.iinfo(np.int64).max
 MAX_INTENTS: Final = 32  # intents of one decision
 REQUESTS, RESPONSES = 0, 1  # the two rings of the wire
+CONSERVATIVE, PAPER = 0, 1  # desk.policy: how recorded liquidity fills our orders
 
 
 def record(ints: str, floats: str) -> np.dtype[Any]:
@@ -60,7 +62,7 @@ LIMITS: Final = record("", " ".join(LIMIT_NAMES))
 DESK: Final = record(
     "feed_ns order_ns response_ns stale_ns order_rate max_open_orders allow_short known"
     " external now row late day state loss_day killed kill_row next_id open_orders open_buys second filled stop"
-    " request_at requests response_at responses sent_at free free_slots"
+    " request_at requests response_at responses sent_at free free_slots policy rng"
     " n_orders n_fills n_equity",
     "position_limit gross_exposure cash_reserve daily_loss price_collar"
     " maker_bps taker_bps per_share sell_bps sell_per_share"

@@ -174,6 +174,17 @@ def submit(
 ) -> None:
     """Give a passed intent an id and a slot and send it."""
     d = desk[0]
+    slot = place(desk, instruments, pool, wish, i)
+    sent[d.sent_at] = d.now
+    d.sent_at = d.sent_at + 1 if d.sent_at + 1 < sent.shape[0] else 0
+    tell_order(desk, instruments, pool, orders_out, d.now, slot, SUBMIT, 0)
+    request(desk, pool, wire, slot, NEW)
+
+
+@jit
+def place(desk: Array, instruments: Array, pool: Array, wish: Any, i: int) -> int:
+    """Give an order an id and a slot among the open orders of its instrument; returns the slot."""
+    d = desk[0]
     slot = d.free
     o = pool[slot]
     d.free = o.next
@@ -197,10 +208,7 @@ def submit(
     o.queue = 0.0
     link(instruments, pool, slot)
     working(desk, instruments, pool, slot, o.qty, 1)
-    sent[d.sent_at] = d.now
-    d.sent_at = d.sent_at + 1 if d.sent_at + 1 < sent.shape[0] else 0
-    tell_order(desk, instruments, pool, orders_out, d.now, slot, SUBMIT, 0)
-    request(desk, pool, wire, slot, NEW)
+    return int(slot)
 
 
 @jit
