@@ -1,10 +1,18 @@
-"""A secret that cannot be printed, pickled, formatted or logged by accident; `reveal` is the one way out."""
+"""A secret that cannot be printed, pickled, formatted or logged by accident; `reveal` is the one way out.
+
+Every secret made in this process is remembered, so that `masked` finds it in a text that somebody else wrote: a
+vendor's error, a log record, a traceback.
+"""
 
 from __future__ import annotations
 
 from typing import Any, Final, NoReturn
+from urllib.parse import quote
 
 MASK: Final = "****"
+SHORTEST: Final = 8  # a shorter secret would be found in innocent words, and is none
+
+_known: set[str] = set()
 
 
 class Secret:
@@ -14,6 +22,8 @@ class Secret:
 
     def __init__(self, value: str) -> None:
         self._value = value
+        if len(value) >= SHORTEST:
+            _known.update((value, quote(value, safe="")))
 
     def reveal(self) -> str:
         """The value itself, for the one line that signs a request."""
@@ -42,3 +52,16 @@ class Secret:
 
     def __getstate__(self) -> Any:
         raise TypeError("a secret is not copied out of its process")
+
+
+def masked(text: str) -> str:
+    """The text with every secret of this process replaced by the mask.
+
+    >>> _ = Secret("correct horse battery")
+    >>> masked("auth: correct horse battery")
+    'auth: ****'
+    """
+    for value in sorted(_known, key=len, reverse=True):
+        if value in text:
+            text = text.replace(value, MASK)
+    return text
