@@ -86,6 +86,12 @@ def _verify() -> typer.Typer:
     return app
 
 
+def _chaos() -> typer.Typer:
+    from gpi.cli.chaos import app
+
+    return app
+
+
 def _doctor() -> typer.Typer:
     from gpi.cli.doctor import app
 
@@ -105,6 +111,7 @@ COMMANDS: dict[str, tuple[Loader, str]] = {
     "run": (_run, 'A whole pipeline in one process: gpi run "replay F | featurize".'),
     "query": (_query, "SQL over runs and lake, with DuckDB."),
     "verify": (_verify, "Compare two runs row by row, or re-run one from its manifest."),
+    "chaos": (_chaos, "Faults on purpose against the real commands, and what was lost: nothing."),
     "doctor": (_doctor, "Check this machine: packages, kernels, pipes, model."),
 }
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib.abc
 import sys
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -86,6 +87,9 @@ class Layout:
     def __init__(self, fields: tuple[pa.Field, ...]) -> None:
         self.fields = fields
         self.columns = tuple(_column(field) for field in fields)
+        twice = sorted(name for name, times in Counter(c.name for c in self.columns).items() if times > 1)
+        if twice:
+            raise SchemaMismatch(f"the stream has two columns {twice[0]!r}")
         self._prefixes: dict[int, bytes] = {}
         self._sizes: dict[int, int] = {}
         # By id: hashing Arrow fields costs a microsecond. The fields are kept, so that their id stays theirs.

@@ -15,7 +15,7 @@ from gpi.cli.main import COMMANDS, load
 
 ROOT = Path(__file__).resolve().parents[1]
 HEAVY = ("numpy", "pyarrow", "numba", "torch", "onnxruntime", "faiss", "duckdb", "rich", "pandas", "xxhash")
-CLOCKED = ("feeds", "brokers", "venue", "monitor")  # the only rooms that may read a clock
+CLOCKED = ("feeds", "brokers", "venue", "monitor", "chaos")  # the only rooms that may read a clock
 DRAWERS = {"utils", "common", "core", "base", "helpers", "misc"}
 
 

@@ -157,6 +157,13 @@ def test_strings_and_nulls_do_not_flow() -> None:
         Frame.from_batch(pa.RecordBatch.from_pydict({"x": pa.array([1.0, None])}))
 
 
+def test_two_columns_of_one_name_do_not_flow() -> None:
+    """One flipped byte can make a name that is there already: it is refused by name, not met later."""
+    seq = TICKS.field("seq")
+    with pytest.raises(SchemaMismatch, match="two columns 'seq'"):
+        Layout.of([*TICKS, seq])
+
+
 def test_a_table_of_strings_also_ends_honestly(tmp_path: os.PathLike[str]) -> None:
     """A query's answer is an Arrow stream with the same end mark."""
     path = os.path.join(tmp_path, "q.arrow")

@@ -1,0 +1,187 @@
+"""gpi chaos: the fault suite against the real commands."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from gpi.tools.chaos.rows import Outcome, Row
+
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
+
+@app.command(
+    epilog="Example: gpi chaos --seed 1 --short; one row: gpi chaos --seed 1 --only F05 --out f05.md; "
+    "one case again: gpi chaos --seed 1 --only F05 --case 317 --keep"
+)
+def chaos(
+    seed: Annotated[int, typer.Option(help="Everything that happens by chance follows from it.")] = 1,
+    short: Annotated[bool, typer.Option("--short", help="The short form, minutes; else every count in full.")] = False,
+    only: Annotated[str | None, typer.Option(help="Only these rows: F05 or F01,F05,F06.")] = None,
+    case: Annotated[int | None, typer.Option(help="Only this case of the one row named by --only.")] = None,
+    cases: Annotated[int | None, typer.Option(min=1, help="So many units of each row instead of its own.")] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Cases side by side.")] = 2,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Exec every command anew instead of forking it.")] = False,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the folders of cases that broke.")] = False,
+    folder: Annotated[Path | None, typer.Option(help="Scratch space; else a temporary folder.")] = None,
+    out: Annotated[list[Path] | None, typer.Option(help="Write the table to FILE.json or FILE.md; repeat.")] = None,
+) -> None:
+    """Kill, cut, flood, mute and starve the real commands, and check after every case that nothing was lost.
+
+    The table goes to stderr and to --out. Exit 0 only when every row passed; a row that could not be run fails.
+    """
+    from gpi.formats.errors import UsageError
+    from gpi.tools.chaos.suite import ROWS
+
+    chosen = _chosen(ROWS, only)
+    if case is not None and len(chosen) != 1:
+        raise UsageError("--case repeats a case of one row: name it with --only F05")
+    for path in out or []:
+        if path.suffix not in (".json", ".md"):
+            raise UsageError(f"--out {path}: end it in .json or .md")
+    outcomes = _carried_out(chosen, seed, short, case, cases, jobs, fresh, keep, folder)
+    facts = {"seed": seed, "form": "short" if short else "long", **_facts()}
+    _write(outcomes, facts, out or [])
+    _show(outcomes, seed)
+    broken = [each.row.id for each in outcomes if each.verdict != "pass"]
+    if broken:
+        typer.secho(f"gpi: chaos: {len(broken)} of {len(outcomes)} rows did not pass: {' '.join(broken)}", err=True)
+        raise typer.Exit(1)
+
+
+def _chosen(rows: "tuple[Row, ...]", only: str | None) -> "list[Row]":
+    from gpi.formats.errors import UsageError
+
+    if only is None:
+        return list(rows)
+    wanted = [word.strip().upper() for word in only.split(",")]
+    known = {row.id: row for row in rows}
+    unknown = [word for word in wanted if word not in known]
+    if unknown:
+        raise UsageError(f"--only {' '.join(unknown)}: there are {' '.join(known)}")
+    return [known[word] for word in wanted]
+
+
+def _carried_out(
+    rows: "list[Row]",
+    seed: int,
+    short: bool,
+    case: int | None,
+    units: int | None,
+    jobs: int,
+    fresh: bool,
+    keep: bool,
+    folder: Path | None,
+) -> "list[Outcome]":
+    import tempfile
+
+    from gpi.tools.chaos.lab import Lab
+    from gpi.tools.chaos.rows import run
+    from gpi.tools.chaos.zygote import Zygote
+
+    scratch = Path(tempfile.mkdtemp(prefix="gpi-chaos-", dir=folder))
+    zygote = None if fresh else Zygote.start(_gpi, _warm)
+    outcomes = []
+    try:
+        lab = Lab(seed, scratch, zygote, _rooms(), keep, not short)
+        for row in rows:
+            wanted = units or (row.short if short else row.long)
+            outcomes.append(run(row, lab, wanted, case, jobs))
+            _tell(outcomes[-1], seed)
+    finally:
+        if zygote is not None:
+            zygote.close()
+        _clean(scratch, keep)
+    return outcomes
+
+
+def _clean(scratch: Path, keep: bool) -> None:
+    import shutil
+
+    if keep and any(each.is_dir() and any(each.iterdir()) for each in scratch.iterdir()):
+        typer.echo(f"kept: {scratch}", err=True)
+    else:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _gpi(words: list[str]) -> Any:
+    """The very command line, in a forked child."""
+    from gpi.cli.main import main
+
+    return main(words)
+
+
+def _warm() -> None:
+    """Import what the commands import and load the kernels they run, once."""
+    import contextlib
+    import os
+    import tempfile
+
+    from gpi.cli.main import COMMANDS, load
+
+    for name in COMMANDS:
+        if name != "train":
+            load(name)
+    with tempfile.TemporaryDirectory() as folder, open(os.devnull, "w") as null:
+        line = f"simulate --events 500 --levels 0 | featurize | trade --paper --out {folder}/run"
+        with contextlib.redirect_stderr(null), contextlib.suppress(SystemExit):
+            _gpi(["run", line, "--out", f"{folder}/out.arrow"])
+
+
+def _rooms() -> dict[str, Callable[..., Any]]:
+    """What other rooms know, for rows that look inside one."""
+    return {}
+
+
+def _facts() -> dict[str, str]:
+    import os
+    import platform
+    from importlib.metadata import version
+
+    from gpi.formats.version import __version__
+
+    return {
+        "gpi": __version__,
+        "python": platform.python_version(),
+        "alpaca-py": version("alpaca-py"),
+        "cores": str(os.cpu_count()),
+    }
+
+
+def _tell(outcome: "Outcome", seed: int) -> None:
+    from gpi.tools.chaos.report import cells, repeat
+
+    row, _, done, _, seen, verdict = cells(outcome)
+    typer.secho(f"{row} {verdict}: {done}: {seen}", err=True, fg="green" if verdict == "pass" else "red")
+    if verdict == "FAIL":
+        for violation in outcome.seen.violations[:5]:
+            typer.echo(f"    {violation}", err=True)
+        typer.echo(f"    repeat: {repeat(seed, outcome)}", err=True)
+
+
+def _write(outcomes: "list[Outcome]", facts: dict[str, Any], paths: list[Path]) -> None:
+    import json
+
+    from gpi.tools.chaos.report import as_json, markdown
+
+    for path in paths:
+        if path.suffix == ".json":
+            path.write_text(json.dumps(as_json(outcomes, facts), indent=2) + "\n")
+        else:
+            path.write_text(markdown(outcomes, facts))
+
+
+def _show(outcomes: "list[Outcome]", seed: int) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from gpi.tools.chaos.report import COLUMNS, cells
+
+    table = Table(title=f"gpi chaos --seed {seed}", title_justify="left")
+    for name in COLUMNS:
+        table.add_column(name, overflow="fold")
+    for each in outcomes:
+        table.add_row(*cells(each), style=None if each.verdict == "pass" else "red")
+    Console(stderr=True).print(table)

@@ -1,0 +1,10 @@
+"""The suite: every row of the fault table, in its order."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from gpi.tools.chaos import streams
+from gpi.tools.chaos.rows import Row
+
+ROWS: Final[tuple[Row, ...]] = tuple(sorted((*streams.ROWS,), key=lambda row: row.id))
