@@ -1,0 +1,60 @@
+"""How a listed option ends: style, delivery, the last moment it trades and the moment that decides its worth.
+
+Equity and fund options are American, settled by delivery of shares, worth what the close of expiry says. Index options
+named here are paid in cash; SPX, NDX, RUT, DJX and VIX of the standard roots stop trading the session before and are
+settled at the opening prices of the expiry day ("AM"), the others at its close ("PM"). Sources: Cboe's contract
+specifications. A root that is not listed here is taken for a share's or a fund's.
+"""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from typing import Final, NamedTuple
+
+from gpi.formats.calendar import INDEX_OPTION_EXTRA, expiry_session
+
+
+class Settlement(NamedTuple):
+    """The terms of a root."""
+
+    american: bool = True
+    physical: bool = True
+    am: bool = False
+    late: bool = False
+    """Trades 15 minutes longer than shares, except on the day it expires."""
+
+
+SHARES: Final = Settlement()
+AM_INDEX: Final = Settlement(american=False, physical=False, am=True, late=True)
+PM_INDEX: Final = Settlement(american=False, physical=False, late=True)
+ROOTS: Final = {
+    **dict.fromkeys(("SPX", "NDX", "RUT", "DJX", "VIX"), AM_INDEX),
+    **dict.fromkeys(("SPXW", "XSP", "NDXP", "RUTW", "XEO", "MRUT", "XND"), PM_INDEX),
+    "OEX": Settlement(american=True, physical=False, late=True),
+}
+
+
+class Ending(NamedTuple):
+    """When an option stops trading and when the price that settles it is made, ns UTC."""
+
+    last_trade: int
+    settled: int
+
+
+def settlement(root: str) -> Settlement:
+    """The terms of an option root, as it stands before the expiry in an OCC symbol."""
+    return ROOTS.get(root, SHARES)
+
+
+def ending(root: str, expiry: date) -> Ending:
+    """When an option of this root and expiry stops trading and is settled.
+
+    >>> from datetime import date
+    >>> ending("SPX", date(2021, 1, 15)).settled < ending("SPXW", date(2021, 1, 15)).settled
+    True
+    """
+    last = expiry_session(expiry)
+    if not settlement(root).am:
+        return Ending(last.close, last.close)
+    before = expiry_session(last.day - timedelta(1))
+    return Ending(before.close + INDEX_OPTION_EXTRA, last.open)
