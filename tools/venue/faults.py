@@ -82,6 +82,10 @@ class Faults:
         """Every fault that strikes here and now."""
         return list(self._hits(place, facts)) if self._on else []
 
+    def armed(self, place: str) -> bool:
+        """Whether any fault could strike at a place: cheap, for where asking each time would cost."""
+        return any(fnmatchcase(place, fault.place) for fault in self._on)
+
     def due(self) -> list[Fault]:
         """World events (halt, bust, ...) whose time has come; each is given once."""
         return self.hits("world")

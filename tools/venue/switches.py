@@ -50,6 +50,9 @@ SWITCHES: Final[dict[str, Switch]] = {
     "nan": Switch("stream.data.item", "a quote or trade with a price of NaN (value=inf, -1, 0)"),
     "crossed": Switch("stream.data.item", "a quote whose bid is above its ask"),
     "malformed": Switch("stream.data.item", "an item without the keys the clients need"),
+    "wrong-time": Switch("stream.data.item", "a time seconds=3600 away"),
+    "unknown-type": Switch("stream.data.item", "an additional item of a type nobody has heard of"),
+    "not-array": Switch("stream.data.send", "an additional frame that is no array"),
     "spike": Switch("stream.data.item", "a price factor=1000 away"),
     # the world
     "halt": Switch("world", "symbol=S is halted (seconds=N: resumes)"),
