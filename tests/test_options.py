@@ -215,8 +215,8 @@ def test_spxw_of_one_day_from_the_morning_quote_to_cash() -> None:
         got, shares = options.expire(contract(right, key[1], american=False, physical=False), 1.0, 0.0, last)
         assert shares == 0.0
         cash += got
-    worth = abs(Decimal(repr(round(last, 2))) - 3700) * 100
-    assert Decimal(repr(round(cash, 2))) == start - sum(Decimal(repr(round(px, 2))) for px in paid) * 100 + worth
+    worth = abs(Decimal(f"{last:.2f}") - 3700) * 100
+    assert Decimal(f"{cash:.2f}") == start - sum(Decimal(f"{px:.2f}") for px in paid) * 100 + worth
 
 
 def test_twx_iron_condor_delivered_to_the_cent() -> None:
@@ -231,13 +231,13 @@ def test_twx_iron_condor_delivered_to_the_cent() -> None:
     for close in (near[0] - 5.0, low - 0.01, (low + high) / 2, high + 3.21, near[-1] + 4.0):
         cash, shares, worth = Decimal(0), 0, Decimal(0)
         for (side, _, strike, right), px in zip(legs, prices, strict=True):
-            cash -= side * Decimal(repr(round(px, 2))) * 100
+            cash -= side * Decimal(f"{px:.2f}") * 100
             got, moved = options.expire(contract(CALL if right == "C" else PUT, strike), float(side), 1.0, close)
-            cash += Decimal(repr(round(got, 2)))
+            cash += Decimal(f"{got:.2f}")
             shares += int(moved)
-            gap = Decimal(repr(round(close - strike, 4))) * (1 if right == "C" else -1)
-            worth += side * (gap if gap >= Decimal("0.01") else 0) * 100 - side * Decimal(repr(round(px, 2))) * 100
-        assert cash + shares * Decimal(repr(round(close, 4))) == worth
+            gap = Decimal(f"{close - strike:.4f}") * (1 if right == "C" else -1)
+            worth += side * (gap if gap >= Decimal("0.01") else 0) * 100 - side * Decimal(f"{px:.2f}") * 100
+        assert cash + shares * Decimal(f"{close:.4f}") == worth
 
 
 def test_an_option_ends_when_its_root_says() -> None:

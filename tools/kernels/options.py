@@ -31,6 +31,8 @@ THRESHOLD: Final = 0.01
 CALL, PUT = 1, -1
 NOISE = 1e-9  # of a tick: what floats add to a whole tick is not a further tick
 
+EXACT = 1e8  # ticks are whole multiples of its inverse
+
 CONTRACT: Final = record("right american physical", "strike multiplier")
 """What an option is: right CALL or PUT, american 0/1 (early exercise), physical 0/1 (shares or cash)."""
 
@@ -42,13 +44,13 @@ def leg_price(side: int, bid: float, ask: float, travel: float, tick: float) -> 
     if not here > 0.0:
         return np.nan
     if not there > 0.0:
-        return here
+        return float(here)
     if bid > ask:
         return np.nan
     px = there + travel * (here - there)
     steps = np.ceil(px / tick - NOISE) if side > 0 else np.floor(px / tick + NOISE)
-    px = steps * tick
-    return float(min(px, ask) if side > 0 else max(px, bid))
+    px = np.floor(steps * tick * EXACT + 0.5) / EXACT  # the float nearest to the decimal
+    return float(max(bid, min(px, ask)))
 
 
 @jit
@@ -108,12 +110,12 @@ def expire(contract: Any, position: float, assigned: float, px: float) -> tuple[
     """
     worth = intrinsic(contract.right, contract.strike, px)
     if not contract.physical:
-        return position * worth * contract.multiplier, 0.0
+        return float(position * worth * contract.multiplier), 0.0
     if not exercised(contract.right, contract.strike, px):
         return 0.0, 0.0
     gone = position if position > 0.0 else -min(assigned, -position)
     shares = gone * contract.right * contract.multiplier
-    return 0.0 - shares * contract.strike, shares
+    return float(0.0 - shares * contract.strike), float(shares)
 
 
 @jit
