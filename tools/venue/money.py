@@ -1,0 +1,115 @@
+"""Numbers and times as the wire writes them: decimals as strings, times as UTC with nanoseconds."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime
+from decimal import ROUND_DOWN, Decimal, InvalidOperation
+from functools import lru_cache
+from typing import Any, Final
+
+from gpi.formats.calendar import NEW_YORK
+from gpi.tools.venue.clock import SECOND_NS
+from gpi.tools.venue.refusals import malformed
+
+ZERO: Final = Decimal(0)
+CENT: Final = Decimal("0.01")
+NANO: Final = Decimal("1e-9")  # the finest quantity and price on the wire
+
+
+def exact(number: float) -> Decimal:
+    """A float of the exchange as the decimal it stands for, to nine places.
+
+    >>> exact(0.1 + 0.2)
+    Decimal('0.3')
+    """
+    return Decimal(repr(number)).quantize(NANO).normalize() + ZERO
+
+
+def text(number: Decimal) -> str:
+    """A decimal in plain digits, without an exponent and without trailing zeros.
+
+    >>> text(Decimal("100.500")), text(Decimal("1E+3"))
+    ('100.5', '1000')
+    """
+    plain = f"{number:f}"
+    return plain.rstrip("0").rstrip(".") if "." in plain else plain
+
+
+def maybe(number: Decimal | None) -> str | None:
+    """The same, where there may be none."""
+    return None if number is None else text(number)
+
+
+def given(value: Any, name: str) -> Decimal | None:
+    """A number of a request: JSON number or string. Raises Refusal for anything else; None stays None.
+
+    Floats are taken at their shortest repr, so 0.30000000000000004 is more than nine places and stays so.
+    """
+    if value is None or value == "":
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        raise malformed(f"{name} must be a number")
+    try:
+        number = Decimal(repr(value) if isinstance(value, float) else str(value))
+    except InvalidOperation:
+        raise malformed(f"invalid {name}: {value}") from None
+    if not number.is_finite():
+        raise malformed(f"invalid {name}: {value}")
+    return number
+
+
+def places(number: Decimal) -> int:
+    """Digits after the point."""
+    exponent = number.normalize().as_tuple().exponent
+    return max(0, -exponent) if isinstance(exponent, int) else 0
+
+
+def floored(number: Decimal, step: Decimal = NANO) -> Decimal:
+    """Rounded towards zero to a multiple of `step`."""
+    return (number / step).to_integral_value(ROUND_DOWN) * step
+
+
+def real(number: Decimal | None) -> float:
+    """For the exchange: a float, NaN for none."""
+    return math.nan if number is None else float(number)
+
+
+@lru_cache(4096)
+def stamp(ts: int) -> str:
+    """ns as RFC 3339 in UTC.
+
+    >>> stamp(1_700_000_000_123_456_789)
+    '2023-11-14T22:13:20.123456789Z'
+    """
+    seconds, ns = divmod(ts, SECOND_NS)
+    day = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    return f"{day}.{ns:09d}".rstrip("0").rstrip(".") + "Z" if ns else f"{day}Z"
+
+
+def stamped(ts: int | None) -> str | None:
+    """The same, where there may be none."""
+    return None if ts is None else stamp(ts)
+
+
+def eastern(ts: int) -> str:
+    """ns as RFC 3339 with New York's offset, as /v2/clock writes it."""
+    seconds, ns = divmod(ts, SECOND_NS)
+    moment = datetime.fromtimestamp(seconds, UTC).astimezone(NEW_YORK)
+    offset = moment.strftime("%z")
+    fraction = f".{ns:09d}" if ns else ""
+    return f"{moment:%Y-%m-%dT%H:%M:%S}{fraction}{offset[:3]}:{offset[3:]}"
+
+
+def instant(value: str, name: str) -> int:
+    """ns of a time in a query: RFC 3339 or a date, UTC unless it says otherwise. Raises Refusal."""
+    main, _, rest = value.replace("Z", "+00:00").partition(".")
+    digits = rest[: next((i for i, c in enumerate(rest) if not c.isdigit()), len(rest))]
+    zone = rest[len(digits) :]
+    try:
+        moment = datetime.fromisoformat(main + zone)
+    except ValueError:
+        raise malformed(f"invalid {name}: {value}") from None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return int(moment.timestamp()) * SECOND_NS + int((digits + "000000000")[:9])
