@@ -82,6 +82,11 @@ class Feed:
         """Let the frames come."""
         self._go.set()
 
+    @property
+    def going(self) -> bool:
+        """Whether they were let come."""
+        return self._go.is_set()
+
     def stop(self) -> None:
         """Read no more; what is queued is not played."""
         self._stop.set()

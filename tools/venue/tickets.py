@@ -141,7 +141,12 @@ def _size(body: Mapping[str, Any]) -> tuple[Decimal | None, Decimal | None]:
 
 
 def _priced(
-    kind: str, limit: Decimal | None, stop: Decimal | None, trail: Decimal | None, percent: Decimal | None, any_sign: bool
+    kind: str,
+    limit: Decimal | None,
+    stop: Decimal | None,
+    trail: Decimal | None,
+    percent: Decimal | None,
+    any_sign: bool,
 ) -> None:
     """The prices that this type wants, and no others."""
     wants_limit, wants_stop, wants_trail, words = PRICES[kind]
@@ -151,7 +156,12 @@ def _priced(
         raise malformed(words)
     if (wants_trail and not one_trail) or (not wants_trail and not no_trail):
         raise malformed(PRICES["trailing_stop"][3])
-    for name, price in (("limit_price", limit), ("stop_price", stop), ("trail_price", trail), ("trail_percent", percent)):
+    for name, price in (
+        ("limit_price", limit),
+        ("stop_price", stop),
+        ("trail_price", trail),
+        ("trail_percent", percent),
+    ):
         if price is not None and price <= 0 and not (any_sign and name == "limit_price"):
             raise malformed(f"{name} must be > 0")
 

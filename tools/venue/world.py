@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -51,6 +52,9 @@ class World:
     slow: str = "wait"  # a slow reader holds the feed back (wait) or is cut with 407 (drop)
     accounts: Ledgers = field(init=False)  # set by server.assembled
     tape: Tape = field(init=False)  # set by server.assembled
+    levels: int = 0  # book levels of the feed's frames
+    afterwards: list[Callable[[], Iterable[Frame]]] = field(default_factory=list)  # after each frame; more to play
+    go: Callable[[], None] = lambda: None  # let the feed come
     playing: asyncio.Lock = field(default_factory=asyncio.Lock)  # one frame at a time, from the feed or from control
     rows: int = 0  # of the feed, played
 
@@ -72,11 +76,17 @@ class World:
             if frame.notes and KEY in frame.notes:
                 self.announce(Instruments.from_json(frame.notes[KEY]))
             if frame.rows:
-                self.rows += frame.rows
-                self.exchange.tick(frame)
-                self.clock.set(int(frame["ts_event"][-1]))
-                await self.tape.publish(frame)
-                self.accounts.settle(self.exchange.events())
+                await self._fold(frame)
+                for each in self.afterwards:
+                    for more in each():
+                        await self._fold(more)
+
+    async def _fold(self, frame: Frame) -> None:
+        self.rows += frame.rows
+        self.exchange.tick(frame)
+        self.clock.set(int(frame["ts_event"][-1]))
+        await self.tape.publish(frame)
+        self.accounts.settle(self.exchange.events())
 
     def announce(self, found: Instruments) -> None:
         """New listings: each new symbol becomes the next row."""

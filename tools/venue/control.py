@@ -1,0 +1,141 @@
+"""Control: /gpi/control to be cruel while the venue runs, /gpi/state to know the truth. Both want the token."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from decimal import Decimal
+from typing import Any, Final
+
+from aiohttp import hdrs, web
+
+from gpi.formats.errors import GpiError, UsageError
+from gpi.formats.instruments import equity
+from gpi.formats.secrets import Secret
+from gpi.tools.venue.clock import SECOND_NS
+from gpi.tools.venue.happenings import HAPPENINGS, happen
+from gpi.tools.venue.money import given
+from gpi.tools.venue.refusals import Refusal, answer, unauthorized
+from gpi.tools.venue.rows import told
+from gpi.tools.venue.truth import truth
+from gpi.tools.venue.world import World
+
+Doing = Callable[[World, Any], Awaitable[Any]]
+GAP_NS: Final = 1_000_000  # between a told tick and the time before it
+
+
+def routes(world: World) -> Iterable[web.AbstractRouteDef]:
+    """Both endpoints."""
+
+    def guarded(doing: Callable[[web.Request], Awaitable[web.Response]]) -> Any:
+        async def guard(request: web.Request) -> web.Response:
+            kind, _, given_token = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
+            if kind != "Bearer" or not hmac.compare_digest(given_token.encode(), world.token.reveal().encode()):
+                return answer(unauthorized().body, 401)
+            return await doing(request)
+
+        return guard
+
+    async def control(request: web.Request) -> web.Response:
+        try:
+            asked = await request.json()
+            if not isinstance(asked, Mapping):
+                raise UsageError('send an object, such as {"halt": "AAPL"}')
+            return answer({"ok": True, **{word: await _do(world, word, value) for word, value in asked.items()}})
+        except Refusal as refused:
+            return answer({"ok": False, **refused.body}, 400)
+        except (GpiError, ValueError) as wrong:
+            return answer({"ok": False, "message": str(wrong)}, 400)
+
+    async def state(request: web.Request) -> web.Response:
+        return answer(truth(world))
+
+    return [web.post("/gpi/control", guarded(control)), web.get("/gpi/state", guarded(state))]
+
+
+async def _do(world: World, word: str, value: Any) -> Any:
+    """One word of a control request; what it has to say."""
+    if word in HAPPENINGS:
+        return await _happen(world, word, value if isinstance(value, Mapping) else {"symbol": value})
+    if word not in DOINGS:
+        raise UsageError(f"no control {word!r}: there are {', '.join([*DOINGS, *HAPPENINGS])}")
+    return await DOINGS[word](world, value)
+
+
+async def _happen(world: World, name: str, words: Mapping[str, Any]) -> Any:
+    for frame in happen(world, name, words):
+        await world.play(frame)
+    return True
+
+
+async def _fault(world: World, value: Any) -> Any:
+    """Turn a switch on; a world event without a time happens now."""
+    if not isinstance(value, Mapping) or "name" not in value:
+        raise UsageError('say {"fault": {"name": "status", "status": 504, "count": 1}}')
+    words = {key: each for key, each in value.items() if key != "name"}
+    if value["name"] in HAPPENINGS and "at" not in words and "after" not in words:
+        return await _happen(world, value["name"], words)
+    fault = world.faults.set(value["name"], **words)
+    return {"name": fault.name, "place": fault.place}
+
+
+async def _clear(world: World, value: Any) -> Any:
+    return world.faults.clear("*" if value in (None, True, "all") else str(value))
+
+
+async def _tick(world: World, value: Any) -> Any:
+    """Ticks of one's own; a symbol the venue does not list is listed as a share."""
+    ticks = value if isinstance(value, list) else [value]
+    for tick in ticks:
+        if not isinstance(tick, Mapping) or "symbol" not in tick:
+            raise UsageError("a tick names its symbol")
+        found = world.accounts.assets.find(str(tick["symbol"]))
+        if found is None:
+            world.instruments.add(equity(str(tick["symbol"])))
+            world.exchange.announce(world.instruments)
+            found = world.accounts.assets.named(str(tick["symbol"]))
+        ts = int(tick.get("ts", world.clock.now() + GAP_NS))
+        await world.play(told(world.levels, found.id, tick, ts))
+    return len(ticks)
+
+
+async def _advance(world: World, value: Any) -> Any:
+    """Time passes without ticks: so many seconds."""
+    now = world.clock.now() + int(float(value) * SECOND_NS)
+    world.exchange.advance(now)
+    world.clock.set(now)
+    world.accounts.settle(world.exchange.events())
+    for each in world.afterwards:
+        for frame in each():
+            await world.play(frame)
+    return now
+
+
+async def _asset(world: World, value: Any) -> Any:
+    words = dict(value)
+    instrument = world.accounts.assets.named(str(words.pop("symbol", "")))
+    world.accounts.assets.change(instrument, **words)
+    return True
+
+
+async def _account(world: World, value: Any) -> Any:
+    """Another account: {key_id, secret, cash}."""
+    cash = given(value.get("cash", 100_000), "cash") or Decimal(0)
+    return world.accounts.key_added(str(value["key_id"]), Secret(str(value["secret"])), cash).id
+
+
+async def _go(world: World, value: Any) -> Any:
+    """Let the feed come, whoever is still missing."""
+    world.go()
+    return True
+
+
+DOINGS: Final[Mapping[str, Doing]] = {
+    "fault": _fault,
+    "clear": _clear,
+    "tick": _tick,
+    "advance": _advance,
+    "asset": _asset,
+    "account": _account,
+    "go": _go,
+}

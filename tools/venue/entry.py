@@ -1,0 +1,179 @@
+"""Entry: a ticket becomes an order, is judged by the account's rules, and goes to the exchange with its exits."""
+
+from __future__ import annotations
+
+import math
+from decimal import Decimal
+from typing import Any, Final
+
+from gpi.formats import orders as words
+from gpi.formats.instruments import Instrument
+from gpi.tools.venue.accounts import Account
+from gpi.tools.venue.combos import work
+from gpi.tools.venue.exchange import Request
+from gpi.tools.venue.ledgers import Ledgers
+from gpi.tools.venue.margin import afford, closable
+from gpi.tools.venue.money import floored, real
+from gpi.tools.venue.orders import Order, wire
+from gpi.tools.venue.refusals import forbidden, malformed, unprocessable
+from gpi.tools.venue.rules import check, regular
+from gpi.tools.venue.tickets import Ticket
+from gpi.tools.venue.washes import wash
+
+TYPES: Final = {
+    "market": words.MARKET,
+    "limit": words.LIMIT,
+    "stop": words.STOP,
+    "stop_limit": words.STOP_LIMIT,
+    "trailing_stop": words.TRAILING,
+}
+TIFS: Final = {
+    "day": words.DAY, "gtc": words.GTC, "ioc": words.IOC, "fok": words.FOK, "opg": words.OPG, "cls": words.CLS,
+}  # fmt: skip
+HUNDRED: Final = Decimal(100)
+
+
+def submit(ledgers: Ledgers, account: Account, ticket: Ticket, source: str = "api") -> dict[str, Any]:
+    """A new order; its JSON as it is answered, before the book has said anything. Raises Refusal."""
+    now = ledgers.world.clock.now()
+    if account.config["suspend_trade"]:
+        raise forbidden("new orders are rejected by user request: trading is suspended")
+    if ticket.client_order_id and ticket.client_order_id in account.by_client:
+        raise malformed("client_order_id must be unique")
+    price = ledgers.prices.now(ticket.instrument) if ticket.instrument else None
+    check(ticket, ledgers.assets, now, price, ledgers.by_calendar)
+    order = made(ledgers, account, ticket, now)
+    order.source = source
+    if order.instrument is not None:
+        if ticket.order_class == "oco" and account.held(order.instrument) * order.side >= 0:
+            raise unprocessable("oco orders must be exit orders")
+        closable(account, order, ledgers.assets.terms(order.instrument).shortable)
+        wash(account, order)
+        if ledgers.assets.terms(order.instrument).tradable and ledgers.prices.ask(order.instrument) is None:
+            _unpriced(order)
+    afford(account, ledgers.prices, order)
+    account.add(order)
+    for leg in order.legs:
+        account.add(leg)
+    ledgers.expires(order, now)
+    waits = (
+        order.instrument is not None
+        and not (order.extended and ledgers.by_calendar)
+        and not regular(now, order.instrument.asset_class, ledgers.by_calendar)
+    )
+    order.status = "accepted" if waits else "pending_new"
+    answered = wire(order)
+    ledgers.updates.tell(order, order.status, now)
+    fault = ledgers.world.faults.hit("orders.submit", symbol=order.symbol)
+    if fault is not None:
+        ledgers.end(order, now, "rejected")
+    elif waits and order.tif not in ("opg", "cls"):
+        ledgers.waiting.append(order)
+    else:
+        enter(ledgers, order)
+    return answered
+
+
+def made(ledgers: Ledgers, account: Account, ticket: Ticket, now: int) -> Order:
+    """The order of a ticket, with its legs; known to nobody yet."""
+    order = Order(
+        ledgers.uuid(), account.key_id, ticket.client_order_id or ledgers.uuid(), ticket.instrument, ticket.side,
+        ticket.type, ticket.tif, ticket.qty, now, ticket.notional, ticket.limit, ticket.stop, ticket.trail_price,
+        ticket.trail_percent, ticket.extended, ticket.order_class, ticket.intent,
+    )  # fmt: skip
+    if ticket.notional is not None and ticket.instrument is not None:
+        order.qty = _sized(ledgers, ticket, ticket.instrument)
+    for leg in ticket.legs:
+        size = leg.ratio * (ticket.qty or 0)
+        legged = Order(
+            ledgers.uuid(), account.key_id, ledgers.uuid(), leg.instrument, leg.side, ticket.type, ticket.tif, size,
+            now, order_class="mleg", intent=leg.intent, ratio_qty=leg.ratio, parent=order,
+        )  # fmt: skip
+        order.legs.append(legged)
+    if ticket.order_class in ("bracket", "oto") and ticket.take_profit is not None:
+        order.legs.append(_exit(ledgers, order, "limit", ticket.take_profit, None))
+    if ticket.order_class and ticket.stop_loss is not None:
+        kind = "stop" if ticket.stop_loss_limit is None else "stop_limit"
+        order.legs.append(_exit(ledgers, order, kind, ticket.stop_loss_limit, ticket.stop_loss))
+    return order
+
+
+def _exit(ledgers: Ledgers, entry: Order, kind: str, limit: Decimal | None, stop: Decimal | None) -> Order:
+    """A take-profit or stop-loss; an OCO's stop has the same side as its top, a bracket's exits the other."""
+    side = entry.side if entry.order_class == "oco" else -entry.side
+    return Order(
+        ledgers.uuid(), entry.key_id, ledgers.uuid(), entry.instrument, side, kind, entry.tif, entry.qty,
+        entry.submitted_at, limit_price=limit, stop_price=stop, order_class=entry.order_class, status="held",
+        parent=entry,
+    )  # fmt: skip
+
+
+def _sized(ledgers: Ledgers, ticket: Ticket, instrument: Instrument) -> Decimal:
+    """The quantity a notional order stands for at the market's price, rounded down to nine places."""
+    price = ticket.limit or (ledgers.prices.ask if ticket.side > 0 else ledgers.prices.bid)(instrument)
+    price = price or ledgers.prices.now(instrument)
+    if price is None or ticket.notional is None:
+        raise unprocessable("no market price for a notional order")
+    qty = floored(ticket.notional / (price * Decimal(repr(instrument.multiplier))))
+    if qty <= 0:
+        raise malformed("notional must be >= 1.00")
+    return qty
+
+
+def _unpriced(order: Order) -> None:
+    """A market order without a market has no value to check against the account."""
+    if order.type == "market" and order.side > 0:
+        raise unprocessable(f'no market price for "{order.symbol}"')
+
+
+def enter(ledgers: Ledgers, order: Order) -> None:
+    """To the exchange, exits behind it; what it says is settled at once."""
+    if order.instrument is None:
+        ledgers.combos.append(order)
+        for each in (order, *order.legs):
+            each.status = "new"
+        ledgers.updates.tell(order, "new", order.submitted_at)
+        work(ledgers, order)
+        return
+    exchange = ledgers.world.exchange
+    _send(ledgers, order, parent=0, rival=0)
+    if order.order_class == "oco":
+        for leg in order.legs:
+            _send(ledgers, leg, parent=0, rival=order.exchange_id)
+    else:
+        rival = 0
+        for leg in order.legs:
+            _send(ledgers, leg, parent=order.exchange_id, rival=rival)
+            rival = leg.exchange_id
+    ledgers.settle(exchange.events())
+
+
+def _send(ledgers: Ledgers, order: Order, parent: int, rival: int) -> None:
+    """Hand one order to the exchange; its events are settled by the caller."""
+    order.exchange_id = ledgers.world.exchange.submit(request(ledgers, order, parent, rival))
+    ledgers.by_exchange[order.exchange_id] = order
+
+
+def request(ledgers: Ledgers, order: Order, parent: int = 0, rival: int = 0) -> Request:
+    """The order in the exchange's words."""
+    assert order.instrument is not None
+    trail, fraction = math.nan, False
+    if order.trail_price is not None:
+        trail = float(order.trail_price)
+    elif order.trail_percent is not None:
+        trail, fraction = float(order.trail_percent / HUNDRED), True
+    return Request(
+        order.instrument.id,
+        order.side,
+        TYPES[order.type],
+        TIFS[order.tif],
+        float(order.size),
+        real(order.limit_price),
+        real(order.stop_price),
+        trail,
+        fraction,
+        order.extended,
+        parent,
+        rival,
+        list(ledgers.accounts).index(order.key_id) + 1,
+    )

@@ -1,0 +1,49 @@
+"""Passing time: what happens after every frame because time has passed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from gpi.formats.frame import Frame
+from gpi.tools.venue.clock import SECOND_NS
+from gpi.tools.venue.combos import worked
+from gpi.tools.venue.entry import enter
+from gpi.tools.venue.happenings import happen
+from gpi.tools.venue.ledgers import Ledgers
+from gpi.tools.venue.margin import worth
+from gpi.tools.venue.rules import regular
+
+SAMPLE_NS: Final = 60 * SECOND_NS  # of the equity curve
+
+
+class Passing:
+    """To be called after every frame; yields frames that follow from it (halts)."""
+
+    def __init__(self, ledgers: Ledgers) -> None:
+        self._ledgers = ledgers
+        self._sampled = 0
+
+    def __call__(self) -> Iterable[Frame]:
+        """Expiries, orders that waited for the open, combinations, the equity curve, and the world's faults."""
+        ledgers = self._ledgers
+        ledgers.passed()
+        if ledgers.waiting:
+            self._open()
+        if ledgers.combos:
+            worked(ledgers)
+        now = ledgers.world.clock.now()
+        if now - self._sampled >= SAMPLE_NS:
+            self._sampled = now
+            for account in ledgers.accounts.values():
+                account.history.append((now, worth(account, ledgers.prices).equity))
+        for fault in ledgers.world.faults.due():
+            yield from happen(ledgers.world, fault.name, fault.detail)
+
+    def _open(self) -> None:
+        now = self._ledgers.world.clock.now()
+        for order in list(self._ledgers.waiting):
+            assert order.instrument is not None
+            if order.open and regular(now, order.instrument.asset_class, self._ledgers.by_calendar):
+                self._ledgers.waiting.remove(order)
+                enter(self._ledgers, order)

@@ -1,0 +1,165 @@
+"""Reference REST: the clock, the calendar, assets and option contracts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, Final
+
+from aiohttp import web
+
+from gpi.formats.calendar import NEW_YORK, day_of, next_close, next_open, sessions, state
+from gpi.formats.instruments import Instrument
+from gpi.tools.venue.assets import asset_id, wire_symbol
+from gpi.tools.venue.clock import SECOND_NS
+from gpi.tools.venue.money import eastern
+from gpi.tools.venue.refusals import answer, malformed, missing
+from gpi.tools.venue.world import World
+
+LONGEST: Final = 366 * 10  # days of a calendar
+CONTRACTS: Final = 10_000  # of a page
+
+
+def routes(world: World) -> Iterable[web.AbstractRouteDef]:
+    """Everything that is looked up."""
+    pages = _Pages(world)
+    return [
+        web.get("/v2/clock", pages.clock),
+        web.get("/v2/calendar", pages.calendar),
+        web.get("/v2/assets", pages.assets),
+        web.get("/v2/assets/{name:.+}", pages.asset),
+        web.get("/v2/options/contracts", pages.contracts),
+        web.get("/v2/options/contracts/{name}", pages.contract),
+    ]
+
+
+def contract_json(world: World, instrument: Instrument) -> dict[str, Any]:
+    """An option contract as Alpaca writes it."""
+    assert instrument.expiry is not None
+    symbol = wire_symbol(instrument)
+    last = world.accounts.prices.last(instrument)
+    kind = "call" if instrument.right == "C" else "put"
+    active = instrument.expiry >= day_of(world.clock.now())
+    return {
+        "id": asset_id(symbol),
+        "symbol": symbol,
+        "name": f"{instrument.underlying} {instrument.expiry:%b %d %Y} {instrument.strike:g} {kind.title()}",
+        "status": "active" if active else "inactive",
+        "tradable": active,
+        "expiration_date": instrument.expiry.isoformat(),
+        "root_symbol": instrument.underlying,
+        "underlying_symbol": instrument.underlying,
+        "underlying_asset_id": asset_id(instrument.underlying),
+        "type": kind,
+        "style": "american",
+        "strike_price": f"{instrument.strike:g}",
+        "multiplier": f"{instrument.multiplier:g}",
+        "size": f"{instrument.multiplier:g}",
+        "open_interest": None,
+        "open_interest_date": None,
+        "close_price": None if last is None else str(last),
+        "close_price_date": None,
+        "ppind": True,
+    }
+
+
+class _Pages:
+    def __init__(self, world: World) -> None:
+        self.world = world
+
+    async def clock(self, request: web.Request) -> web.Response:
+        now = self.world.clock.told()
+        return answer(
+            {
+                "timestamp": eastern(now),
+                "is_open": state(now) == "regular",
+                "next_open": eastern(next_open(now)),
+                "next_close": eastern(next_close(now)),
+            }
+        )
+
+    async def calendar(self, request: web.Request) -> web.Response:
+        today = day_of(self.world.clock.now())
+        first = _date(request.query.get("start"), today - timedelta(365))
+        last = _date(request.query.get("end"), today + timedelta(365))
+        if (last - first).days > LONGEST:
+            raise malformed(f"a calendar spans at most {LONGEST} days")
+        told = []
+        for each in sessions(first, last):
+            times = {"open": each.open, "close": each.close}
+            shown = {name: _hour(ts) for name, ts in times.items()}
+            outer = {
+                "session_open": _hour(each.early_open).replace(":", ""),
+                "session_close": _hour(each.late_close).replace(":", ""),
+            }
+            told.append({"date": each.day.isoformat(), **shown, **outer})
+        return answer(told)
+
+    async def assets(self, request: web.Request) -> web.Response:
+        if request.query.get("status", "active") != "active":
+            return answer([])
+        return answer(self.world.accounts.assets.listed(request.query.get("asset_class")))
+
+    async def asset(self, request: web.Request) -> web.Response:
+        name = request.match_info["name"]
+        found = self.world.accounts.assets.find(name)
+        if found is None:
+            raise missing(f"asset not found for {name}")
+        return answer(self.world.accounts.assets.wire(found))
+
+    async def contracts(self, request: web.Request) -> web.Response:
+        query = request.query
+        size, token = query.get("limit", "100"), query.get("page_token", "0")
+        if not size.isdigit() or not 1 <= int(size) <= CONTRACTS or not token.isdigit():
+            raise malformed(f"limit must be between 1 and {CONTRACTS}")
+        chosen = [each for each in self.world.accounts.assets.contracts() if _wanted(each, query)]
+        chosen.sort(key=lambda each: each.symbol)
+        at, stop = int(token), int(token) + int(size)
+        more = str(stop) if stop < len(chosen) else None
+        told = [contract_json(self.world, each) for each in chosen[at:stop]]
+        return answer({"option_contracts": told, "next_page_token": more, "page_token": more})
+
+    async def contract(self, request: web.Request) -> web.Response:
+        name = request.match_info["name"]
+        found = self.world.accounts.assets.find(name)
+        if found is None or found.asset_class != "option":
+            raise missing(f"option contract not found for {name}")
+        return answer(contract_json(self.world, found))
+
+
+def _wanted(instrument: Instrument, query: Any) -> bool:
+    """Whether a contract meets every filter of the query."""
+    expiry, kind = instrument.expiry, "call" if instrument.right == "C" else "put"
+    assert expiry is not None
+    names = {each for each in query.get("underlying_symbols", "").upper().split(",") if each}
+    roots = {each for each in query.get("root_symbol", "").upper().split(",") if each}
+    strike = instrument.strike
+    return (
+        (not names or instrument.underlying in names)
+        and (not roots or instrument.underlying in roots)
+        and query.get("type", kind) == kind
+        and query.get("expiration_date", expiry.isoformat()) == expiry.isoformat()
+        and expiry.isoformat() >= query.get("expiration_date_gte", "")
+        and expiry.isoformat() <= query.get("expiration_date_lte", "9999")
+        and strike >= _number(query.get("strike_price_gte"), float("-inf"))
+        and strike <= _number(query.get("strike_price_lte"), float("inf"))
+        and query.get("style", "american") == "american"
+    )
+
+
+def _number(value: str | None, default: float) -> float:
+    try:
+        return default if value is None else float(value)
+    except ValueError:
+        raise malformed(f"invalid strike price: {value}") from None
+
+
+def _date(value: str | None, default: date) -> date:
+    try:
+        return default if not value else date.fromisoformat(value[:10])
+    except ValueError:
+        raise malformed(f"invalid date: {value}") from None
+
+
+def _hour(ts: int) -> str:
+    return f"{datetime.fromtimestamp(ts // SECOND_NS, UTC).astimezone(NEW_YORK):%H:%M}"

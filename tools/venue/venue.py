@@ -1,0 +1,170 @@
+"""Venue: options become a world, an application and a life. The command line and the tests start it here."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import secrets
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Final
+
+from gpi.formats.errors import VenueError
+from gpi.formats.frame import Frame
+from gpi.formats.instruments import Instruments
+from gpi.formats.secrets import Secret
+from gpi.tools.venue import control, portfolio, reference, trading, updates
+from gpi.tools.venue.charges import Charges
+from gpi.tools.venue.clock import Clock
+from gpi.tools.venue.exchange import Exchange, Fill
+from gpi.tools.venue.faults import Faults
+from gpi.tools.venue.ledgers import Ledgers
+from gpi.tools.venue.passing import Passing
+from gpi.tools.venue.rates import RateLimits
+from gpi.tools.venue.server import Feed, Listening, Routes, application, listening
+from gpi.tools.venue.world import Tape, World
+
+ROUTED: Final[tuple[Routes, ...]] = (
+    trading.routes,
+    portfolio.routes,
+    reference.routes,
+    updates.routes,
+    control.routes,
+)
+LOOK_S: Final = 0.02  # how often a venue that waits for its readers looks
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a venue is set up. `accounts` are key id -> (secret, cash); empty: one, with a made-up secret."""
+
+    accounts: dict[str, tuple[Secret, Decimal]] = field(default_factory=dict)
+    cash: Decimal = Decimal(100_000)
+    token: Secret | None = None
+    port: int = 0
+    rate_limit: int = 200
+    fill: Fill = "alpaca-paper"
+    fees: str = "alpaca"
+    seed: int = 0
+    slow: str = "wait"
+    by_calendar: bool = True  # equities trade in US sessions only; False: always
+    faults: tuple[tuple[str, dict[str, Any]], ...] = ()
+    levels: int = 0
+
+
+class Silence:
+    """A tape nobody listens to: a venue without market data."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+
+    async def publish(self, frame: Frame) -> None:
+        """To nobody."""
+
+    def subscribed(self) -> int:
+        """Nobody."""
+        return 0
+
+    def state(self) -> dict[str, Any]:
+        """Nothing."""
+        return {}
+
+
+def made(options: Options, instruments: Instruments, tape: Callable[[World], Tape] = Silence) -> World:
+    """The world of a venue, nobody listening yet. Must be called in a running loop."""
+    clock = Clock()
+    faults = Faults(clock.now, options.seed)
+    key_id = "PK" + secrets.token_hex(9).upper()
+    accounts = options.accounts or {key_id: (Secret(secrets.token_urlsafe(30)), options.cash)}
+    world = World(
+        instruments=instruments,
+        exchange=Exchange(instruments, max(1, options.levels), options.fill, options.seed),
+        clock=clock,
+        faults=faults,
+        keys={each: secret for each, (secret, _) in accounts.items()},
+        token=options.token or Secret(secrets.token_urlsafe(24)),
+        rates=RateLimits(options.rate_limit),
+        slow=options.slow,
+        levels=options.levels,
+    )
+    cash = {each: start for each, (_, start) in accounts.items()}
+    world.accounts = Ledgers(world, cash, Charges(options.fees), options.seed, options.by_calendar)
+    world.tape = tape(world)
+    world.afterwards.append(Passing(world.accounts))
+    for name, words in options.faults:
+        faults.set(name, **words)
+    return world
+
+
+def ready_line(world: World, at: Listening) -> dict[str, Any]:
+    """What a client needs: the line for stderr. The secret is not in it."""
+    key_id = next(iter(world.keys))
+    shown = {"port": at.port, "url": at.url, "key_id": key_id, "token": world.token.reveal()}
+    return {"gpi.venue": {**shown, "keys": list(world.keys)}}
+
+
+def write_ready(path: Path, world: World, at: Listening) -> None:
+    """The ready file, with secrets, for its owner only; it appears whole."""
+    line = ready_line(world, at)
+    said = line["gpi.venue"]
+    said["secret"] = world.keys[said["key_id"]].reveal()
+    said["secrets"] = {key_id: secret.reveal() for key_id, secret in world.keys.items()}
+    line |= {"key_id": said["key_id"], "secret": said["secret"]}  # so that it serves as a --key-file, too
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    fd = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(fd, "w") as file:
+        file.write(json.dumps(line) + "\n")
+    partial.rename(path)
+
+
+async def opened(world: World, port: int = 0, routed: Iterable[Routes] = ROUTED) -> Listening:
+    """Listen. Raises VenueError when the port is taken."""
+    try:
+        return await listening(application(world, routed), port)
+    except OSError as wrong:
+        raise VenueError(f"port {port}: {wrong.strerror}; --port 0 takes a free one") from None
+
+
+async def live(
+    world: World,
+    frames: Iterator[Frame] | None,
+    stop: asyncio.Event,
+    *,
+    pace: Callable[[Iterator[Frame]], Iterable[Frame]] = iter,
+    wait_for: int = 0,
+    stay: bool = False,
+    linger: float = 2.0,
+) -> None:
+    """Play the feed, then linger; without a feed, or with `stay`, until `stop`. Raises what reading raises."""
+    if frames is None:
+        await stop.wait()
+        return
+    feed = Feed(frames, pace)
+    world.go = feed.go
+    playing = asyncio.create_task(_played(world, feed, wait_for))
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({playing, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if playing.done():
+            playing.result()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), None if stay else linger)
+    finally:
+        feed.stop()
+        for task in (playing, stopping):
+            task.cancel()
+        await asyncio.gather(playing, stopping, return_exceptions=True)
+
+
+async def _played(world: World, feed: Feed, wait_for: int) -> None:
+    first = await feed.first
+    if first is not None:
+        world.clock.set(first)  # the day has begun, even while readers are waited for
+    while world.tape.subscribed() < wait_for and not feed.going:
+        await asyncio.sleep(LOOK_S)
+    feed.go()
+    await feed.play(world)
