@@ -92,6 +92,12 @@ def _chaos() -> typer.Typer:
     return app
 
 
+def _venue() -> typer.Typer:
+    from gpi.cli.venue import app
+
+    return app
+
+
 def _doctor() -> typer.Typer:
     from gpi.cli.doctor import app
 
@@ -112,6 +118,7 @@ COMMANDS: dict[str, tuple[Loader, str]] = {
     "query": (_query, "SQL over runs and lake, with DuckDB."),
     "verify": (_verify, "Compare two runs row by row, or re-run one from its manifest."),
     "chaos": (_chaos, "Faults on purpose against the real commands, and what was lost: nothing."),
+    "venue": (_venue, "A local exchange that Alpaca's and Polygon's own clients connect to; and its faults."),
     "doctor": (_doctor, "Check this machine: packages, kernels, pipes, model."),
 }
 

@@ -69,17 +69,17 @@ def recorded(
         if len(paths) == 1:
             stream = Stream(continued(stream.schema, own_schema(paths[0])), stream.frames)
     if speed != "max":
-        factor = 1.0 if speed == "realtime" else _number(speed)
-        stream = Stream(stream.schema, paced(stream.frames, factor, sleep=napping(running().stopped)))
+        stream = Stream(stream.schema, paced(stream.frames, pace_of(speed), sleep=napping(running().stopped)))
     facts = {"digests": [[str(path.resolve()), digest(path)] for path in paths]}
     return Tool(stream, facts, lambda: _report(held, quarantine))
 
 
-def _number(speed: str) -> float:
+def pace_of(speed: str) -> float:
+    """How many times realtime a --speed other than max is. Raises UsageError."""
     from gpi.formats.errors import UsageError
 
     try:
-        factor = float(speed)
+        factor = 1.0 if speed == "realtime" else float(speed)
     except ValueError:
         factor = 0.0
     if not 0 < factor < float("inf"):

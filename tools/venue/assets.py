@@ -7,10 +7,10 @@ from typing import Any, Final
 from uuid import NAMESPACE_URL, uuid5
 
 from gpi.formats.instruments import Instrument, Instruments
+from gpi.tools.venue.names import occ, pair
 from gpi.tools.venue.refusals import missing, unprocessable
 
 CLASSES: Final = {"equity": "us_equity", "option": "us_option", "crypto": "crypto", "index": "us_index"}
-QUOTES: Final = ("USDT", "USDC", "USD", "BTC")  # what a coin is priced in, where its symbol has no slash
 EXCHANGES: Final = {"AMEX", "ARCA", "BATS", "NYSE", "NASDAQ", "OTC"}
 
 
@@ -113,12 +113,8 @@ class Assets:
 def wire_symbol(instrument: Instrument) -> str:
     """Its symbol as Alpaca writes it: options without padding, coins with a slash."""
     if instrument.asset_class == "option":
-        return instrument.symbol.replace(" ", "")
-    if instrument.asset_class == "crypto" and "/" not in instrument.symbol:
-        for quote in QUOTES:
-            if instrument.symbol.endswith(quote) and len(instrument.symbol) > len(quote):
-                return f"{instrument.symbol[: -len(quote)]}/{quote}"
-    return instrument.symbol
+        return occ(instrument)
+    return pair(instrument.symbol, "/") if instrument.asset_class == "crypto" else instrument.symbol
 
 
 def position_symbol(instrument: Instrument) -> str:

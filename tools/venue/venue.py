@@ -17,7 +17,7 @@ from gpi.formats.errors import VenueError
 from gpi.formats.frame import Frame
 from gpi.formats.instruments import Instruments
 from gpi.formats.secrets import Secret
-from gpi.tools.venue import control, portfolio, reference, trading, updates
+from gpi.tools.venue import alpaca_stream, control, polygon_stream, portfolio, reference, trading, updates
 from gpi.tools.venue.charges import Charges
 from gpi.tools.venue.clock import Clock
 from gpi.tools.venue.exchange import Exchange, Fill
@@ -25,8 +25,10 @@ from gpi.tools.venue.faults import Faults
 from gpi.tools.venue.ledgers import Ledgers
 from gpi.tools.venue.passing import Passing
 from gpi.tools.venue.rates import RateLimits
+from gpi.tools.venue.sent import Sent
 from gpi.tools.venue.server import Feed, Listening, Routes, application, listening
-from gpi.tools.venue.world import Tape, World
+from gpi.tools.venue.tape import Tape
+from gpi.tools.venue.world import World
 
 ROUTED: Final[tuple[Routes, ...]] = (
     trading.routes,
@@ -34,7 +36,10 @@ ROUTED: Final[tuple[Routes, ...]] = (
     reference.routes,
     updates.routes,
     control.routes,
+    alpaca_stream.routes,
+    polygon_stream.routes,
 )
+PATIENCE_S: Final = 20.0  # for a feed's first row, before the venue says that it is ready
 LOOK_S: Final = 0.02  # how often a venue that waits for its readers looks
 
 
@@ -56,25 +61,7 @@ class Options:
     levels: int = 0
 
 
-class Silence:
-    """A tape nobody listens to: a venue without market data."""
-
-    def __init__(self, world: World) -> None:
-        self.world = world
-
-    async def publish(self, frame: Frame) -> None:
-        """To nobody."""
-
-    def subscribed(self) -> int:
-        """Nobody."""
-        return 0
-
-    def state(self) -> dict[str, Any]:
-        """Nothing."""
-        return {}
-
-
-def made(options: Options, instruments: Instruments, tape: Callable[[World], Tape] = Silence) -> World:
+def made(options: Options, instruments: Instruments, sent: Sent | None = None) -> World:
     """The world of a venue, nobody listening yet. Must be called in a running loop."""
     clock = Clock()
     faults = Faults(clock.now, options.seed)
@@ -93,7 +80,7 @@ def made(options: Options, instruments: Instruments, tape: Callable[[World], Tap
     )
     cash = {each: start for each, (_, start) in accounts.items()}
     world.accounts = Ledgers(world, cash, Charges(options.fees), options.seed, options.by_calendar)
-    world.tape = tape(world)
+    world.tape = Tape(world, record=sent)
     world.afterwards.append(Passing(world.accounts))
     for name, words in options.faults:
         faults.set(name, **words)
@@ -108,12 +95,11 @@ def ready_line(world: World, at: Listening) -> dict[str, Any]:
 
 
 def write_ready(path: Path, world: World, at: Listening) -> None:
-    """The ready file, with secrets, for its owner only; it appears whole."""
+    """The ready file, with secrets, for its owner only; it appears whole. It serves as a --key-file, too."""
     line = ready_line(world, at)
     said = line["gpi.venue"]
     said["secret"] = world.keys[said["key_id"]].reveal()
     said["secrets"] = {key_id: secret.reveal() for key_id, secret in world.keys.items()}
-    line |= {"key_id": said["key_id"], "secret": said["secret"]}  # so that it serves as a --key-file, too
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     fd = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(fd, "w") as file:
@@ -129,22 +115,25 @@ async def opened(world: World, port: int = 0, routed: Iterable[Routes] = ROUTED)
         raise VenueError(f"port {port}: {wrong.strerror}; --port 0 takes a free one") from None
 
 
-async def live(
-    world: World,
-    frames: Iterator[Frame] | None,
-    stop: asyncio.Event,
-    *,
-    pace: Callable[[Iterator[Frame]], Iterable[Frame]] = iter,
-    wait_for: int = 0,
-    stay: bool = False,
-    linger: float = 2.0,
-) -> None:
-    """Play the feed, then linger; without a feed, or with `stay`, until `stop`. Raises what reading raises."""
-    if frames is None:
-        await stop.wait()
-        return
+async def fed(
+    world: World, frames: Iterator[Frame], pace: Callable[[Iterator[Frame]], Iterable[Frame]] = iter
+) -> Feed:
+    """A feed whose first row has been read (or not, after PATIENCE_S): it sets the clock. It has not begun to play."""
     feed = Feed(frames, pace)
     world.go = feed.go
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(asyncio.shield(feed.first), PATIENCE_S)
+        _begun(world, feed)
+    return feed
+
+
+async def live(
+    world: World, feed: Feed | None, stop: asyncio.Event, wait_for: int = 0, stay: bool = False, linger: float = 2.0
+) -> None:
+    """Play the feed, then linger; without a feed, or with `stay`, until `stop`. Raises what reading raises."""
+    if feed is None:
+        await stop.wait()
+        return
     playing = asyncio.create_task(_played(world, feed, wait_for))
     stopping = asyncio.create_task(stop.wait())
     try:
@@ -161,10 +150,17 @@ async def live(
 
 
 async def _played(world: World, feed: Feed, wait_for: int) -> None:
-    first = await feed.first
-    if first is not None:
-        world.clock.set(first)  # the day has begun, even while readers are waited for
     while world.tape.subscribed() < wait_for and not feed.going:
         await asyncio.sleep(LOOK_S)
     feed.go()
     await feed.play(world)
+
+
+def _begun(world: World, feed: Feed) -> None:
+    """The day has begun, even while readers are waited for."""
+    first = feed.first.result()
+    if first is not None:
+        world.clock.set(first)
+        world.exchange.advance(first)
+        for account in world.accounts.accounts.values():
+            account.created_at = first

@@ -1,0 +1,191 @@
+"""gpi venue: a local exchange that real clients connect to."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from gpi.formats.frame import Frame
+    from gpi.tools.stage import Stream
+    from gpi.tools.venue.venue import Options
+
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
+
+@app.command(
+    epilog="Example: gpi simulate --scenario flash-crash | gpi venue --speed 60 --wait-for 1 --ready /tmp/venue.json"
+)
+def venue(
+    sources: Annotated[list[str] | None, typer.Argument(metavar="[SOURCE]", help="Ticks; - or nothing: stdin.")] = None,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one; the ready line names it.")] = 0,
+    ready: Annotated[Path | None, typer.Option(help="Write the ready line here (mode 600), with the secret.")] = None,
+    token: Annotated[str | None, typer.Option(envvar="GPI_VENUE_TOKEN", help="Of /gpi/control; else made up.")] = None,
+    key_file: Annotated[Path | None, typer.Option(help="JSON {key_id, secret}, mode 600; else made up.")] = None,
+    account: Annotated[list[str] | None, typer.Option(help="KEY:CASH, another account; repeatable.")] = None,
+    cash: Annotated[str, typer.Option(help="Of the first account.")] = "100000",
+    speed: Annotated[str, typer.Option(help="max, realtime, or N times realtime.")] = "max",
+    wait_for: Annotated[int, typer.Option(min=0, help="Data sockets that must have subscribed first.")] = 0,
+    stay: Annotated[bool, typer.Option("--stay", help="Serve on after the feed's end, until SIGTERM.")] = False,
+    linger: Annotated[float, typer.Option(min=0, help="Seconds to serve on after the feed's end.")] = 2.0,
+    slow: Annotated[str, typer.Option(help="A slow reader holds the feed back (wait) or is cut (drop).")] = "wait",
+    fill: Annotated[str, typer.Option(help="alpaca-paper, conservative or queue.")] = "alpaca-paper",
+    fees: Annotated[str, typer.Option(help="alpaca (dated schedules) or zero (as its paper accounts).")] = "alpaca",
+    hours: Annotated[str, typer.Option(help="market (shares trade in US sessions) or always.")] = "market",
+    rate_limit: Annotated[int, typer.Option(min=0, help="Requests a minute per account; 0: no limit.")] = 200,
+    seed: Annotated[int, typer.Option(help="Of ids, fills and faults.")] = 0,
+    fault: Annotated[list[str] | None, typer.Option(help="NAME[:k=v,...], repeatable; docs/venue.md.")] = None,
+    scenario: Annotated[Path | None, typer.Option(help="Faults from a file ([[fault]] tables, TOML).")] = None,
+    sent: Annotated[Path | None, typer.Option(help="Record what was sent, as ticks, in this folder.")] = None,
+) -> None:
+    """A local exchange on 127.0.0.1: Alpaca's and Polygon's REST and sockets on one port, accounts, orders and faults.
+
+    Reads ticks and plays them; prints one JSON line on stderr when it listens. Ends after the feed (--stay: does not).
+    """
+    from gpi.formats.errors import UsageError
+    from gpi.formats.secrets import Secret
+    from gpi.tools.venue.switches import parsed
+    from gpi.tools.venue.switches import scenario as scripted
+
+    for name, value, known in (
+        ("--slow", slow, ("wait", "drop")),
+        ("--hours", hours, ("market", "always")),
+        ("--fill", fill, ("alpaca-paper", "conservative", "queue")),
+        ("--fees", fees, ("alpaca", "zero")),
+    ):
+        if value not in known:
+            raise UsageError(f"{name} {value}: choose {', '.join(known)}")
+    faults = [*map(parsed, fault or []), *(scripted(scenario) if scenario else [])]
+    from gpi.tools.venue.venue import Options
+
+    stream = _feed(sources or [])
+    options = Options(
+        accounts=_accounts(key_file, account or [], cash),
+        token=Secret(token) if token else None,
+        port=port,
+        rate_limit=rate_limit,
+        fill=fill,  # type: ignore[arg-type]
+        fees=fees,
+        seed=seed,
+        slow=slow,
+        by_calendar=hours == "market",
+        faults=tuple(faults),
+        levels=_levels(stream),
+    )
+    _serve(options, stream, ready, _pace(speed), sent, {"wait_for": wait_for, "stay": stay, "linger": linger})
+
+
+def _serve(
+    options: "Options",
+    stream: "Stream | None",
+    ready: Path | None,
+    pace: "Callable[[Iterator[Frame]], Iterable[Frame]]",
+    sent: Path | None,
+    how: dict[str, Any],
+) -> None:
+    import asyncio
+    import json
+    import signal
+
+    from gpi.formats.instruments import Instruments
+    from gpi.tools.venue.sent import Sent
+    from gpi.tools.venue.venue import fed, live, made, opened, ready_line, write_ready
+
+    async def serving() -> None:
+        stop = asyncio.Event()
+        for each in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(each, stop.set)
+        instruments = Instruments() if stream is None else Instruments.of(stream.schema)
+        record = Sent(sent, instruments) if sent else None
+        world = made(options, instruments, record)
+        at = await opened(world, options.port)
+        try:
+            feed = None if stream is None else await fed(world, iter(stream.frames), pace)
+            if ready is not None:
+                write_ready(ready, world, at)
+            typer.echo(json.dumps(ready_line(world, at)), err=True)
+            await live(world, feed, stop, **how)
+        finally:
+            await at.close()
+            if record is not None:
+                record.close()
+
+    asyncio.run(serving())
+
+
+def _feed(sources: list[str]) -> "Stream | None":
+    """The ticks to play; None when there are none: stdin is a terminal, or /dev/null."""
+    import os
+    import sys
+
+    from gpi.cli.io import opened
+    from gpi.formats.ipc import Reader
+    from gpi.tools.stage import Stream
+
+    if sources and sources != ["-"]:
+        return opened(sources, "venue")
+    if not sources and (sys.stdin.isatty() or _null(0)):
+        return None
+    reader = Reader(os.dup(0))
+    return Stream(reader.schema, iter(reader))
+
+
+def _null(fd: int) -> bool:
+    """Is this /dev/null?"""
+    import os
+
+    here, null = os.fstat(fd), os.stat(os.devnull)
+    return (here.st_dev, here.st_ino) == (null.st_dev, null.st_ino)
+
+
+def _levels(stream: "Stream | None") -> int:
+    """Book levels of the stream's frames."""
+    if stream is None or "bids_px" not in stream.schema.names:
+        return 0
+    return int(stream.schema.field("bids_px").type.list_size)
+
+
+def _pace(speed: str) -> "Callable[[Iterator[Frame]], Iterable[Frame]]":
+    if speed == "max":
+        return iter
+    from gpi.cli.replay import pace_of
+    from gpi.tools.feeds.pace import paced
+
+    times = pace_of(speed)
+    return lambda frames: paced(frames, times)
+
+
+def _accounts(key_file: Path | None, more: list[str], cash: str) -> dict[str, Any]:
+    """Key id -> (secret, cash), the first account first."""
+    import secrets
+
+    from gpi.formats.secrets import Secret
+
+    found: dict[str, Any] = {}
+    if key_file is not None:
+        from gpi.cli.keys import alpaca_keys
+
+        keys = alpaca_keys(key_file=key_file)
+        found[keys.key_id.reveal()] = (keys.secret, _cash(cash))
+    else:
+        found["PK" + secrets.token_hex(9).upper()] = (Secret(secrets.token_urlsafe(30)), _cash(cash))
+    for each in more:
+        key_id, _, amount = each.partition(":")
+        found[key_id] = (Secret(secrets.token_urlsafe(30)), _cash(amount or cash))
+    return found
+
+
+def _cash(text: str) -> Any:
+    from decimal import Decimal, InvalidOperation
+
+    from gpi.formats.errors import UsageError
+
+    try:
+        amount = Decimal(text)
+    except InvalidOperation:
+        amount = Decimal("nan")
+    if not amount.is_finite():
+        raise UsageError(f"{text!r} is no amount of cash")
+    return amount
