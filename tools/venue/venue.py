@@ -115,9 +115,7 @@ async def opened(world: World, port: int = 0, routed: Iterable[Routes] = ROUTED)
         raise VenueError(f"port {port}: {wrong.strerror}; --port 0 takes a free one") from None
 
 
-async def fed(
-    world: World, frames: Iterator[Frame], pace: Callable[[Iterator[Frame]], Iterable[Frame]] = iter
-) -> Feed:
+async def fed(world: World, frames: Iterator[Frame], pace: Callable[[Iterator[Frame]], Iterable[Frame]] = iter) -> Feed:
     """A feed whose first row has been read (or not, after PATIENCE_S): it sets the clock. It has not begun to play."""
     feed = Feed(frames, pace)
     world.go = feed.go
