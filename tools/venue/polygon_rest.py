@@ -1,0 +1,272 @@
+"""Polygon's (Massive's) REST out of the store: quotes, trades, aggregates, the last of each.
+
+A gap in `q` is refilled here: /v3/quotes and /v3/trades give sequence_number, the very number of the stream, for
+timestamps in nanoseconds. Pages go on at next_url. Errors are {"status": "ERROR", "error": ...}.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterable
+from datetime import UTC
+from itertools import pairwise
+from typing import Any, Final
+
+import numpy as np
+from aiohttp import web
+
+from gpi.formats import calendar
+from gpi.formats.instruments import Instrument
+from gpi.formats.ticks import HIDDEN, OFF_EXCHANGE
+from gpi.tools.kernels import wire as w
+from gpi.tools.venue import series
+from gpi.tools.venue.bars import NEW_YORK, Array, joined
+from gpi.tools.venue.messages import plain
+from gpi.tools.venue.names import polygon_ticker
+from gpi.tools.venue.refusals import Refusal, answer
+from gpi.tools.venue.tape import Tape
+from gpi.tools.venue.world import World
+
+EXCHANGE: Final = {"equity": 15, "option": 313, "crypto": 1, "index": 0}
+OFF: Final = 4  # FINRA's TRFs
+PAGE: Final = 1_000
+TRF: Final = 201
+MS: Final = 1_000_000
+
+
+def routes(world: World) -> Iterable[web.AbstractRouteDef]:
+    """Everything but snapshots and market status."""
+    tape = world.tape
+    assert isinstance(tape, Tape)
+    rest = _Rest(world, tape)
+    return [
+        web.get("/v3/quotes/{ticker}", rest.ticks(w.QUOTE)), web.get("/v3/trades/{ticker}", rest.ticks(w.TRADE)),
+        web.get("/v2/last/nbbo/{ticker}", rest.last_quote), web.get("/v2/last/trade/{ticker}", rest.last_trade),
+        web.get("/v1/last/crypto/{one}/{other}", rest.last_coin),
+        web.get("/v2/aggs/ticker/{ticker}/prev", rest.previous),
+        web.get("/v2/aggs/ticker/{ticker}/range/{amount}/{unit}/{first}/{last}", rest.aggregates),
+        web.get("/v2/aggs/grouped/locale/{locale}/market/{market}/{day}", rest.grouped),
+        web.get("/v1/open-close/{ticker}/{day}", rest.open_close),
+    ]  # fmt: skip
+
+
+def whole(body: dict[str, Any]) -> web.Response:
+    """An answer with its status and request id."""
+    return answer({"status": "OK", "request_id": uuid.uuid4().hex, **body})
+
+
+def failed(status: int, message: str) -> web.Response:
+    """An error in Polygon's words."""
+    word = "NOT_FOUND" if status == 404 else "ERROR"
+    key = "message" if status == 404 else "error"
+    return answer({"status": word, "request_id": uuid.uuid4().hex, key: message}, status)
+
+
+def trade(each: Instrument, ints: Array, nums: Array) -> dict[str, Any]:
+    """A trade of /v3/trades."""
+    ts, number = int(ints[w.I_TS]), int(ints[w.I_Q])
+    off = bool(ints[w.I_FLAGS] & OFF_EXCHANGE)
+    shown = {
+        "conditions": conditions(each, ints), "exchange": OFF if off else EXCHANGE[each.asset_class],
+        "id": str(number), "participant_timestamp": ts, "price": plain(float(nums[w.N_PX])),
+        "size": plain(float(nums[w.N_SZ])),
+    }  # fmt: skip
+    if each.asset_class == "crypto":
+        return shown
+    shown |= {"sequence_number": number, "sip_timestamp": ts}
+    if each.asset_class == "equity":
+        shown |= {"tape": 3} | ({"trf_id": TRF, "trf_timestamp": ts} if off else {})
+    return shown
+
+
+def conditions(each: Instrument, ints: Array) -> list[int]:
+    """The conditions of a trade, as on the socket."""
+    if each.asset_class == "crypto":
+        return [1 if ints[w.I_SIDE] < 0 else 2]
+    return [209] if each.asset_class == "option" else [0, 21] if ints[w.I_FLAGS] & HIDDEN else [0]
+
+
+def quote(each: Instrument, ints: Array, nums: Array) -> dict[str, Any]:
+    """A quote of /v3/quotes."""
+    ts, where = int(ints[w.I_TS]), EXCHANGE[each.asset_class]
+    bid, bid_sz, ask, ask_sz = (plain(float(x)) for x in nums[:4])
+    shown = {"ask_exchange": where, "ask_price": ask, "ask_size": ask_sz, "bid_exchange": where, "bid_price": bid,
+             "bid_size": bid_sz, "sequence_number": int(ints[w.I_Q]), "sip_timestamp": ts}  # fmt: skip
+    if each.asset_class == "equity":
+        shown |= {"participant_timestamp": ts, "tape": 3, "conditions": [1]}  # type: ignore[dict-item]
+    return shown
+
+
+def aggregate(bar: Array) -> dict[str, Any]:
+    """A bar as an aggregate."""
+    t, o, h, low, c, v, vw, n = (float(x) for x in bar)
+    return {"v": plain(v), "vw": plain(vw), "o": plain(o), "c": plain(c), "h": plain(h), "l": plain(low),
+            "t": int(t) // MS, "n": int(n)}  # fmt: skip
+
+
+class _Rest:
+    """The routes over one tape."""
+
+    def __init__(self, world: World, tape: Tape) -> None:
+        self.world, self.tape = world, tape
+
+    def _found(self, request: web.Request) -> Instrument | None:
+        return self.tape.directory.find(request.match_info["ticker"])
+
+    def ticks(self, channel: int) -> Callable[[web.Request], Any]:
+        """A page of quotes or trades: timestamp[.gt .gte .lt .lte], order, limit, cursor."""
+
+        async def handle(request: web.Request) -> web.Response:
+            each = self._found(request)
+            try:
+                asked = _asked(request)
+            except Refusal as wrong:
+                return failed(400, str(wrong))
+            if each is None:
+                return whole({"results": []})
+            try:
+                ints, nums = series.ticks_between(self.tape.store, each, channel, asked)
+            except Refusal as wrong:
+                return failed(400, str(wrong))
+            shown = quote if channel == w.QUOTE else trade
+
+            def rows(_: Instrument, __: series.Span) -> tuple[Array, Array, Callable[[int], dict[str, Any]]]:
+                return ints[:, w.I_TS], ints[:, w.I_Q], lambda k: shown(each, ints[k], nums[k])
+
+            found, token = series.pages([each], polygon_ticker, asked, rows)
+            body: dict[str, Any] = {"results": found.get(polygon_ticker(each), [])}
+            if token is not None:
+                words = {k: v for k, v in request.query.items() if k not in ("cursor", "apiKey")} | {"cursor": token}
+                body["next_url"] = str(request.url.with_query(words))
+            return whole(body)
+
+        return handle
+
+    async def last_trade(self, request: web.Request) -> web.Response:
+        """The last trade of a share or option."""
+        each = self._found(request)
+        last = None if each is None else self.tape.store.latest(each.id, w.TRADE)
+        if each is None or last is None:
+            return failed(404, "Data not found.")
+        shown = trade(each, *last)
+        ts = shown["participant_timestamp"]
+        stock = {"z": 3} if each.asset_class == "equity" else {}
+        return whole({"results": {
+            "T": polygon_ticker(each), "c": shown["conditions"], "f": ts, "i": shown["id"], "p": shown["price"],
+            "q": int(last[0][w.I_Q]), "r": TRF, "s": shown["size"], "t": ts, "x": shown["exchange"], "y": ts, **stock,
+        }})  # fmt: skip
+
+    async def last_quote(self, request: web.Request) -> web.Response:
+        """The last quote."""
+        each = self._found(request)
+        last = None if each is None else self.tape.store.latest(each.id, w.QUOTE)
+        if each is None or last is None:
+            return failed(404, "Data not found.")
+        shown = quote(each, *last)
+        ts = shown["sip_timestamp"]
+        return whole({"results": {
+            "P": shown["ask_price"], "S": shown["ask_size"], "T": polygon_ticker(each), "X": shown["ask_exchange"],
+            "p": shown["bid_price"], "q": shown["sequence_number"], "s": shown["bid_size"], "t": ts,
+            "x": shown["bid_exchange"], "y": ts, "z": 3,
+        }})  # fmt: skip
+
+    async def last_coin(self, request: web.Request) -> web.Response:
+        """The last trade of a pair."""
+        one, other = request.match_info["one"], request.match_info["other"]
+        each = self.tape.directory.find(one + other)
+        last = None if each is None else self.tape.store.latest(each.id, w.TRADE)
+        if each is None or last is None:
+            return failed(404, "Data not found.")
+        shown = trade(each, *last)
+        told = {"conditions": shown["conditions"], "exchange": shown["exchange"], "price": shown["price"],
+                "size": shown["size"], "timestamp": shown["participant_timestamp"] // MS}  # fmt: skip
+        return answer({"last": told, "request_id": uuid.uuid4().hex, "status": "success", "symbol": f"{one}-{other}"})
+
+    async def aggregates(self, request: web.Request) -> web.Response:
+        """Bars of any length between two days or times."""
+        info, each = request.match_info, self._found(request)
+        try:
+            first = series.instant(info["first"], NEW_YORK)
+            last = series.instant(info["last"], NEW_YORK) + (86400 * 10**9 - 1 if len(info["last"]) == 10 else 0)
+            limit = int(request.query.get("limit", 5000))
+            if info["unit"] not in ("minute", "hour", "day", "week", "month", "quarter", "year"):
+                raise series.refused(f"'{info['unit']}' is not a valid timespan here: nothing below a minute is kept")
+        except (Refusal, ValueError) as wrong:
+            return failed(400, str(wrong))
+        bars = np.empty((0, 8))
+        if each is not None:
+            minutes = self.tape.store.bars.minutes(each.id)
+            bars = joined(minutes, int(info["amount"]), info["unit"], each.asset_class == "crypto")
+            bars = bars[(bars[:, 0] >= first) & (bars[:, 0] <= last)]
+        if request.query.get("sort") == "desc":
+            bars = bars[::-1]
+        shown = [aggregate(bar) for bar in bars[:limit]]
+        body: dict[str, Any] = {"ticker": info["ticker"], "queryCount": len(bars), "resultsCount": len(shown),
+                                "adjusted": True, "results": shown, "count": len(shown)}  # fmt: skip
+        if not shown:
+            del body["results"], body["count"]
+        return whole(body)
+
+    def _days(self, each: Instrument) -> Array:
+        return joined(self.tape.store.bars.minutes(each.id), 1, "day", each.asset_class == "crypto")
+
+    async def previous(self, request: web.Request) -> web.Response:
+        """The last day that is over."""
+        each = self._found(request)
+        days = np.empty((0, 8)) if each is None else self._days(each)
+        days = days[days[:, 0] < series.days_ago(self.world.clock.now(), 0)] if len(days) else days
+        ticker = request.match_info["ticker"]
+        shown = [{"T": ticker, **aggregate(days[-1])}] if len(days) else []
+        return whole({"ticker": ticker, "queryCount": len(shown), "resultsCount": len(shown), "adjusted": True,
+                      "results": shown, "count": len(shown)})  # fmt: skip
+
+    async def grouped(self, request: web.Request) -> web.Response:
+        """One day of a whole market."""
+        kind = {"stocks": "equity", "crypto": "crypto"}.get(request.match_info["market"], "")
+        start = series.instant(request.match_info["day"], UTC if kind == "crypto" else NEW_YORK)
+        found = []
+        for each in self.world.instruments:
+            if each.asset_class == kind:
+                days = self._days(each)
+                found += [{"T": polygon_ticker(each), **aggregate(day)} for day in days if int(day[0]) == start]
+        return whole({"queryCount": len(found), "resultsCount": len(found), "adjusted": True, "results": found})
+
+    async def open_close(self, request: web.Request) -> web.Response:
+        """Open, high, low and close of a day, with what was traded before and after the session."""
+        each, text = self._found(request), request.match_info["day"]
+        start = series.instant(text, NEW_YORK)
+        minutes = np.empty((0, 8)) if each is None else self.tape.store.bars.minutes(each.id)
+        minutes = (
+            minutes[(minutes[:, 0] >= start) & (minutes[:, 0] < start + 86400 * 10**9)] if len(minutes) else minutes
+        )
+        session = calendar.session(calendar.day_of(start + 43200 * 10**9))
+        if each is None or session is None or not len(minutes):
+            return failed(404, "Data not found.")
+        at = minutes[:, 0]
+        cuts = (session.early_open, session.open, session.close, session.late_close)
+        early, main, late = (minutes[(at >= a) & (at < b)] for a, b in pairwise(cuts))
+        main = main if len(main) else minutes
+        body = {"from": text, "symbol": polygon_ticker(each), "open": plain(float(main[0, 1])),
+                "high": plain(float(main[:, 2].max())), "low": plain(float(main[:, 3].min())),
+                "close": plain(float(main[-1, 4])), "volume": plain(float(minutes[:, 5].sum())), "status": "OK",
+                "preMarket": plain(float(early[0, 1])) if len(early) else None,
+                "afterHours": plain(float(late[-1, 4])) if len(late) else None}  # fmt: skip
+        return answer({key: value for key, value in body.items() if value is not None})
+
+
+def _asked(request: web.Request) -> series.Span:
+    """The span of a query of ticks. Raises Refusal."""
+    query = request.query
+    start, end = -series.FOREVER, series.FOREVER
+    if query.get("timestamp"):
+        start = series.instant(query["timestamp"])
+        end = start + (86400 * 10**9 - 1 if len(query["timestamp"]) == 10 else 0)
+    for word, way, shift in (("gt", 0, 1), ("gte", 0, 0), ("lt", 1, -1), ("lte", 1, 0)):
+        text = query.get(f"timestamp.{word}")
+        if text:
+            bound = series.instant(text) + shift
+            start, end = (max(start, bound), end) if way == 0 else (start, min(end, bound))
+    limit = query.get("limit") or str(PAGE)
+    if not limit.isdigit() or not 1 <= int(limit) <= 50_000:
+        raise series.refused("limit must be 1..50000")
+    return series.Span(start, end, int(limit), query.get("order", "desc") == "desc", series.after(query.get("cursor")))

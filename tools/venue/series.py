@@ -1,0 +1,169 @@
+"""Pages of history: what was asked (times, limit, order, where to go on), and one page of it for several symbols.
+
+A page token names the last row that was given (symbol, time, number), so that pages fit together however much has
+been told, kept or dropped in between. It is opaque to clients.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from gpi.formats.instruments import Instrument
+from gpi.tools.venue.bars import MINUTE, NEW_YORK, joined, midnight
+from gpi.tools.venue.refusals import Refusal
+from gpi.tools.venue.store import Gone, Store
+
+Array = npt.NDArray[Any]
+UNITS: Final = {"Min": "minute", "T": "minute", "Hour": "hour", "H": "hour", "Day": "day", "D": "day", "Week": "week",
+                "W": "week", "Month": "month", "M": "month"}  # fmt: skip
+LEAST, MOST, USUAL = 1, 10_000, 1_000  # rows in a page
+EPOCHS: Final = ((10**11, 10**9), (10**14, 10**6), (10**17, 10**3))  # an integer below is of seconds, ms, us
+FOREVER: Final = 1 << 62
+Row = dict[str, Any]
+
+
+class Span(NamedTuple):
+    """What of a series is wanted: start <= time <= end (ns), at most `limit` rows, newest first if `desc`."""
+
+    start: int
+    end: int
+    limit: int
+    desc: bool
+    after: tuple[str, int, int] | None  # symbol, time, number of the last row given
+
+    def token(self, symbol: str, ts: int, number: int) -> str:
+        """Where the next page goes on."""
+        return base64.urlsafe_b64encode(f"{symbol}|{ts}|{number}".encode()).decode()
+
+
+def refused(message: str) -> Refusal:
+    """A question that cannot be answered: 400."""
+    return Refusal(400, 40010000, message)
+
+
+def gone(wrong: Gone) -> Refusal:
+    """What is asked is no longer kept."""
+    return refused(f"the venue keeps only its last ticks: nothing complete is left before {wrong.since} (ns); "
+                   "ask for a later start, or keep more (Store(keep=...))")  # fmt: skip
+
+
+def instant(text: str, zone: Any = UTC) -> int:
+    """ns of a time as clients write it: RFC 3339, YYYY-MM-DD, or an integer of s, ms, us or ns. Raises Refusal."""
+    try:
+        if text.lstrip("-").isdigit() and len(text) > 8:
+            number = int(text)
+            return number * next((unit for most, unit in EPOCHS if abs(number) < most), 1)
+        if len(text) == 10:
+            found = datetime.combine(date.fromisoformat(text), datetime.min.time(), zone)
+            return int(found.timestamp()) * 10**9
+        head, dot, tail = text.replace(" ", "+").partition(".")
+        fraction = "".join(c for c in tail.split("+")[0].split("-")[0].rstrip("Zz"))
+        rest = tail[len(fraction) :] if dot else ""
+        moment = datetime.fromisoformat(head + rest)
+        whole = int(moment.replace(tzinfo=moment.tzinfo or UTC).timestamp())
+        return whole * 10**9 + int(fraction.ljust(9, "0")[:9] or 0)
+    except (ValueError, OverflowError):
+        raise refused(f"invalid time: {text}") from None
+
+
+def span(query: Mapping[str, str], now: int, crypto: bool, usual: int = USUAL) -> Span:
+    """What an Alpaca query asks for; without a start, from the beginning of the day. Raises Refusal."""
+    start = instant(query["start"]) if query.get("start") else midnight(now, crypto)
+    end = instant(query["end"]) if query.get("end") else FOREVER
+    if end < start:
+        raise refused("end should not be before start")
+    text = query.get("limit") or str(usual)
+    if not text.isdigit() or not LEAST <= int(text) <= MOST:
+        raise refused(f"invalid limit: must be {LEAST}..{MOST}")
+    if query.get("sort", "asc") not in ("asc", "desc"):
+        raise refused("invalid sort: must be asc or desc")
+    return Span(start, end, int(text), query.get("sort") == "desc", after(query.get("page_token")))
+
+
+def after(token: str | None) -> tuple[str, int, int] | None:
+    """The row a page token names. Raises Refusal for one we never gave."""
+    if not token:
+        return None
+    try:
+        symbol, ts, number = base64.urlsafe_b64decode(token.encode()).decode().rsplit("|", 2)
+        return symbol, int(ts), int(number)
+    except (ValueError, binascii.Error):
+        raise refused("invalid page token") from None
+
+
+def timeframe(text: str) -> tuple[int, str]:
+    """How long a bar is: 1Min, 15T, 1Hour, 1Day, 1Week, 3Month. Raises Refusal."""
+    digits = "".join(c for c in text if c.isdigit())
+    unit = UNITS.get(text[len(digits) :])
+    amount = int(digits or 1)
+    most = {"minute": 59, "hour": 23, "day": 1, "week": 1, "month": 12}
+    if unit is None or not 1 <= amount <= most[unit]:
+        raise refused(f"invalid timeframe: {text}")
+    return amount, unit
+
+
+def pages(
+    instruments: Sequence[Instrument], called: Callable[[Instrument], str], asked: Span,
+    rows: Callable[[Instrument, Span], tuple[Array, Array, Callable[[int], Row]]],
+) -> tuple[dict[str, list[Row]], str | None]:  # fmt: skip
+    """One page, symbol after symbol: rows by name, and the token of the next page.
+
+    `rows` gives the times and numbers of an instrument's rows, oldest first, and a way to make one a dict.
+    """
+    found: dict[str, list[Row]] = {}
+    left, last = asked.limit, None
+    for each in sorted(instruments, key=called):
+        name = called(each)
+        if asked.after is not None and name < asked.after[0]:
+            continue
+        ts, number, shown = rows(each, asked)
+        order = np.lexsort((number, ts))[:: -1 if asked.desc else 1]
+        if asked.after is not None and name == asked.after[0]:
+            _, t, n = asked.after
+            way = -1 if asked.desc else 1
+            given = (way * ts[order] < way * t) | ((ts[order] == t) & (way * number[order] <= way * n))
+            order = order[~given]
+        if len(order) and left == 0:
+            return found, last
+        page = order[:left]
+        if len(page):
+            found[name] = [shown(int(k)) for k in page]
+            last = asked.token(name, int(ts[page[-1]]), int(number[page[-1]]))
+        left -= len(page)
+        if len(order) > len(page):
+            return found, last
+    return found, None
+
+
+def bar_rows(store: Store, each: Instrument, asked: Span, amount: int, unit: str) -> Array:
+    """The bars of an instrument that begin within a span: (n, COLUMNS of bars)."""
+    minutes = store.bars.minutes(each.id)
+    bars = joined(minutes, amount, unit, each.asset_class == "crypto")
+    return bars[(bars[:, 0] >= asked.start) & (bars[:, 0] <= asked.end)] if len(bars) else bars
+
+
+def ticks_between(store: Store, each: Instrument, channel: int, asked: Span) -> tuple[Array, Array]:
+    """Quotes or trades within a span; without a start, all there are. Raises Refusal for what is gone."""
+    start = max(asked.start, store.evicted + 1) if asked.start == -FOREVER else asked.start
+    try:
+        return store.since(each.id, channel, start, asked.end)
+    except Gone as wrong:
+        raise gone(wrong) from None
+
+
+def days_ago(now: int, days: int) -> int:
+    """Midnight in New York some days before a moment, ns."""
+    day = datetime.fromtimestamp(now // 10**9, NEW_YORK).date() - timedelta(days=days)
+    return int(datetime(day.year, day.month, day.day, tzinfo=NEW_YORK).timestamp()) * 10**9
+
+
+def minute_before(now: int) -> int:
+    """The beginning of the minute before a moment's."""
+    return now // MINUTE * MINUTE - MINUTE
