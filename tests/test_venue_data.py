@@ -365,7 +365,7 @@ def test_alpacas_history_answers_unmodified() -> None:
     )
     from alpaca.data.timeframe import TimeFrame
 
-    start, minute, day = datetime.fromtimestamp(START // 10**9, UTC), TimeFrame.Minute, TimeFrame.Day
+    start = datetime.fromtimestamp(START // 10**9, UTC)
     with Live(world_of()) as live:
         live.play(a_market())
         url = f"http://{live.at}"
