@@ -17,7 +17,19 @@ from gpi.formats.errors import VenueError
 from gpi.formats.frame import Frame
 from gpi.formats.instruments import Instruments
 from gpi.formats.secrets import Secret
-from gpi.tools.venue import alpaca_stream, control, polygon_stream, portfolio, reference, trading, updates
+from gpi.tools.venue import (
+    alpaca_history,
+    alpaca_stream,
+    control,
+    polygon_rest,
+    polygon_snapshots,
+    polygon_status,
+    polygon_stream,
+    portfolio,
+    reference,
+    trading,
+    updates,
+)
 from gpi.tools.venue.charges import Charges
 from gpi.tools.venue.clock import Clock
 from gpi.tools.venue.exchange import Exchange, Fill
@@ -37,7 +49,11 @@ ROUTED: Final[tuple[Routes, ...]] = (
     updates.routes,
     control.routes,
     alpaca_stream.routes,
+    alpaca_history.routes,
     polygon_stream.routes,
+    polygon_rest.routes,
+    polygon_snapshots.routes,
+    polygon_status.routes,
 )
 PATIENCE_S: Final = 20.0  # for a feed's first row, before the venue says that it is ready
 LOOK_S: Final = 0.02  # how often a venue that waits for its readers looks
