@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-SHARED_BY_BENCHES = {"__init__", "always", "__main__", "harness", "records", "quoting"}
+SHARED_BY_BENCHES = {"__init__", "always", "__main__", "harness", "records", "quoting", "scripted", "matching_script"}
 
 
 def main(names: list[str]) -> int:
