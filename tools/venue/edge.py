@@ -1,6 +1,6 @@
 """The edge of every REST request: keys, rate limits, headers, error bodies, and the faults of the wire.
 
-A handler behind it finds `request["key_id"]`, may raise Refusal, and returns a response. Places asked:
+A handler behind it may raise Refusal; `key_id_of` tells it whose request it is. Places asked:
 `rest.<resource>.<verb>.before` (nothing has been done yet) and `.after` (it has), such as rest.orders.post.after.
 """
 
@@ -62,7 +62,6 @@ def edge(world: World) -> Middleware:
                 raise unauthorized()
             if not allowed.granted:
                 raise too_many()
-            request["key_id"] = key_id
             response = await _faulty(world, request, f"{place}.before", None, headers)
             if response is None:
                 response = await handler(request)
@@ -98,6 +97,14 @@ def keys_of(world: World, request: web.Request) -> str | None:
             return None
         return world.key_of(key_id, secret)
     return world.key_named(request.query.get("apiKey"))
+
+
+def key_id_of(world: World, request: web.Request) -> str:
+    """The key id of a request that has passed the edge."""
+    key_id = keys_of(world, request)
+    if key_id is None:
+        raise unauthorized()
+    return key_id
 
 
 async def _faulty(

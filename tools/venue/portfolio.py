@@ -12,6 +12,7 @@ from aiohttp import web
 from gpi.tools.venue.accounts import Account, Fill, Position
 from gpi.tools.venue.assets import CLASSES, asset_id, exchange, position_symbol
 from gpi.tools.venue.clock import SECOND_NS
+from gpi.tools.venue.edge import key_id_of
 from gpi.tools.venue.margin import MAINTENANCE, available, worth
 from gpi.tools.venue.money import CENT, ZERO, instant, stamp, text
 from gpi.tools.venue.orders import SIDES
@@ -149,7 +150,7 @@ class _Pages:
         self.world = world
 
     def of(self, request: web.Request) -> Account:
-        return self.world.accounts[request["key_id"]]
+        return self.world.accounts[key_id_of(self.world, request)]
 
     async def account(self, request: web.Request) -> web.Response:
         return answer(account_json(self.world, self.of(request)))

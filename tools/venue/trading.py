@@ -15,6 +15,7 @@ from aiohttp import web
 
 from gpi.tools.venue.accounts import Account, Position
 from gpi.tools.venue.amend import cancel, found, replace
+from gpi.tools.venue.edge import key_id_of
 from gpi.tools.venue.entry import submit
 from gpi.tools.venue.money import floored, given, instant
 from gpi.tools.venue.orders import SIDES, Order, wire
@@ -63,7 +64,7 @@ class _Orders:
         self.world = world
 
     def account(self, request: web.Request) -> Account:
-        return self.world.accounts[request["key_id"]]
+        return self.world.accounts[key_id_of(self.world, request)]
 
     def reply(self, body: dict[str, Any]) -> web.Response:
         """An order, changed by the faults of its reply."""
@@ -161,7 +162,7 @@ class _Positions:
         self.world = world
 
     def account(self, request: web.Request) -> Account:
-        return self.world.accounts[request["key_id"]]
+        return self.world.accounts[key_id_of(self.world, request)]
 
     def named(self, account: Account, name: str) -> Position:
         instrument = self.world.accounts.assets.find(name)
