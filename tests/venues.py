@@ -218,4 +218,5 @@ def updates(venue: Ready) -> Iterator[list[Any]]:
         yield heard
     finally:
         stream.stop()
+        venue.control(disconnect=True)  # it would look for the stop only after five silent seconds
         thread.join(PATIENCE_S)

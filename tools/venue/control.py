@@ -124,6 +124,11 @@ async def _account(world: World, value: Any) -> Any:
     return world.accounts.key_added(str(value["key_id"]), Secret(str(value["secret"])), cash).id
 
 
+async def _disconnect(world: World, value: Any) -> Any:
+    """Tear every trade_updates socket, now; how many there were."""
+    return world.accounts.updates.tear()
+
+
 async def _go(world: World, value: Any) -> Any:
     """Let the feed come, whoever is still missing."""
     world.go()
@@ -137,5 +142,6 @@ DOINGS: Final[Mapping[str, Doing]] = {
     "advance": _advance,
     "asset": _asset,
     "account": _account,
+    "disconnect": _disconnect,
     "go": _go,
 }

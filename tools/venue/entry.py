@@ -30,6 +30,7 @@ TYPES: Final = {
 TIFS: Final = {
     "day": words.DAY, "gtc": words.GTC, "ioc": words.IOC, "fok": words.FOK, "opg": words.OPG, "cls": words.CLS,
 }  # fmt: skip
+OPEN: Final = 1  # phase of a quote
 HUNDRED: Final = Decimal(100)
 
 
@@ -56,22 +57,29 @@ def submit(ledgers: Ledgers, account: Account, ticket: Ticket, source: str = "ap
     for leg in order.legs:
         account.add(leg)
     ledgers.expires(order, now)
-    waits = (
-        order.instrument is not None
-        and not (order.extended and ledgers.by_calendar)
-        and not regular(now, order.instrument.asset_class, ledgers.by_calendar)
-    )
+    waits = order.instrument is not None and must_wait(ledgers, order)
     order.status = "accepted" if waits else "pending_new"
     answered = wire(order)
     ledgers.updates.tell(order, order.status, now)
     fault = ledgers.world.faults.hit("orders.submit", symbol=order.symbol)
     if fault is not None:
         ledgers.end(order, now, "rejected")
-    elif waits and order.tif not in ("opg", "cls"):
+    elif waits:
         ledgers.waiting.append(order)
     else:
         enter(ledgers, order)
     return answered
+
+
+def must_wait(ledgers: Ledgers, order: Order) -> bool:
+    """Whether the book would not have it yet: the market is closed, halted, or has no quote. What cannot wait goes."""
+    instrument = order.instrument
+    if instrument is None or order.tif in ("opg", "cls", "ioc", "fok"):
+        return False
+    if ledgers.world.exchange.quote(instrument.id).phase != OPEN:
+        return True
+    by_hours = ledgers.by_calendar and not order.extended
+    return by_hours and not regular(ledgers.world.clock.now(), instrument.asset_class, ledgers.by_calendar)
 
 
 def made(ledgers: Ledgers, account: Account, ticket: Ticket, now: int) -> Order:

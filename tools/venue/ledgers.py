@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 DAY_NS: Final = 86_400 * 1_000_000_000
 GTC_DAYS: Final = 90
+REDUCED: Final = 13  # the exchange shrank an order because its rival filled in part
 ENDED: Final = {CANCELED: "canceled", EXPIRED: "expired", REJECTED: "rejected", REPLACED: "replaced"}
 
 
@@ -71,6 +72,9 @@ class Ledgers:
             order.status = "held" if order.parent else "accepted"
         elif event.action == TRIGGERED:
             order.updated_at = event.ts
+        elif event.action == REDUCED:
+            order.qty, order.updated_at = exact(event.qty), event.ts
+            self.updates.tell(order, "restated", event.ts)
         elif event.action in ENDED:
             self.end(order, event.ts, ENDED[event.action])
 

@@ -8,11 +8,10 @@ from typing import Final
 from gpi.formats.frame import Frame
 from gpi.tools.venue.clock import SECOND_NS
 from gpi.tools.venue.combos import worked
-from gpi.tools.venue.entry import enter
+from gpi.tools.venue.entry import enter, must_wait
 from gpi.tools.venue.happenings import happen
 from gpi.tools.venue.ledgers import Ledgers
 from gpi.tools.venue.margin import worth
-from gpi.tools.venue.rules import regular
 
 SAMPLE_NS: Final = 60 * SECOND_NS  # of the equity curve
 
@@ -41,9 +40,7 @@ class Passing:
             yield from happen(ledgers.world, fault.name, fault.detail)
 
     def _open(self) -> None:
-        now = self._ledgers.world.clock.now()
         for order in list(self._ledgers.waiting):
-            assert order.instrument is not None
-            if order.open and regular(now, order.instrument.asset_class, self._ledgers.by_calendar):
+            if order.open and not must_wait(self._ledgers, order):
                 self._ledgers.waiting.remove(order)
                 enter(self._ledgers, order)

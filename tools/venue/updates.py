@@ -61,6 +61,13 @@ class Updates:
         for senders in self._listening.values():
             senders.discard(sender)
 
+    def tear(self) -> int:
+        """Tear the connection of everybody who listens; how many there were."""
+        torn = {sender for senders in self._listening.values() for sender in senders}
+        for sender in torn:
+            sender.abort()
+        return len(torn)
+
     def state(self) -> dict[str, int]:
         """Sockets that listen, by key id."""
         return {key_id: len(senders) for key_id, senders in self._listening.items() if senders}
