@@ -22,7 +22,8 @@ EXACT: Final = 0
 UP_EACH_FILL: Final = 1
 UP_EACH_DAY: Final = 2
 ROUNDING: Final = ("exact", "up to the cent per fill", "up to the cent per day")
-"""How each charge is rounded, by `Fees.rounding`. Commissions in basis points (crypto) are never rounded."""
+"""How each kind of charge is rounded, by `Fees.rounding`: clearing is rounded per fill in both of the last two, as
+Alpaca does; commissions in basis points (crypto) are never rounded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +100,7 @@ TAF: Final = Dated[tuple[float, float, float]](
         (date(2023, 1, 1), (0.000145, 7.27, 0.00244)),
         (date(2024, 1, 1), (0.000166, 8.30, 0.00279)),
         (date(2026, 1, 1), (0.000195, 9.79, 0.00329)),  # SR-FINRA-2024-019
-        (date(2026, 10, 1), (0.0, 0.0, 0.0)),  # SR-FINRA-2026-021, a quarter's pause; that Alpaca passes it on, a guess
+        (date(2026, 10, 1), (0.0, 0.0, 0.0)),  # SR-FINRA-2026-021, a quarter's pause; that Alpaca heeds it is a guess
         (date(2027, 1, 1), (0.000195, 9.79, 0.00329)),  # SR-FINRA-2026-020 keeps the rates of 2026; second hand
     )
 )
@@ -117,11 +118,27 @@ CAT: Final = Dated[float](
 )
 """The consolidated audit trail as Alpaca passes it on, both sides, per share; a contract counts as 100 shares."""
 
-ORF_PER_CONTRACT: Final = 0.02685
-OCC_PER_CONTRACT: Final = 0.02
-OCC_CAP: Final = 55.0
-"""Alpaca's page of regulatory fees in 2025. The ORF changes twice a year, undated here; OCC itself takes 0.025 without
-a cap since 2025, which Alpaca's page did not show."""
+ORF: Final = Dated[float](
+    (
+        (
+            date(1970, 1, 1),
+            0.02685,
+        ),  # Alpaca's page of 2025; 6 contracts cost 0.17 on 2024-06-18, 4 cost 0.11 on 2026-06-25
+        (date(2026, 7, 1), 0.015),  # 6 cost 0.09 in August, 25 cost 0.38 on 2026-09-23; the day is a guess
+    )
+)
+"""The options regulatory fee as Alpaca passes it on, both sides, per contract."""
+
+OCC: Final = Dated[tuple[float, float]](
+    (
+        (date(1970, 1, 1), (0.02, 55.0)),  # Alpaca's page of 2025; 1 contract cost 0.02 on 2025-08-13 and 2026-06-25
+        (
+            date(2026, 7, 1),
+            (0.025, 0.0),
+        ),  # 1 cost 0.03, 3 cost 0.08 in August; OCC's own rate since 2025; the day is a guess
+    )
+)
+"""The clearing house as Alpaca passes it on, both sides: per contract, its cap per trade (0: none)."""
 
 TIERS = tuple[tuple[float, float, float], ...]
 ALPACA_CRYPTO_TIERS: Final = Dated[TIERS](
@@ -178,15 +195,16 @@ class Schedule:
         if not self.per_contract:
             return Fees()
         share, cap, contract = TAF.at(day)
+        clearing, clearing_cap = OCC.at(day)
         listed = self.per_contract > 1.0
         return Fees(
-            per_share=ORF_PER_CONTRACT if listed else 0.0,
+            per_share=ORF.at(day) if listed else 0.0,
             sell_bps=round(SEC_PER_MILLION.at(day) / 100.0, 9) if self.section_31 else 0.0,
             sell_per_share=contract if listed else share,
             sell_cap=0.0 if listed else cap,
             audit_per_share=round(CAT.at(day) * self.per_contract, 12),
-            clearing_per_share=OCC_PER_CONTRACT if listed else 0.0,
-            clearing_cap=OCC_CAP if listed else 0.0,
+            clearing_per_share=clearing if listed else 0.0,
+            clearing_cap=clearing_cap if listed else 0.0,
             rounding=UP_EACH_DAY,
         )
 
@@ -199,5 +217,6 @@ SCHEDULES: Final[Mapping[str, Schedule]] = {
     "alpaca_crypto": Schedule(tiers=ALPACA_CRYPTO_TIERS),
     "binance_spot": Schedule(tiers=BINANCE_SPOT_TIERS),
 }
-"""Alpaca takes no commission on shares and options; its pages say that each kind of fee is summed over the day and
-rounded up to the cent. Its paper accounts charge none of them."""
+"""Alpaca takes no commission on shares and options. Its books show one row a day and kind, rounded up to the cent, and
+one OCC row per fill; so do those of its paper accounts (2026), though its documentation says that paper charges none.
+"""

@@ -103,6 +103,35 @@ def test_the_activity_fee_is_capped_per_fill() -> None:
     assert charged(fees, SELL, TAKER, 1e6, 2e7) == pytest.approx(8.30)
 
 
+SHARES, CONTRACTS = "alpaca_equity", "alpaca_option"
+ROWS = [  # day, schedule, kind, quantity or proceeds, what was charged
+    (date(2024, 12, 10), SHARES, "section_31", 15.37, 0.01),
+    (date(2024, 12, 10), SHARES, "activity", 1.371115174, 0.01),
+    (date(2026, 9, 8), SHARES, "section_31", 185271.37, 3.82),
+    (date(2026, 9, 8), SHARES, "activity", 1572.0, 0.31),  # of 89 trades
+    (date(2024, 6, 18), CONTRACTS, "levy", 6.0, 0.17),
+    (date(2024, 6, 18), CONTRACTS, "clearing", 1.0, 0.02),
+    (date(2026, 6, 25), CONTRACTS, "levy", 4.0, 0.11),
+    (date(2026, 6, 25), CONTRACTS, "activity", 2.0, 0.01),
+    (date(2026, 8, 10), CONTRACTS, "levy", 30.0, 0.45),
+    (date(2026, 8, 10), CONTRACTS, "activity", 15.0, 0.05),
+    (date(2026, 8, 10), CONTRACTS, "section_31", 1488.0, 0.04),
+    (date(2026, 8, 10), CONTRACTS, "clearing", 3.0, 0.08),
+    (date(2026, 8, 10), CONTRACTS, "clearing", 10.0, 0.25),
+    (date(2026, 9, 23), CONTRACTS, "levy", 25.0, 0.38),
+    (date(2026, 9, 23), CONTRACTS, "activity", 11.0, 0.04),
+]
+
+
+@pytest.mark.parametrize(("day", "schedule", "kind", "amount", "charged"), ROWS)
+def test_alpacas_books_show_these_rows(day: date, schedule: str, kind: str, amount: float, charged: float) -> None:
+    """FEE activities of live and paper accounts ("TAF fee for proceed of 1572 shares"), as published."""
+    record = kernels.fees_record(asdict(SCHEDULES[schedule].at(day)))[0]
+    order = ("levy", "section_31", "activity", "audit", "clearing")
+    found = kernels.levies(record, SELL, amount, amount)[order.index(kind)]
+    assert kernels.cents_up(found) == charged
+
+
 def test_an_option_sale_in_numbers() -> None:
     """Ten contracts sold at 2.50 in July 2024: ORF, section 31 of 2,500 dollars, TAF and OCC per contract."""
     fees = SCHEDULES["alpaca_option"].at(date(2024, 7, 1))

@@ -2,7 +2,7 @@
 
 from decimal import ROUND_CEILING, Decimal
 
-from gpi.formats.fees import UP_EACH_FILL, Fees
+from gpi.formats.fees import UP_EACH_DAY, UP_EACH_FILL, Fees
 
 CENT = Decimal("0.01")
 
@@ -36,10 +36,15 @@ def charge(fees: Fees, sell: bool, maker: bool, qty: Decimal, notional: Decimal)
     charged = kinds(fees, sell, qty, notional)
     if fees.rounding == UP_EACH_FILL:
         charged = [up(each) for each in charged]
+    if fees.rounding == UP_EACH_DAY:
+        charged[-1] = up(charged[-1])
     return notional * bps / 10_000 + sum(charged)
 
 
 def day(fees: Fees, fills: list[tuple[bool, Decimal, Decimal]]) -> Decimal:
-    """What a day of fills (sell?, qty, notional) costs where each kind is summed, then rounded up; no commissions."""
-    sums = [sum(column) for column in zip(*(kinds(fees, *fill) for fill in fills), strict=True)]
-    return sum((up(Decimal(each)) for each in sums), Decimal(0))
+    """What a day of fills (sell?, qty, notional) costs where each kind is summed, then rounded up; no commissions.
+
+    Clearing, the last kind, is rounded up fill by fill.
+    """
+    *daily, clearing = zip(*(kinds(fees, *fill) for fill in fills), strict=True)
+    return sum((up(sum(column, Decimal(0))) for column in daily), Decimal(0)) + sum(map(up, clearing), Decimal(0))

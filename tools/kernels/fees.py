@@ -4,7 +4,7 @@
 (`sell_cap audit_per_share clearing_per_share clearing_cap rounding` besides the five it always had). `charge` is the
 drop-in for `gpi.tools.kernels.account.fee`; where the broker rounds per day, `accrue` books the same fees so that at
 every moment of the day the sum charged is the sum accrued, rounded up: what Alpaca shows at the day's end, without
-a correction then, and whatever the order of fills.
+a correction then, and whatever the order of fills. Clearing is rounded fill by fill even then, as Alpaca books it.
 """
 
 from typing import Any, Final
@@ -20,7 +20,7 @@ NAMES: Final = (
 )  # fmt: skip
 FEES: Final = record("rounding", " ".join(NAMES))
 """One record of `gpi.formats.fees.Fees`."""
-TALLY: Final = record("day", "levy section_31 activity audit clearing")
+TALLY: Final = record("day", "levy section_31 activity audit")
 """What has been accrued on `day` (any day number), per kind, unrounded."""
 
 EXACT, UP_EACH_FILL, UP_EACH_DAY = 0, 1, 2  # gpi.formats.fees; a test compares them
@@ -68,13 +68,13 @@ def charge(fees: Any, side: int, liquidity: int, qty: float, notional: float) ->
     """The fee of one fill in account currency; negative is a rebate.
 
     `qty` in shares or contracts, `notional` = qty x price x multiplier. Rounded when `fees.rounding` says so per fill;
-    fees that are rounded per day are left exact here (see `accrue`).
+    fees that are rounded per day are left exact here (see `accrue`), but for clearing.
     """
     paid = commission(fees, liquidity, notional)
     a, b, c, d, e = levies(fees, side, qty, notional)
     if fees.rounding == UP_EACH_FILL:
         return float(paid + cents_up(a) + cents_up(b) + cents_up(c) + cents_up(d) + cents_up(e))
-    return float(paid + a + b + c + d + e)
+    return float(paid + a + b + c + d + (cents_up(e) if fees.rounding == UP_EACH_DAY else e))
 
 
 @jit
@@ -82,24 +82,23 @@ def accrue(fees: Any, tally: Any, day: int, side: int, liquidity: int, qty: floa
     """The fee of one fill where the broker rounds what a day has accrued; otherwise the same as `charge`.
 
     `tally` is a TALLY record, of this account; a new `day` empties it. The charges of a day add up to its
-    accrued fees, each kind rounded up to the cent, after every fill.
+    accrued fees, each kind rounded up to the cent, after every fill; clearing is rounded fill by fill.
     """
     if fees.rounding != UP_EACH_DAY:
         return charge(fees, side, liquidity, qty, notional)
     if tally.day != day:
         tally.day = day
-        tally.levy, tally.section_31, tally.activity, tally.audit, tally.clearing = 0.0, 0.0, 0.0, 0.0, 0.0
+        tally.levy, tally.section_31, tally.activity, tally.audit = 0.0, 0.0, 0.0, 0.0
     before = _rounded(tally)
     a, b, c, d, e = levies(fees, side, qty, notional)
     tally.levy += a
     tally.section_31 += b
     tally.activity += c
     tally.audit += d
-    tally.clearing += e
-    return float(commission(fees, liquidity, notional) + _rounded(tally) - before)
+    return float(commission(fees, liquidity, notional) + _rounded(tally) - before + cents_up(e))
 
 
 @jit
 def _rounded(tally: Any) -> float:
-    shares = cents_up(tally.levy) + cents_up(tally.section_31) + cents_up(tally.activity)
-    return float(shares + cents_up(tally.audit) + cents_up(tally.clearing))
+    both = cents_up(tally.levy) + cents_up(tally.audit)
+    return float(both + cents_up(tally.section_31) + cents_up(tally.activity))
