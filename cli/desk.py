@@ -117,6 +117,13 @@ class Desk:
 
 def desk(terms: Terms, out: Path | None, kill_file: Path | None) -> Tool:
     """The tool of a trading command. Raises UsageError for a strategy, parameter or limit that is not right."""
+    setup = prepared(terms, external=terms.answers is not None)
+    made = Desk(setup, terms.fees, out, kill_file, running(), terms.answers)
+    return Tool(made.trade, {"strategy": setup.strategy.digest}, made.conclude)
+
+
+def prepared(terms: Terms, external: bool) -> "Setup":
+    """The setup of a session by its options. Raises UsageError for a strategy, parameter or limit that is not right."""
     from gpi.formats.errors import UsageError
     from gpi.tools.backtest.setup import PRESETS, Latency, Setup
     from gpi.tools.risk.limits import read
@@ -128,16 +135,14 @@ def desk(terms: Terms, out: Path | None, kill_file: Path | None) -> Tool:
         raise UsageError("cash and latencies must be finite numbers")
     feed, order, response = (round(ms * 1e6) for ms in terms.latency_ms)
     strategy = load(terms.strategy, parameters(terms.param or []))
-    setup = Setup(
+    return Setup(
         strategy,
         read(terms.limits),
         latency=Latency(feed, order, response),
         cash=terms.cash,
         kill_row=terms.kill_row,
-        external=terms.answers is not None,
+        external=external,
     )
-    made = Desk(setup, terms.fees, out, kill_file, running(), terms.answers)
-    return Tool(made.trade, {"strategy": strategy.digest}, made.conclude)
 
 
 def fitted_fees(setup: "Setup", fees: str, stream: "Stream") -> "Setup":

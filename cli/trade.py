@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from gpi.cli import desk
+from gpi.cli import desk, live
 from gpi.cli.io import Tool, trading
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -17,7 +17,25 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
 )
 @trading
 def trade(
-    paper: Annotated[bool, typer.Option("--paper", help="Fill orders by the local matching kernel.")] = False,
+    paper: Annotated[
+        bool, typer.Option("--paper", help="Play money: the local matching kernel, or --broker's.")
+    ] = False,
+    broker: Annotated[str | None, typer.Option(help="alpaca: send the orders there.")] = None,
+    real: Annotated[bool, typer.Option("--live", help="Real money, with --broker and --account.")] = False,
+    account: Annotated[
+        str | None, typer.Option(help="The account number that --live trades; it is asked again.")
+    ] = None,
+    url: Annotated[str | None, typer.Option(help="A venue on this machine instead of Alpaca (`gpi venue`).")] = None,
+    key_file: Annotated[Path | None, typer.Option(help="Keys of the broker: TOML or JSON, mode 600.")] = None,
+    journal: Annotated[Path | None, typer.Option(help="Order journal; else one per account, kept for good.")] = None,
+    claim: Annotated[
+        list[str] | None, typer.Option(help="Take this symbol's foreign position as ours; ALL; repeat.")
+    ] = None,
+    take_over: Annotated[bool, typer.Option("--take-over", help="Cancel the orders of a trader that is dead.")] = False,
+    kill: Annotated[
+        bool, typer.Option("--kill", help="Cancel everything at the broker, suspend trading, end.")
+    ] = False,
+    rearm: Annotated[bool, typer.Option("--rearm", help="End a kill: trading may start again.")] = False,
     strategy: desk.Strategy = "market_making",
     param: desk.Param = None,
     limits: desk.Limits = None,
@@ -35,11 +53,22 @@ def trade(
     """Trade a stream of ticks. Every order passes the risk gate; the orders go down the pipe.
 
     The same engine as `gpi backtest`, on event time: a recorded stream gives the same orders and fills again,
-    which `gpi verify` proves.
+    which `gpi verify` proves. With --broker alpaca the orders go there (docs/trading_live.md).
     """
     from gpi.formats.errors import UsageError
 
-    if not paper:
-        raise UsageError("choose where orders go: gpi trade --paper (the only broker so far)")
     terms = desk.Terms(strategy, param, limits, fees, cash, (feed_ms, order_ms, response_ms), kill_row)
-    return desk.desk(terms, out, kill_file)
+    if broker is None:
+        if not paper or real or kill or rearm:
+            raise UsageError("choose where orders go: --paper (filled here), or --broker alpaca with --paper or --live")
+        return desk.desk(terms, out, kill_file)
+    if broker != "alpaca":
+        raise UsageError(f"--broker {broker}: only alpaca so far")
+    if paper == real:
+        raise UsageError("choose the account: --broker alpaca --paper, or --broker alpaca --live --account NUMBER")
+    claims = tuple(claim or ())
+    where = live.Account(real, account, url, key_file, journal, kill_file, claims, take_over)
+    if kill or rearm:
+        (live.pull_kill if kill else live.rearm)(where)
+        raise typer.Exit()
+    return live.live(terms, out, where)

@@ -1,0 +1,275 @@
+"""What `gpi trade --broker alpaca` does: a session on a live stream, whose orders go to a broker outside."""
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gpi.cli.desk import Terms, fitted_fees, prepared
+from gpi.cli.io import Tool
+from gpi.cli.running import Run, running
+
+if TYPE_CHECKING:
+    from gpi.formats.answers import Answer
+    from gpi.formats.frame import Frame
+    from gpi.tools.backtest.run import Run as RunDirectory
+    from gpi.tools.backtest.session import Session
+    from gpi.tools.backtest.setup import Setup
+    from gpi.tools.brokers.alpaca import Alpaca
+    from gpi.tools.brokers.rest import Keys
+    from gpi.tools.stage import Stream
+
+WIND_DOWN_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Which account, and how: the options of `gpi trade` that only a real broker needs."""
+
+    live: bool = False
+    number: str | None = None
+    url: str | None = None
+    key_file: Path | None = None
+    journal: Path | None = None
+    kill_file: Path | None = None
+    claims: tuple[str, ...] = ()
+    take_over: bool = False
+
+
+@dataclass
+class LiveDesk:
+    """A session on a live stream, its broker and its run directory."""
+
+    setup: "Setup"
+    fees: str
+    out: Path | None
+    account: Account
+    run: Run
+    session: "Session | None" = None
+    broker: "Alpaca | None" = None
+    metrics: dict[str, Any] | None = None
+    heard: list["Answer"] = field(default_factory=list)
+
+    def trade(self, stream: "Stream") -> "Stream":
+        """Orders of the session over the stream; the run directory is written beside."""
+        from gpi.formats.instruments import Instruments
+        from gpi.formats.orders import ORDERS
+        from gpi.tools.backtest.run import Run as RunDirectory
+        from gpi.tools.backtest.session import Session
+        from gpi.tools.stage import Stream
+
+        setup = fitted_fees(self.setup, self.fees, stream)
+        broker = self.broker = opened(self.account, Instruments.of(stream.schema), setup)
+        try:
+            session = self.session = Session(stream.schema, setup, broker.kill_file)
+            self.run.watchers.append(session.watch)
+            directory = None if self.out is None else RunDirectory(self.out, session, stream.schema)
+        except BaseException:
+            broker.close()
+            raise
+        schema = ORDERS.with_metadata({**(stream.schema.metadata or {}), **ORDERS.metadata})
+        return Stream(schema, self._frames(stream, session, broker, directory))
+
+    def _frames(
+        self, stream: "Stream", session: "Session", broker: "Alpaca", directory: "RunDirectory | None"
+    ) -> Iterator["Frame"]:
+        step = self.run.latencies.measured("trade", session.step)
+        complete = False
+        try:
+            for frame in stream.frames:
+                self._hear(session, broker.answers(), directory)
+                traded = step(frame)
+                if frame.notes:
+                    broker.announce(session.instruments)
+                broker.ask(session.asks())
+                if directory is not None:
+                    directory.add(traded)
+                yield traded.orders
+                if broker.failure is not None:
+                    break
+            complete = broker.failure is None
+        finally:
+            # However it ends: every order is cancelled, and the run is told how each of them ended.
+            last = self._wind_down(session, broker, directory, complete)
+        yield from last
+
+    def _hear(self, session: "Session", answers: list["Answer"], directory: "RunDirectory | None") -> None:
+        if answers:
+            if directory is not None:
+                directory.heard(int(session.account.row), answers)
+            session.answer(answers)
+
+    def _wind_down(
+        self, session: "Session", broker: "Alpaca", directory: "RunDirectory | None", complete: bool
+    ) -> list["Frame"]:
+        try:
+            self._hear(session, broker.answers(), directory)
+            told = [session.wind_down()]
+            broker.ask(session.asks())
+            self._hear(session, broker.finish(WIND_DOWN_S), directory)
+        finally:
+            broker.close()
+        told.append(session.finish())
+        if directory is not None:
+            for each in told:
+                directory.add(each)
+            self.metrics = directory.close(complete and broker.failure is None)
+        return [each.orders for each in told]
+
+    def conclude(self) -> None:
+        """The summary, the broker's figures beside ours, then what went wrong (exit 4 or 5), if anything did."""
+        from gpi.cli.summary import summary
+
+        if self.session is None or self.broker is None:
+            return
+        summary(self.session, self.metrics, self.run.latencies, self.out)
+        cash, equity = self.broker.cash
+        apart = float(cash) - float(self.session.account.cash)
+        _say(f"broker: cash {cash:,.2f}, equity {equity:,.2f}; the session's cash is {apart:+,.2f} away from it")
+        odd = ", ".join(f"{name} {count:,}" for name, count in self.broker.counts().items())
+        if odd:
+            _say(f"met on the way: {odd}")
+        failure = self.broker.failure or self.session.breach()
+        if failure is not None:
+            raise failure
+
+
+def live(terms: Terms, out: Path | None, account: Account) -> Tool:
+    """The tool of `gpi trade --broker alpaca`. Raises UsageError for options that are not right."""
+    from gpi.formats.errors import UsageError
+
+    if account.live:
+        if not account.number:
+            raise UsageError("--live trades real money: say which account with --account NUMBER")
+        _typed(account.number)
+    setup = prepared(terms, external=True)
+    made = LiveDesk(setup, terms.fees, out, account, running())
+    return Tool(made.trade, {"strategy": setup.strategy.digest, "limits": attested(setup)["config"]}, made.conclude)
+
+
+def opened(account: Account, instruments: Any, setup: "Setup") -> "Alpaca":
+    """The broker, reconciled and ready; what will trade is printed and journaled first."""
+    from dataclasses import replace
+
+    from gpi.tools.brokers.alpaca import Alpaca
+
+    keys, url = found_keys(account)
+    facts = attested(setup)
+    limits = ", ".join(f"{name} {value:g}" for name, value in facts["limits"].items())
+    _say(f"attested: code {facts['code'][:16]}, configuration {facts['config'][:16]}, {url}; limits: {limits}")
+    broker = Alpaca(keys, url, instruments, replace(broker_terms(account), attested=facts), _say)
+    broker.open()
+    return broker
+
+
+def broker_terms(account: Account) -> Any:
+    """The options as the broker takes them."""
+    import os
+
+    from gpi.tools.brokers.startup import Terms as BrokerTerms
+    from gpi.tools.brokers.wire import key
+
+    state = Path(os.environ.get("XDG_STATE_HOME") or "~/.local/state").expanduser() / "gpi"
+    return BrokerTerms(
+        state,
+        account.live,
+        account.number,
+        account.journal,
+        account.kill_file,
+        frozenset(map(key, account.claims)),
+        account.take_over,
+    )
+
+
+def found_keys(account: Account) -> tuple["Keys", str]:
+    """(keys, host). Raises UsageError for live keys with --paper, or paper keys with --live."""
+    from gpi.cli.keys import alpaca_keys
+    from gpi.formats.errors import UsageError
+    from gpi.tools.brokers.rest import Keys, host, loopback
+
+    url = host(account.live, account.url)
+    found = alpaca_keys(url, account.key_file)
+    start = found.key_id.reveal()[:2]
+    if not loopback(url) and start == ("PK" if account.live else "AK"):
+        raise UsageError(f"these are {'paper keys: --live needs live keys' if account.live else 'live keys: --live'}")
+    return Keys(found.key_id, found.secret), url
+
+
+def attested(setup: "Setup") -> dict[str, Any]:
+    """What will trade: a digest of this program's sources and of the configuration, and the limits themselves."""
+    import json
+
+    import xxhash
+
+    import gpi.cli
+    from gpi.formats.version import __version__
+    from gpi.tools.backtest.run import as_dict
+
+    root = Path(gpi.cli.__path__[0]).parent
+    sources = xxhash.xxh3_128()
+    for room in ("cli", "formats", "tools"):
+        for path in sorted((root / room).rglob("*.py")):
+            sources.update(f"{path.relative_to(root)}\0".encode() + path.read_bytes())
+    told = as_dict(setup)
+    config = xxhash.xxh3_128(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()
+    return {"gpi": __version__, "code": sources.hexdigest(), "config": config, "limits": told["limits"]}
+
+
+def pull_kill(account: Account) -> None:
+    """Kill from outside: the kill file, every order cancelled, trading suspended. Raises VenueError if it did not."""
+    from gpi.formats.errors import VenueError
+    from gpi.tools.brokers.deadman import kill
+    from gpi.tools.brokers.rest import Rest
+    from gpi.tools.brokers.startup import kill_file_of
+
+    keys, url = found_keys(account)
+    rest = Rest(keys, url)
+    path = kill_file_of(rest, broker_terms(account), url)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+    _say(f"killed: {path}")
+    if not kill(rest):
+        raise VenueError("the broker did not confirm that every order is cancelled and trading suspended: look there")
+    _say(
+        "every order is cancelled, and trading is suspended at the broker; `gpi trade --broker alpaca --rearm` ends it"
+    )
+
+
+def rearm(account: Account) -> None:
+    """A person says that it is over: the kill file and flag go, and the broker trades again."""
+    from gpi.formats.errors import VenueError
+    from gpi.tools.brokers.deadman import suspend
+    from gpi.tools.brokers.journal import Journal
+    from gpi.tools.brokers.rest import Rest
+    from gpi.tools.brokers.startup import journal_path, kill_file_of, number_of
+
+    keys, url = found_keys(account)
+    rest = Rest(keys, url)
+    terms = broker_terms(account)
+    journal = Journal(journal_path(terms, number_of(rest, terms), url))
+    journal.lower_flag("kill")
+    journal.commit()
+    journal.close()
+    kill_file_of(rest, terms, url).unlink(missing_ok=True)
+    if not suspend(rest, False):
+        raise VenueError("the broker did not lift the suspension: try again, or on its page")
+    _say("armed again")
+
+
+def _typed(number: str) -> None:
+    """Have the account number typed on the terminal. Raises UsageError where there is none, or another is typed."""
+    from gpi.formats.errors import UsageError
+
+    try:
+        with open("/dev/tty", "r+", encoding="utf-8", buffering=1) as terminal:
+            terminal.write("This trades real money. Type the account number to go on: ")
+            typed = terminal.readline().strip()
+    except OSError:
+        raise UsageError("--live asks for the account number on a terminal, and there is none") from None
+    if typed != number:
+        raise UsageError("that is not the account of --account: nothing was sent")
+
+
+def _say(line: str) -> None:
+    print(f"gpi trade: {line}", file=sys.stderr, flush=True)

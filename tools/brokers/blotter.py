@@ -1,0 +1,195 @@
+"""Blotter: all orders of an account, ours and others', and the positions that our executions add up to.
+
+It folds facts and keeps lists of what follows: answers for the session, rows for the journal, orders that need a
+look. It knows no clock, no socket and no file.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from gpi.formats.answers import Answer
+from gpi.tools.brokers import wire
+from gpi.tools.brokers.executions import ZERO, Execution
+from gpi.tools.brokers.life import Life
+from gpi.tools.brokers.wire import Told
+
+PLAIN = frozenset({
+    "new", "canceled", "expired", "done_for_day", "replaced", "accepted", "rejected", "pending_new", "stopped",
+    "pending_cancel", "pending_replace", "calculated", "suspended", "restated", "order_replace_rejected",
+    "order_cancel_rejected", "held",
+})  # fmt: skip
+
+
+class Work(NamedTuple):
+    """What the journal has to write since the last time."""
+
+    touched: list[Life]
+    executions: list[tuple[Life, Execution]]
+    amended: list[tuple[Life, str]]  # executions taken back or corrected
+
+
+class Blotter:
+    """Orders by client id and broker id. `expected`: position by symbol key, from claims and executions."""
+
+    def __init__(self, owner: str = "gpi-") -> None:
+        self.owner = owner
+        self.lives: dict[str, Life] = {}
+        self.numbered: dict[int, Life] = {}  # of this run, by the session's order_id
+        self.external: dict[str, Told] = {}  # open orders that are not ours, by broker id
+        self.expected: dict[str, Decimal] = {}
+        self.outside: dict[str, Decimal] = {}  # position by symbol key that is not of our executions
+        self.counts: Counter[str] = Counter()
+        self.unsettled: set[str] = set()  # symbol keys whose position must be asked for: a bust, a correction
+        self.gaps: dict[str, Life] = {}  # claimed more than is known
+        self._brokers: dict[str, Life] = {}
+        self._open: dict[str, Life] = {}
+        self._touched: dict[str, Life] = {}
+        self._executions: list[tuple[Life, Execution]] = []
+        self._amended: list[tuple[Life, str]] = []
+        self.executed = 0  # executions that were news
+
+    def place(self, life: Life) -> None:
+        """A new order, not sent yet."""
+        self.lives[life.client_id] = life
+        if not life.mute:
+            self.numbered[life.ask.order_id] = life
+        if life.broker_id:
+            self._brokers[life.broker_id] = life
+        self.touch(life)
+
+    def touch(self, life: Life) -> None:
+        """Something about this order changed."""
+        self._touched[life.client_id] = life
+        if life.open:
+            self._open[life.client_id] = life
+        else:
+            self._open.pop(life.client_id, None)
+        if life.executions.missing or (life.end and life.open):
+            self.gaps[life.client_id] = life
+        else:
+            self.gaps.pop(life.client_id, None)
+
+    @property
+    def open(self) -> list[Life]:
+        """Our orders that are not over, oldest first."""
+        return list(self._open.values())
+
+    def order(self, told: Told) -> Life | None:
+        """Fold an order object; None where it is not ours."""
+        if told.status not in wire.STATUSES:
+            self.counts[f"status {told.status or 'absent'}"] += 1
+        life = self.lives.get(told.client_id) or self._brokers.get(told.broker_id)
+        if life is None:
+            self._foreign(told)
+            return None
+        self._brokers.setdefault(told.broker_id, life)
+        life.told(told)
+        self.touch(life)
+        return life
+
+    def _foreign(self, told: Told) -> None:
+        if told.end or told.status == "done_for_day":
+            self.external.pop(told.broker_id, None)
+        else:
+            self.external[told.broker_id] = told
+
+    def message(self, text: str) -> Life | None:
+        """Fold a frame of the trade_updates socket, whatever it holds."""
+        try:
+            found = json.loads(text)
+        except ValueError:
+            found = None
+        if not isinstance(found, dict) or found.get("stream") != "trade_updates":
+            if not isinstance(found, dict) or found.get("stream") not in ("authorization", "listening"):
+                self.counts["frame unreadable"] += 1
+            return None
+        return self.update(found.get("data"))
+
+    def update(self, data: Any) -> Life | None:
+        """Fold the data of a trade_updates message, whatever it holds; the order it was about, if ours."""
+        if not isinstance(data, dict):
+            self.counts["update without data"] += 1
+            return None
+        event = str(data.get("event"))
+        told = wire.order(data.get("order"))
+        if told is None:
+            self.counts["update without order"] += 1
+            return None
+        life = self.order(told)
+        if event in ("fill", "partial_fill"):
+            self._fill(life, wire.execution(data), told)
+        elif event in ("trade_bust", "trade_correct"):
+            self._amend(life, data, event)
+        elif event not in PLAIN:
+            self.counts[f"event {event}"] += 1
+        return life
+
+    def _fill(self, life: Life | None, execution: Execution | None, told: Told) -> None:
+        if execution is None:
+            self.counts["fill without execution"] += 1
+        elif life is not None:
+            self._executed(life, execution)
+        else:
+            self.unsettled.add(wire.key(told.symbol))
+
+    def activity(self, data: Any) -> bool:
+        """Fold a row of the fill activities; True if it was news of one of our orders."""
+        found = wire.activity(data)
+        if found is None:
+            self.counts["activity unreadable"] += 1
+            return False
+        life = self._brokers.get(found[0])
+        return life is not None and self._executed(life, found[1])
+
+    def _executed(self, life: Life, execution: Execution) -> bool:
+        before = life.executions.filled
+        news = life.fill(execution)
+        if news:
+            self.executed += 1
+            self._move(life, life.executions.filled - before)
+            self._executions.append((life, execution))
+        self.touch(life)
+        return news
+
+    def _amend(self, life: Life | None, data: dict[str, Any], event: str) -> None:
+        which = str(data.get("previous_execution_id") or data.get("execution_id") or "")
+        self.counts[event] += 1
+        if life is None or not which:
+            return
+        before = life.executions.filled
+        if event == "trade_bust":
+            life.executions.bust(which)
+        else:
+            life.executions.correct(which, wire.number(data.get("qty")), wire.number(data.get("price")))
+        self._amended.append((life, which))
+        self._move(life, life.executions.filled - before)
+        self.unsettled.add(wire.key(life.ask.symbol))
+        self.touch(life)
+
+    def _move(self, life: Life, by: Decimal) -> None:
+        key = wire.key(life.ask.symbol)
+        self.expected[key] = self.expected.get(key, ZERO) + life.ask.side * by
+
+    def position(self, key: str) -> Decimal:
+        """What is held in a symbol, ours and not."""
+        return self.expected.get(key, ZERO) + self.outside.get(key, ZERO)
+
+    def answers(self) -> list[Answer]:
+        """What the session has to hear of its orders, drained, in order of folding per order."""
+        told = [answer for life in self._touched.values() for answer in _drained(life)]
+        return told
+
+    def work(self) -> Work:
+        """What the journal has to write, drained; ask for `answers` first."""
+        made = Work(list(self._touched.values()), self._executions, self._amended)
+        self._touched, self._executions, self._amended = {}, [], []
+        return made
+
+
+def _drained(life: Life) -> list[Answer]:
+    told, life.answers = life.answers, []
+    return told

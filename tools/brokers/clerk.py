@@ -1,0 +1,272 @@
+"""Clerk: decides what is sent for each ask, and what each reply means. One thread, no socket, time handed in.
+
+Never twice: a POST is sent once. What came back unreadable leaves the order unknown, its symbol blocked, until the
+broker is asked by client_order_id; that there is none is believed after a grace time and a second look.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Final
+
+from gpi.formats.answers import NEW, Ask
+from gpi.formats.errors import VenueError
+from gpi.formats.instruments import Instrument
+from gpi.formats.orders import CANCELED, EXPIRED
+from gpi.tools.brokers import refusals, wire
+from gpi.tools.brokers.blotter import Blotter
+from gpi.tools.brokers.bucket import CANCEL, ORDER, RESOLVE
+from gpi.tools.brokers.guards import Guards
+from gpi.tools.brokers.holds import HALTED, Holds
+from gpi.tools.brokers.journal import Journal
+from gpi.tools.brokers.life import INTENT, LIVE, SENT, UNKNOWN, Life, reason
+from gpi.tools.brokers.outbox import Job, Outbox
+from gpi.tools.brokers.rest import NotSent, Reply
+
+FIRST_LOOK_S, LONGEST_LOOK_S = 0.1, 5.0
+GRACE_S: Final = 10.0  # how long an accept may still appear after its request was lost
+AGAIN_S: Final = 2.0  # between the two looks that must both find nothing
+
+Outcome = Reply | VenueError
+
+
+@dataclass(slots=True)
+class Attention:
+    """An order that must be looked at: when next, how often it was, when it was first found missing."""
+
+    due: float
+    since: float
+    tries: int = 0
+    missing: float = 0.0
+
+
+class Clerk:
+    """Orders out, replies in. `say` takes a line for a person."""
+
+    def __init__(
+        self,
+        blotter: Blotter,
+        holds: Holds,
+        journal: Journal,
+        outbox: Outbox,
+        guards: Guards,
+        account: str,
+        say: Callable[[str], None],
+        grace_s: float = GRACE_S,
+    ) -> None:
+        self.blotter, self.holds, self.journal, self.outbox = blotter, holds, journal, outbox
+        self.guards, self.account, self.say, self.grace_s = guards, account, say, grace_s
+        self.instruments: Mapping[int, Instrument] = {}
+        self.attention: dict[str, Attention] = {}
+        self._once_more: dict[str, tuple[Job, list[str]]] = {}
+        self._tried: set[str] = set()
+
+    def asks(self, asks: list[Ask], now_ns: int, now: float) -> None:
+        """Everything that the session wanted in one go."""
+        for ask in asks:
+            if ask.what == NEW:
+                self._new(ask, now_ns, now)
+            else:
+                self._withdraw(ask, now_ns, now)
+
+    def _new(self, ask: Ask, now_ns: int, now: float) -> None:
+        client_id = self.journal.client_id(self.account, ask.order_id)
+        key = wire.key(ask.symbol)
+        why, note, body = self._checked(ask, client_id, key, now)
+        qty = Decimal(body["qty"]) if body else Decimal(0)
+        life = Life(ask, client_id, body, qty)
+        self.journal.intend(client_id, ask, body, now_ns, note or why)
+        self.blotter.place(life)
+        if body is None or why:
+            life.refused(reason(why), ask.ts_event)
+            self.blotter.touch(life)
+            return
+        self.outbox.add(Job(ORDER, "new", "POST", "/orders", body, client_id, key, now))
+
+    def _checked(self, ask: Ask, client_id: str, key: str, now: float) -> tuple[str, str, dict[str, str] | None]:
+        """(reason, note, request); without a reason it may be sent."""
+        if self.guards.runaway(now):
+            self.halt("EXEC_THROTTLE", f"more than {self.guards.asks_per_s} new orders within a second")
+        why = self.holds.refuses(key, ask.side, ask.qty, float(self.blotter.position(key)))
+        if why:
+            return why, "", None
+        instrument = self.instruments.get(ask.instrument_id)
+        if instrument is None:
+            return "MALFORMED", "an instrument that was never announced", None
+        try:
+            body = wire.request(ask, instrument, client_id)
+        except wire.Unsendable as wrong:
+            return "MALFORMED", str(wrong), None
+        twin = self.guards.duplicate(ask, client_id, now)
+        if twin and twin in self.blotter.lives and self.blotter.lives[twin].open:
+            return "DUPLICATE_ORDER", f"the same as {twin}", None
+        return "", "", body
+
+    def halt(self, name: str, why: str) -> None:
+        """Nothing new until a person starts the trader again."""
+        if name not in self.holds.causes:
+            self.holds.hold(name, HALTED)
+            self.say(f"halted: {why}; nothing new is sent until somebody starts the trader again")
+
+    def _withdraw(self, ask: Ask, now_ns: int, now: float) -> None:
+        life = self.blotter.numbered.get(ask.order_id)
+        if life is not None and life.open:
+            self.withdraw(life, now_ns, now)
+
+    def withdraw(self, life: Life, now_ns: int, now: float) -> None:
+        """Have an order cancelled: here if it was not sent, else by asking the broker until it has ended."""
+        if not life.withdrawing:
+            life.withdrawing = True
+            self.journal.cancelling(life.client_id, now_ns)
+        parked = self._once_more.pop(life.client_id, None) is not None
+        if life.state == INTENT and (self.outbox.withdraw(life.client_id) or parked):
+            life.dropped(CANCELED, life.ask.ts_event)
+            self.blotter.touch(life)
+        elif life.state == LIVE and not life.end:
+            self._cancel(life, now)
+
+    def _cancel(self, life: Life, now: float) -> None:
+        path = f"/orders/{life.broker_id}"
+        self.outbox.add(Job(CANCEL, "cancel", "DELETE", path, None, life.client_id, since=now))
+
+    def sending(self, job: Job) -> None:
+        """A job goes out now."""
+        if job.what == "new":
+            life = self.blotter.lives[job.client_id]
+            life.state = SENT
+            self.blotter.touch(life)
+
+    def replied(self, job: Job, outcome: Outcome, now: float) -> None:
+        """What came of a request about one order."""
+        life = self.blotter.lives[job.client_id]
+        if job.what == "new":
+            self._placed(life, job, outcome, now)
+        elif job.what == "cancel":
+            self._cancelled(life, job, outcome, now)
+        else:
+            self._looked(life, outcome, now)
+        self.blotter.touch(life)
+
+    def _placed(self, life: Life, job: Job, outcome: Outcome, now: float) -> None:
+        if life.state != SENT:
+            return  # the stream was faster, and told more
+        if isinstance(outcome, NotSent):
+            life.refused(reason("BROKER_REFUSED"), life.ask.ts_event)
+        elif not isinstance(outcome, Reply):
+            self._lost(life, now)
+        elif outcome.status == 429:
+            life.state = INTENT
+            self.outbox.add(job, first=True)
+            if life.withdrawing and self.outbox.withdraw(life.client_id):
+                life.dropped(CANCELED, life.ask.ts_event)
+        elif outcome.status in (200, 201) and (told := wire.order(outcome.body)) and told.client_id == life.client_id:
+            self.guards.accepted()
+            self.blotter.order(told)
+            self.settled(life, now)
+        elif refusals.uncertain(outcome) or refusals.taken(outcome):
+            self._lost(life, now)
+        else:
+            self._refused(life, job, outcome, now)
+
+    def _refused(self, life: Life, job: Job, reply: Reply, now: float) -> None:
+        blocking = [b for b in refusals.in_the_way(reply) if self._leaving(b)]
+        if blocking and life.client_id not in self._tried and not life.withdrawing:
+            self._tried.add(life.client_id)
+            life.state = INTENT
+            self._once_more[life.client_id] = (job._replace(since=now), blocking)
+            return
+        life.refused(reason(refusals.reason(reply)), life.ask.ts_event)
+        self.say(f"{life.ask.symbol}: order {life.ask.order_id} refused: {reply.message}")
+        if reply.status == 401:
+            self.halt("keys", "the broker does not know the key any more")
+        if self.guards.rejected():
+            self.halt("REJECT_STORM", f"{self.guards.rejects} orders in a row were refused")
+
+    def _leaving(self, broker_id: str) -> bool:
+        return any(each.broker_id == broker_id and each.withdrawing for each in self.blotter.open)
+
+    def _lost(self, life: Life, now: float) -> None:
+        """Nobody knows: no new exposure in the symbol until somebody does."""
+        life.state = UNKNOWN
+        self.holds.block(wire.key(life.ask.symbol), f"unknown {life.client_id}")
+        self.watch(life, now)
+
+    def watch(self, life: Life, now: float, after: float = FIRST_LOOK_S) -> None:
+        """Look at this order soon, and again until it is settled."""
+        if life.client_id not in self.attention:
+            self.attention[life.client_id] = Attention(now + after, now)
+
+    def _cancelled(self, life: Life, job: Job, outcome: Outcome, now: float) -> None:
+        if isinstance(outcome, Reply) and outcome.status == 429:
+            self.outbox.add(job, first=True)
+        elif isinstance(outcome, Reply) and outcome.status < 300:
+            self.watch(life, now, 2.0)  # 204 is not the end: the end comes as an update, or is looked for
+        else:
+            self.watch(life, now)
+
+    def _looked(self, life: Life, outcome: Outcome, now: float) -> None:
+        entry = self.attention.get(life.client_id)
+        if isinstance(outcome, Reply) and outcome.status == 200 and (told := wire.order(outcome.body)):
+            self.blotter.order(told)
+            self.settled(life, now)
+            if life.open and not life.end and entry is not None:
+                if life.withdrawing:
+                    self._cancel(life, now)
+                else:
+                    self.attention.pop(life.client_id, None)
+        elif isinstance(outcome, Reply) and outcome.status == 404 and entry is not None and life.state == UNKNOWN:
+            self._absent(life, entry, now)
+
+    def _absent(self, life: Life, entry: Attention, now: float) -> None:
+        if now - entry.since < self.grace_s:
+            return
+        if not entry.missing:
+            entry.missing = now
+        elif now - entry.missing >= AGAIN_S:
+            life.refused(reason("BROKER_REFUSED"), life.ask.ts_event)
+            self.settled(life, now)
+
+    def settled(self, life: Life, now: float) -> None:
+        """The fate of an order is known (again): its symbol is free, its cancel goes out, a late accept is undone."""
+        if life.state == UNKNOWN:
+            return
+        self.holds.unblock(wire.key(life.ask.symbol), f"unknown {life.client_id}")
+        if not life.open:
+            self.attention.pop(life.client_id, None)
+        elif life.withdrawing and not life.end:
+            self._cancel(life, now)
+
+    def due(self, now_ns: int, now: float) -> None:
+        """What time brings: looks at orders, orders gone stale, orders whose way is free."""
+        for client_id, entry in list(self.attention.items()):
+            life = self.blotter.lives[client_id]
+            if not life.open:
+                self.settled(life, now)
+                self.attention.pop(client_id, None)
+            elif now >= entry.due:
+                entry.tries += 1
+                entry.due = now + min(FIRST_LOOK_S * 2**entry.tries, LONGEST_LOOK_S)
+                data = {"client_order_id": client_id}
+                self.outbox.add(Job(RESOLVE, "resolve", "GET", "/orders:by_client_order_id", data, client_id))
+        for job in self.outbox.stale(now):
+            self._expired(job.client_id)
+        for client_id, (job, blocking) in list(self._once_more.items()):
+            if not any(self._leaving(broker_id) for broker_id in blocking):
+                del self._once_more[client_id]
+                self.outbox.add(job._replace(since=now))
+
+    def _expired(self, client_id: str) -> None:
+        life = self.blotter.lives[client_id]
+        life.dropped(EXPIRED, life.ask.ts_event)
+        self.blotter.touch(life)
+
+    def stop(self, now_ns: int, now: float) -> None:
+        """Nothing unsent goes out any more, and everything open is cancelled."""
+        for job in self.outbox.drop_orders():
+            life = self.blotter.lives[job.client_id]
+            life.dropped(CANCELED, life.ask.ts_event)
+            self.blotter.touch(life)
+        for life in self.blotter.open:
+            self.withdraw(life, now_ns, now)

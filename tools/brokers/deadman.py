@@ -1,0 +1,200 @@
+"""The dead-man: a process of its own that cancels a trader's orders when the trader dies, hangs or is to be killed.
+
+It is started with one inherited pipe: first a line of JSON (keys, host, tag, kill file), then a byte for every beat.
+A `q` is a clean goodbye. An end without one, or no beat for `patience_s`, cancels the orders with the trader's tag. The
+kill file cancels every order of the account and suspends trading at the broker, even if the trader is stopped.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from gpi.formats.errors import VenueError
+from gpi.formats.secrets import Secret
+from gpi.tools.brokers.rest import Keys, Reply, Rest
+
+PATIENCE_S: Final = 5.0
+LOOK_S: Final = 0.1  # how often the kill file is looked for
+ENOUGH_S: Final = 120.0  # how long it keeps trying to get the orders cancelled
+BEAT: Final = b"."
+GOODBYE: Final = b"q"
+
+
+@dataclass(frozen=True)
+class Orders:
+    """What the dead-man needs to know."""
+
+    key_id: str
+    secret: str
+    url: str
+    tag: str
+    kill_file: str
+    patience_s: float = PATIENCE_S
+
+    def __repr__(self) -> str:
+        return f"Orders({self.url}, {self.tag})"
+
+
+class Deadman:
+    """The trader's end of it: `beat` often, `goodbye` at a clean end."""
+
+    def __init__(self, keys: Keys, url: str, tag: str, kill_file: Path, patience_s: float = PATIENCE_S) -> None:
+        orders = Orders(keys.key_id.reveal(), keys.secret.reveal(), url, tag, os.fspath(kill_file), patience_s)
+        theirs, self._pipe = os.pipe()
+        heard, ready = os.pipe()
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "gpi.tools.brokers.deadman", str(theirs), str(ready)],
+            pass_fds=(theirs, ready), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True,
+            env=_environment(),
+        )  # fmt: skip
+        os.close(theirs)
+        os.close(ready)
+        self._ready = heard
+        os.write(self._pipe, json.dumps(vars(orders)).encode() + b"\n")
+        os.set_blocking(self._pipe, False)
+
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        return self._process.pid
+
+    def wait_ready(self, seconds: float) -> None:
+        """Raise VenueError unless it watches within that time: without it nothing is traded."""
+        found, _, _ = select.select([self._ready], [], [], seconds)
+        said = os.read(self._ready, 1) if found else b""
+        os.close(self._ready)
+        if said != b"r":
+            raise VenueError("the dead-man process did not start: no orders are sent without it")
+
+    def beat(self) -> bool:
+        """Still alive; False if the dead-man is not."""
+        try:
+            os.write(self._pipe, BEAT)
+        except BlockingIOError:
+            pass
+        except OSError:
+            return False
+        return self._process.poll() is None
+
+    def leave(self) -> None:
+        """An end with orders left: it cancels them, and goes on after this process."""
+        os.close(self._pipe)
+
+    def goodbye(self) -> None:
+        """A clean end: nothing is to be done."""
+        try:
+            os.set_blocking(self._pipe, True)
+            os.write(self._pipe, GOODBYE)
+        except OSError:
+            pass
+        os.close(self._pipe)
+        try:
+            self._process.wait(5.0)
+        except subprocess.TimeoutExpired:
+            self._process.terminate()
+
+
+def _environment() -> dict[str, str]:
+    """Ours without anything that looks like a key."""
+    return {name: value for name, value in os.environ.items() if not any(w in name.upper() for w in ("KEY", "SECRET"))}
+
+
+def watch(pipe: int, orders: Orders) -> str:
+    """Wait for the end: "goodbye", "died", "silent" or "kill"."""
+    last = time.monotonic()
+    while True:
+        readable, _, _ = select.select([pipe], [], [], LOOK_S)
+        now = time.monotonic()
+        if readable:
+            said = os.read(pipe, 4096)
+            if GOODBYE in said:
+                return "goodbye"
+            if not said:
+                return "died"
+            last = now
+        if os.path.exists(orders.kill_file):
+            return "kill"
+        if now - last > orders.patience_s:
+            return "silent"
+
+
+def cancel(rest: Rest, tag: str | None, deadline_s: float = ENOUGH_S) -> bool:
+    """Cancel open orders until there are none: those whose client_order_id begins with `tag`, or all (None)."""
+    end, wait = time.monotonic() + deadline_s, 0.05
+    quiet = 0
+    while time.monotonic() < end:
+        reply = _asked(rest, "GET", "/orders", {"status": "open", "limit": 500})
+        if reply is not None and reply.status == 200 and isinstance(reply.body, list):
+            rows = [row for row in reply.body if isinstance(row, dict) and _ours(row, tag)]
+            if not rows:
+                quiet += 1
+                if quiet == 2:  # a request that was on its way when the trader died may land after the first look
+                    return True
+            elif tag is None:
+                _asked(rest, "DELETE", "/orders")
+            else:
+                for row in rows:
+                    _asked(rest, "DELETE", f"/orders/{row.get('id')}")
+        time.sleep(wait)
+        wait = min(wait * 1.5, 2.0)
+    return False
+
+
+def suspend(rest: Rest, on: bool = True) -> bool:
+    """Switch trading off (or on again) at the broker itself."""
+    reply = _asked(rest, "PATCH", "/account/configurations", {"suspend_trade": on})
+    return reply is not None and reply.status == 200
+
+
+def _ours(row: dict[str, Any], tag: str | None) -> bool:
+    return tag is None or str(row.get("client_order_id") or "").startswith(tag)
+
+
+def _asked(rest: Rest, method: str, path: str, data: Any = None) -> Reply | None:
+    try:
+        return rest.call(method, path, data)
+    except VenueError:
+        return None
+
+
+def kill(rest: Rest) -> bool:
+    """Cancel everything and suspend trading; True when no order is open any more."""
+    _asked(rest, "DELETE", "/orders")
+    suspended = suspend(rest)
+    done = cancel(rest, None)
+    return done and (suspended or suspend(rest))
+
+
+def main(pipe: int, ready: int) -> int:
+    """The process: 0 after a goodbye, 4 after a kill, 1 after the trader's death; 5 if orders may be left."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)  # what ends a terminal's jobs must not end the one who looks after them
+    line = bytearray()
+    while not line.endswith(b"\n"):
+        more = os.read(pipe, 1)
+        if not more:
+            return 1
+        line += more
+    orders = Orders(**json.loads(line))
+    rest = Rest(Keys(Secret(orders.key_id), Secret(orders.secret)), orders.url)
+    os.write(ready, b"r")
+    os.close(ready)
+    ended = watch(pipe, orders)
+    if ended == "goodbye":
+        return 0
+    if ended == "kill":
+        return 4 if kill(rest) else 5
+    return 1 if cancel(rest, orders.tag) else 5
+
+
+if __name__ == "__main__":
+    sys.exit(main(int(sys.argv[1]), int(sys.argv[2])))

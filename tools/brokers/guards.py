@@ -1,0 +1,69 @@
+"""Controls that need the broker's side: duplicates, storms of rejects, runaway orders and executions, clocks apart.
+
+Times are seconds of a steady clock. What a guard disables stays disabled until a person starts the trader again.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Final
+
+from gpi.formats.answers import Ask
+
+SKEW_WARN_S: Final = 0.050
+SKEW_BLOCK_S: Final = 1.0
+
+
+@dataclass
+class Guards:
+    """The thresholds, and what was counted against them."""
+
+    duplicate_s: float = 1.0
+    rejects: int = 5  # one after the other
+    asks_per_s: int = 200
+    executions_per_min: int = 1_000
+    _sent: dict[tuple[object, ...], tuple[float, str]] = field(default_factory=dict)
+    _asked: deque[float] = field(default_factory=deque)
+    _executed: deque[float] = field(default_factory=deque)
+    _rejected: int = 0
+
+    def duplicate(self, ask: Ask, client_id: str, now: float) -> str:
+        """The client id of the same order (symbol, side, size, prices) sent within the window; "" if there is none."""
+        same = (ask.symbol, ask.side, ask.order_type, ask.qty, repr(ask.px), repr(ask.stop_px), repr(ask.trail))
+        before = self._sent.get(same)
+        if before is not None and now - before[0] < self.duplicate_s:
+            return before[1]
+        if len(self._sent) > 10_000:
+            self._sent = {k: v for k, v in self._sent.items() if now - v[0] < self.duplicate_s}
+        self._sent[same] = (now, client_id)
+        return ""
+
+    def runaway(self, now: float) -> bool:
+        """One more new order: whether that makes too many within a second."""
+        return _many(self._asked, now, 1.0) > self.asks_per_s
+
+    def executed(self, now: float) -> bool:
+        """One more execution: whether that makes too many within a minute."""
+        return _many(self._executed, now, 60.0) > self.executions_per_min
+
+    def rejected(self) -> bool:
+        """One more order that the broker refused: whether that is a storm."""
+        self._rejected += 1
+        return self._rejected >= self.rejects
+
+    def accepted(self) -> None:
+        """An order was taken: the row of rejects has ended."""
+        self._rejected = 0
+
+
+def _many(times: deque[float], now: float, window: float) -> int:
+    times.append(now)
+    while times[0] < now - window:
+        times.popleft()
+    return len(times)
+
+
+def skew(told_ns: int, sent_ns: int, received_ns: int) -> float:
+    """Seconds by which the broker's clock is ahead of ours, less half of the way there and back."""
+    return (told_ns - (sent_ns + received_ns) / 2) / 1e9

@@ -1,0 +1,60 @@
+"""Hands: threads that carry requests to the broker and bring back what came of them. Cancels have their own."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable
+
+from gpi.formats.errors import VenueError
+from gpi.formats.secrets import masked
+from gpi.tools.brokers.bucket import CANCEL
+from gpi.tools.brokers.outbox import HANDS, Job
+from gpi.tools.brokers.rest import Keys, Reply, Rest, Unanswered
+
+Queue = queue.SimpleQueue[Job | None]
+
+
+class Hands:
+    """`back` is called from their threads."""
+
+    def __init__(self, keys: Keys, url: str, back: Callable[[Job, Reply | VenueError], None]) -> None:
+        self._keys, self._url, self._back = keys, url, back
+        self._queues: tuple[Queue, Queue] = (queue.SimpleQueue(), queue.SimpleQueue())
+        self._threads = [
+            threading.Thread(target=self._work, args=(each,), name=f"gpi-hand-{n}", daemon=True)
+            for each, count in zip(self._queues, HANDS, strict=True)
+            for n in range(count)
+        ]
+
+    def start(self) -> None:
+        """Begin to work."""
+        for each in self._threads:
+            each.start()
+
+    def give(self, job: Job) -> None:
+        """Send this."""
+        self._queues[0 if job.lane == CANCEL else 1].put(job)
+
+    def stop(self) -> None:
+        """What is under way is finished (its timeouts bound that), nothing else is begun."""
+        for each in self._threads:
+            if each.is_alive():
+                for waiting in self._queues:
+                    waiting.put(None)
+        for each in self._threads:
+            if each.is_alive():
+                each.join(10.0)
+
+    def _work(self, jobs: Queue) -> None:
+        rest = Rest(self._keys, self._url)
+        while (job := jobs.get()) is not None:
+            outcome: Reply | VenueError
+            try:
+                outcome = rest.call(job.method, job.path, job.data)
+            except VenueError as wrong:
+                outcome = wrong
+            except Exception as wrong:  # whatever it was, the request may have left: its fate is unknown
+                outcome = Unanswered(f"{type(wrong).__name__}: {masked(str(wrong))}")
+            self._back(job, outcome)
+        rest.close()

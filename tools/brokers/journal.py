@@ -1,0 +1,225 @@
+"""The order journal: every intent before it is sent, every execution once, everything the broker said.
+
+SQLite with a write-ahead log and synchronous=FULL: what was committed survives a power loss, and a log torn in the
+middle opens as a prefix of what was committed. Rows are collected, and `commit` makes a wake-up's rows durable
+together; nothing may be sent, and no answer told, before it has returned.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import secrets
+import sqlite3
+from pathlib import Path
+from typing import Any, Final
+
+from gpi.formats.answers import Ask
+from gpi.formats.errors import UsageError, VenueError
+
+SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS about (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS runs (
+    epoch INTEGER PRIMARY KEY AUTOINCREMENT, started INTEGER NOT NULL, ended INTEGER, account TEXT NOT NULL,
+    url TEXT NOT NULL, attested TEXT NOT NULL, pid INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS orders (
+    client_id TEXT PRIMARY KEY, epoch INTEGER NOT NULL, order_id INTEGER NOT NULL, symbol TEXT NOT NULL,
+    instrument_id INTEGER NOT NULL, side INTEGER NOT NULL, ask TEXT NOT NULL, request TEXT NOT NULL,
+    intended INTEGER NOT NULL, state TEXT NOT NULL, broker_id TEXT, filled TEXT NOT NULL DEFAULT '0',
+    cancel_asked INTEGER, changed INTEGER NOT NULL, note TEXT NOT NULL DEFAULT '') WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS unfinished ON orders (state) WHERE state NOT IN ('done', 'refused');
+CREATE TABLE IF NOT EXISTS executions (
+    execution_id TEXT PRIMARY KEY, client_id TEXT NOT NULL, symbol TEXT NOT NULL, ts INTEGER NOT NULL,
+    qty TEXT NOT NULL, px TEXT NOT NULL, cumulative TEXT NOT NULL, source TEXT NOT NULL,
+    busted INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS events (
+    id INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, received INTEGER NOT NULL, source TEXT NOT NULL,
+    raw TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS claims (
+    id INTEGER PRIMARY KEY, symbol TEXT NOT NULL, qty TEXT NOT NULL, made INTEGER NOT NULL, why TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS flags (name TEXT PRIMARY KEY, value TEXT NOT NULL, since INTEGER NOT NULL) WITHOUT ROWID;
+"""
+MOST_PENDING: Final = 100_000  # rows kept for a journal that cannot be written for a while
+MOST_RAW: Final = 65_536  # characters kept of one message
+
+
+class JournalError(VenueError):
+    """The journal cannot be written: disk full, read-only, unreadable. Nothing more may be sent."""
+
+
+class Journal:
+    """One account's journal, open for one trader at a time. Not for two threads at once.
+
+    Raises UsageError where another trader holds it, JournalError where it cannot be read or written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.epoch = path, 0
+        self._pending: list[tuple[str, tuple[Any, ...]]] = []
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._lock = self._locked(path.with_name(path.name + ".lock"))
+        try:
+            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=2000"):
+                self._db.execute(f"PRAGMA {pragma}")
+            self._db.executescript(SCHEMA)
+            self._db.execute("INSERT OR IGNORE INTO about VALUES ('id', ?)", (secrets.token_hex(4),))
+            os.chmod(path, 0o600)
+            self.id = str(self.first("SELECT value FROM about WHERE name = 'id'")[0])
+        except sqlite3.Error as wrong:
+            os.close(self._lock)
+            raise JournalError(f"the order journal {path} cannot be used: {wrong}") from wrong
+
+    @staticmethod
+    def _locked(path: Path) -> int:
+        try:
+            fd = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        except OSError as wrong:
+            raise JournalError(f"the order journal cannot be locked: {wrong}") from wrong
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(fd)
+            raise UsageError(f"another trader holds this account ({path}): one trader per account") from None
+        return fd
+
+    def first(self, query: str, *values: Any) -> Any:
+        """The first row of a query, or None."""
+        return self._db.execute(query, values).fetchone()
+
+    def rows(self, query: str, *values: Any) -> list[Any]:
+        """All rows of a query."""
+        return self._db.execute(query, values).fetchall()
+
+    def check(self) -> None:
+        """Raise JournalError unless the whole file is sound."""
+        try:
+            found = self.first("PRAGMA integrity_check")[0]
+        except sqlite3.Error as wrong:
+            raise JournalError(f"the order journal {self.path} is damaged: {wrong}") from wrong
+        if found != "ok":
+            raise JournalError(f"the order journal {self.path} is damaged: {found}")
+
+    def begin_run(self, now: int, account: str, url: str, attested: dict[str, Any]) -> int:
+        """A new epoch: order ids start again at 1 under it, so no client_order_id ever comes twice."""
+        self._write(
+            "INSERT INTO runs (started, account, url, attested, pid) VALUES (?, ?, ?, ?, ?)",
+            now, account, url, json.dumps(attested, sort_keys=True), os.getpid(),
+        )  # fmt: skip
+        self.commit()
+        self.epoch = int(self.first("SELECT max(epoch) FROM runs")[0])
+        return self.epoch
+
+    def end_run(self, now: int) -> None:
+        """The trader said goodbye."""
+        self._write("UPDATE runs SET ended = ? WHERE epoch = ?", now, self.epoch)
+        self.commit()
+
+    def client_id(self, account: str, order_id: int) -> str:
+        """The id of one order of this epoch: deterministic, shorter than 128 characters, never used again."""
+        return f"{self.tag(account)}{order_id}"
+
+    def tag(self, account: str) -> str:
+        """What the client_order_ids of this epoch begin with."""
+        return f"{owner(account)}{self.id}-{self.epoch}-"
+
+    def intend(self, client_id: str, ask: Ask, request: dict[str, Any] | None, now: int, note: str = "") -> None:
+        """One intent; `request` None: it was refused before it was sent, and `note` says why."""
+        self._write(
+            "INSERT INTO orders (client_id, epoch, order_id, symbol, instrument_id, side, ask, request, intended,"
+            " state, changed, note) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            client_id, self.epoch, ask.order_id, ask.symbol, ask.instrument_id, ask.side,
+            json.dumps(ask._asdict()), json.dumps(request), now, "refused" if request is None else "intent", now, note,
+        )  # fmt: skip
+
+    def changed(self, client_id: str, state: str, broker_id: str | None, filled: Any, now: int, note: str = "") -> None:
+        """What an order has come to."""
+        self._write(
+            "UPDATE orders SET state = ?, broker_id = coalesce(?, broker_id), filled = ?, changed = ?,"
+            " note = CASE WHEN ? = '' THEN note ELSE ? END WHERE client_id = ?",
+            state, broker_id, str(filled), now, note, note, client_id,
+        )  # fmt: skip
+
+    def cancelling(self, client_id: str, now: int) -> None:
+        """The withdrawal of an order was asked for."""
+        self._write("UPDATE orders SET cancel_asked = ? WHERE client_id = ?", now, client_id)
+
+    def executed(self, client_id: str, symbol: str, execution: Any) -> None:
+        """One execution, once: a second row with its id changes nothing."""
+        e = execution
+        self._write(
+            "INSERT OR IGNORE INTO executions VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0)",
+            e.execution_id, client_id, symbol, e.ts, str(e.qty), str(e.px), str(e.cumulative), e.source,
+        )  # fmt: skip
+
+    def busted(self, execution_id: str) -> None:
+        """The exchange took an execution back."""
+        self._write("UPDATE executions SET busted = 1 WHERE execution_id = ?", execution_id)
+
+    def amended(self, execution_id: str, qty: Any, px: Any) -> None:
+        """The exchange corrected an execution."""
+        self._write("UPDATE executions SET qty = ?, px = ? WHERE execution_id = ?", str(qty), str(px), execution_id)
+
+    def heard(self, source: str, raw: str, now: int) -> None:
+        """A message as it came (the caller has taken secrets out)."""
+        values = (self.epoch, now, source, raw[:MOST_RAW])
+        self._write("INSERT INTO events (epoch, received, source, raw) VALUES (?, ?, ?, ?)", *values)
+
+    def claim(self, symbol: str, qty: Any, now: int, why: str) -> None:
+        """A position that is not of our fills is ours from now on."""
+        self._write("INSERT INTO claims (symbol, qty, made, why) VALUES (?, ?, ?, ?)", symbol, str(qty), now, why)
+
+    def flag(self, name: str) -> str | None:
+        """The value of a flag that survives restarts, such as `kill`."""
+        found = self.first("SELECT value FROM flags WHERE name = ?", name)
+        return None if found is None else str(found[0])
+
+    def raise_flag(self, name: str, value: str, now: int) -> None:
+        """Set a flag."""
+        self._write("INSERT OR REPLACE INTO flags VALUES (?, ?, ?)", name, value, now)
+
+    def lower_flag(self, name: str) -> None:
+        """Take a flag back."""
+        self._write("DELETE FROM flags WHERE name = ?", name)
+
+    def _write(self, statement: str, *values: Any) -> None:
+        self._pending.append((statement, values))
+
+    def commit(self) -> None:
+        """Make everything since the last commit durable, at once.
+
+        On JournalError none of it is, and all of it is tried again with the next commit.
+        """
+        if not self._pending:
+            return
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            for statement, values in self._pending:
+                self._db.execute(statement, values)
+            self._db.execute("COMMIT")
+        except sqlite3.Error as wrong:
+            self._roll_back()
+            del self._pending[:-MOST_PENDING]
+            raise JournalError(f"the order journal {self.path} cannot be written: {wrong}") from wrong
+        self._pending.clear()
+
+    def _roll_back(self) -> None:
+        try:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+        except sqlite3.Error:
+            pass  # sqlite has rolled back on its own
+
+    def close(self) -> None:
+        """Let the account go."""
+        try:
+            self._db.close()
+        except sqlite3.Error:
+            pass
+        os.close(self._lock)
+
+
+def owner(account: str) -> str:
+    """What the client_order_ids of every gpi trader of an account begin with, whatever its journal."""
+    return f"gpi-{account}-"

@@ -1,0 +1,289 @@
+"""Reconciliation: what the broker says by REST against what we believe, on a timer and after every connection.
+
+Open orders every 5 s, executions, positions and the account every 30 s and after every (re)connection, executions at
+once when an order claims more than is known. Missing executions are recovered once; what is not ours is EXTERNAL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, Final
+
+from gpi.formats.answers import CASH, NEW, POSITION, Answer, Ask
+from gpi.tools.brokers import wire
+from gpi.tools.brokers.blotter import Blotter
+from gpi.tools.brokers.bucket import LOOK, RESOLVE
+from gpi.tools.brokers.clerk import Clerk, Outcome
+from gpi.tools.brokers.executions import ZERO
+from gpi.tools.brokers.holds import HALTED, Holds
+from gpi.tools.brokers.life import LIVE, Life
+from gpi.tools.brokers.outbox import Job, Outbox
+from gpi.tools.brokers.rest import Reply
+
+PAGE: Final = 100
+MOST_OPEN: Final = 500
+IN_KIND: Final = Decimal("0.005")  # of what was bought: coins that the broker keeps as its fee
+OVERLAP_NS: Final = 2_000_000_000
+GAP_S: Final = 0.5
+SETTLE_S: Final = 1.0
+FULL: Final = ("orders", "activities", "positions", "account")
+
+
+class Reconciliation:
+    """Looks out, comparisons in. `told` is where answers about positions and cash go."""
+
+    def __init__(
+        self, blotter: Blotter, holds: Holds, clerk: Clerk, outbox: Outbox, say: Callable[[str], None],
+        every_s: tuple[float, float] = (5.0, 30.0), now: float = 0.0,
+    ) -> None:  # fmt: skip
+        self.blotter, self.holds, self.clerk, self.outbox, self.say = blotter, holds, clerk, outbox, say
+        self.orders_s, self.full_s = every_s
+        self.told: list[Answer] = []
+        self.ids: dict[str, int] = {}  # instrument_id by symbol key
+        self.cash, self.equity = ZERO, ZERO
+        self.cash_due = False  # the session's cash must be set right: what moved it was no fill of ours
+        self.since_ns = 0  # every execution before this is known
+        self._next_orders, self._next_full, self._next_gap = now + self.orders_s, now + self.full_s, now
+        self._suspects: dict[str, Decimal] = {}
+        self._asked: dict[str, dict[str, Decimal]] = {}
+        self._waiting: dict[str, list[str]] = {}  # cause of a hold: looks it waits for, one after the other
+        self.held: dict[str, tuple[Decimal, Decimal]] = {}  # (quantity, average price) by key, as last told
+        self.opening: Callable[[str, Decimal], bool] | None = None  # while starting: is this position claimed?
+
+    def after_connection(self, cause: str) -> None:
+        """The stream is up: everything is looked at once, then the hold `cause` is lifted."""
+        self._waiting[cause] = list(FULL)
+        self.look(FULL[0], RESOLVE)
+
+    def disconnected(self, cause: str) -> None:
+        """The stream is down again: what was asked for its sake is asked anew when it is back."""
+        self._waiting.pop(cause, None)
+
+    def full(self, lane: int = LOOK) -> None:
+        """Look at everything."""
+        for what in FULL:
+            self.look(what, lane)
+
+    def look(self, what: str, lane: int = LOOK) -> None:
+        """Queue one look."""
+        path, data = self._question(what)
+        self.outbox.add(Job(lane, what, "GET", path, data))
+
+    def _question(self, what: str, page: str = "") -> tuple[str, Any]:
+        if what == "orders":
+            return "/orders", {"status": "open", "limit": MOST_OPEN, "direction": "desc"}
+        if what == "activities":
+            asked = {"direction": "asc", "page_size": PAGE}
+            if self.since_ns:
+                asked["after"] = stamp(max(self.since_ns - OVERLAP_NS, 0))
+            return "/account/activities/FILL", {**asked, "page_token": page} if page else asked
+        return f"/{what}", None
+
+    def due(self, now: float) -> None:
+        """What time brings."""
+        if now >= self._next_orders:
+            self._next_orders = now + self.orders_s
+            self.look("orders")
+        if now >= self._next_full:
+            self._next_full = now + self.full_s
+            self.full()
+        if (self.blotter.gaps or self.blotter.unsettled or self.cash_due) and now >= self._next_gap:
+            self._next_gap = now + GAP_S
+            if self.blotter.gaps:
+                self.look("activities", RESOLVE)
+            if self.blotter.unsettled:
+                self.look("positions", RESOLVE)
+            if self.cash_due:
+                self.look("account", RESOLVE)
+
+    def sending(self, job: Job) -> None:
+        """A look goes out: remember what was believed when it was asked."""
+        if job.what in ("positions", "account"):
+            self._asked[job.what] = dict(self.blotter.expected)
+        elif job.what == "orders":
+            live = [each for each in self.blotter.open if each.state == LIVE and not each.end]
+            self._asked["orders"] = {each.client_id: ZERO for each in live}
+
+    def replied(self, job: Job, outcome: Outcome, now: float) -> None:
+        """Fold what a look has found; an unreadable one is made again."""
+        if not isinstance(outcome, Reply) or outcome.status != 200:
+            if any(job.what == waiting[0] for waiting in self._waiting.values()):
+                self.outbox.add(job)  # the bucket spaces these; a hold stays until one succeeds
+            return
+        if job.what == "orders":
+            self._orders(outcome.body, now)
+        elif job.what == "activities":
+            if not self._activities(job, outcome.body):
+                return
+        elif job.what == "positions":
+            self._positions(outcome.body, now)
+        elif job.what == "account":
+            self._account(outcome.body)
+        for cause, waiting in list(self._waiting.items()):
+            if waiting[0] == job.what:
+                del waiting[0]
+                if waiting:
+                    self.look(waiting[0], RESOLVE)
+                else:
+                    del self._waiting[cause]
+                    self.holds.free(cause)
+
+    def _orders(self, body: Any, now: float) -> None:
+        rows = body if isinstance(body, list) else []
+        told = [each for each in map(wire.order, rows) if each is not None]
+        before = set(self.blotter.external)
+        for each in told:
+            life = self.blotter.order(each)
+            if life is not None:
+                self.clerk.settled(life, now)
+                if life.mute and life.open and not life.end and not life.withdrawing:
+                    self.clerk.withdraw(life, each.ts, now)
+            elif each.client_id.startswith(self.blotter.owner):
+                self._orphan(each, now)
+        there = {each.broker_id for each in told}
+        if len(rows) < MOST_OPEN:
+            for gone in [broker_id for broker_id in self.blotter.external if broker_id not in there]:
+                del self.blotter.external[gone]
+            for client_id in self._asked.pop("orders", {}):
+                life = self.blotter.lives[client_id]
+                if life.broker_id not in there and life.open and not life.end:
+                    self.clerk.watch(life, now, 0.0)
+        self.external_orders(before)
+
+    def _orphan(self, told: wire.Told, now: float) -> None:
+        """An order with our journal's tag that the journal does not know: it lost its last rows. Cancelled."""
+        self.blotter.external.pop(told.broker_id, None)
+        self.blotter.counts["order adopted"] += 1
+        self.say(f"an order of a former run in {told.symbol} is cancelled: {told.client_id}")
+        ask = Ask(NEW, told.ts, 0, self.ids.get(wire.key(told.symbol), -1), told.symbol, told.side)
+        life = Life(ask, told.client_id, None, told.qty, mute=True)
+        self.clerk.journal.intend(told.client_id, ask, {}, told.ts, "found at the broker")
+        self.blotter.place(life)
+        self.blotter.order(told)
+        self.clerk.withdraw(life, told.ts, now)
+
+    def external_orders(self, before: set[str]) -> None:
+        """Block the symbols of open orders that are not ours, and free those whose orders are gone."""
+        for broker_id in set(self.blotter.external) - before:
+            each = self.blotter.external[broker_id]
+            self.say(f"EXTERNAL order {broker_id} in {each.symbol}: {each.symbol} adds no exposure while it is open")
+        keys = {wire.key(each.symbol) for each in self.blotter.external.values()}
+        for key in keys:
+            self.holds.block(key, "external order")
+        for key in [key for key, causes in self.holds.blocks.items() if "external order" in causes and key not in keys]:
+            self.holds.unblock(key, "external order")
+
+    def _activities(self, job: Job, body: Any) -> bool:
+        """True when the last page was read."""
+        rows = [row for row in (body if isinstance(body, list) else []) if isinstance(row, dict)]
+        newest = 0
+        for row in rows:
+            if self.blotter.activity(row):
+                self.blotter.counts["execution recovered"] += 1
+            newest = max(newest, wire.nanoseconds(row.get("transaction_time")))
+        if len(rows) >= PAGE and rows[-1].get("id"):
+            path, data = self._question("activities", str(rows[-1]["id"]))
+            self.outbox.add(job._replace(path=path, data=data))
+            return False
+        self.since_ns = max(self.since_ns, newest)
+        return True
+
+    def _positions(self, body: Any, now: float) -> None:
+        believed = self._asked.pop("positions", {})
+        held = self.held = positions(body)
+        for key in sorted(set(held) | set(self.blotter.expected) | set(self.blotter.outside)):
+            qty, px = held.get(key, (ZERO, ZERO))
+            expected = self.blotter.expected.get(key, ZERO)
+            if expected != believed.get(key, ZERO):
+                continue  # executed while the broker was asked: the next look will tell
+            self._compare(key, qty, px, expected)
+        self._next_full = min(self._next_full, now + SETTLE_S) if self._suspects else self._next_full
+
+    def _compare(self, key: str, qty: Decimal, px: Decimal, expected: Decimal) -> None:
+        apart = qty - expected - self.blotter.outside.get(key, ZERO)
+        if key in self.blotter.unsettled:
+            self.blotter.unsettled.discard(key)
+            self._tell(key, qty, px)
+        if apart == 0 or (key.endswith("USD") and abs(apart) <= IN_KIND * abs(expected)):
+            self._suspects.pop(key, None)
+        elif (self.opening or self._suspects.get(key) == apart) and not self.blotter.gaps:
+            self._suspects.pop(key, None)
+            self.adopt(key, qty, px)
+        else:
+            self._suspects[key] = apart
+
+    def adopt(self, key: str, qty: Decimal, px: Decimal) -> None:
+        """The broker's position is the truth: the session is told; what is not of our orders blocks the symbol."""
+        outside = qty - self.blotter.expected.get(key, ZERO)
+        if self.opening is not None and self.opening(key, outside):
+            self.blotter.expected[key] = qty
+            return
+        self.blotter.outside[key] = outside
+        self._tell(key, qty, px)
+        if outside:
+            self.holds.block(key, "external position")
+            self.say(f"EXTERNAL position of {outside} in {key}: no new exposure there until --claim {key}")
+        else:
+            self.blotter.outside.pop(key)
+            self.holds.unblock(key, "external position")
+
+    def begin(self, now_ns: int) -> list[Answer]:
+        """What a session is told first: the cash, and every position."""
+        self.opening = None
+        self.told.clear()
+        self.cash_due = False
+        told = [Answer(now_ns, CASH, px=float(self.cash))]
+        for key, (qty, px) in self.held.items():
+            if key in self.ids:
+                told.append(Answer(now_ns, POSITION, instrument_id=self.ids[key], qty=float(qty), px=float(px)))
+        return told
+
+    def announced(self, ids: dict[str, int]) -> None:
+        """More instruments: what is held in them is told."""
+        new = set(ids) - set(self.ids)
+        self.ids = ids
+        for key in sorted(new & set(self.held)):
+            self._tell(key, *self.held[key])
+
+    def _tell(self, key: str, qty: Decimal, px: Decimal) -> None:
+        if key in self.ids:
+            self.told.append(Answer(0, POSITION, instrument_id=self.ids[key], qty=float(qty), px=float(px)))
+            self.cash_due = True
+
+    def _account(self, body: Any) -> None:
+        if not isinstance(body, dict):
+            return
+        self.cash = wire.number(body.get("cash")) or ZERO
+        self.equity = wire.number(body.get("equity")) or ZERO
+        unmoved = self._asked.pop("account", None) == self.blotter.expected
+        if self.cash_due and unmoved and not self.blotter.gaps:
+            self.cash_due = False
+            self.told.append(Answer(0, CASH, px=float(self.cash)))
+        flags = [name for name in BARRED if body.get(name) is True]
+        if flags:
+            self.holds.hold("account", HALTED)
+            self.say(f"halted: the broker says {', '.join(flags)}")
+        else:
+            self.holds.free("account")
+
+
+BARRED: Final = ("trading_blocked", "account_blocked", "trade_suspended_by_user")
+
+
+def positions(body: Any) -> dict[str, tuple[Decimal, Decimal]]:
+    """(quantity, average price) by symbol key; a short is negative whatever sign its quantity has."""
+    held = {}
+    for row in body if isinstance(body, list) else []:
+        qty = wire.number(row.get("qty")) if isinstance(row, dict) else None
+        if qty is not None and row.get("symbol"):
+            qty = -abs(qty) if row.get("side") == "short" else qty
+            held[wire.key(str(row["symbol"]))] = (qty, wire.number(row.get("avg_entry_price")) or ZERO)
+    return held
+
+
+def stamp(ns: int) -> str:
+    """ns UTC as RFC 3339."""
+    whole, rest = divmod(ns, 1_000_000_000)
+    return f"{datetime.fromtimestamp(whole, UTC):%Y-%m-%dT%H:%M:%S}.{rest:09d}Z"

@@ -1,0 +1,147 @@
+"""Alpaca's REST through alpaca-py: its signing and transport, our timeouts, no retries, replies as they came."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+from typing import Any, Final, NamedTuple
+from urllib.parse import urlsplit
+
+import requests
+from alpaca.common.exceptions import APIError
+from alpaca.trading.client import TradingClient
+from requests.adapters import HTTPAdapter
+from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
+
+from gpi.formats.errors import UsageError, VenueError
+from gpi.formats.secrets import Secret
+
+CONNECT_S: Final = 3.05
+READ_S: Final = 5.0
+PAPER: Final = "https://paper-api.alpaca.markets"
+LIVE: Final = "https://api.alpaca.markets"
+LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
+
+
+class Keys(NamedTuple):
+    """What signs requests."""
+
+    key_id: Secret
+    secret: Secret
+
+
+class Reply(NamedTuple):
+    """What came back: status, body (JSON, or None where it was none), text, headers, the broker's clock (epoch s)."""
+
+    status: int
+    body: Any = None
+    text: str = ""
+    headers: Mapping[str, str] = {}
+    server: float = 0.0
+
+    @property
+    def message(self) -> str:
+        """The broker's words, for people."""
+        found = self.body.get("message") if isinstance(self.body, dict) else None
+        return str(found or self.text[:200] or f"HTTP {self.status}")
+
+
+class NotSent(VenueError):
+    """No connection could be made: the broker never saw the request."""
+
+
+class Unanswered(VenueError):
+    """The request left and no readable answer came: whether it was carried out is not known."""
+
+
+class _Impatient(HTTPAdapter):
+    """Gives every request the timeouts that alpaca-py leaves out."""
+
+    def send(self, request: Any, stream: bool = False, timeout: Any = None, *rest: Any, **more: Any) -> Any:
+        """As HTTPAdapter, with our timeouts."""
+        return super().send(request, stream, (CONNECT_S, READ_S), *rest, **more)
+
+
+class Rest:
+    """One connection to the broker, for one thread. Loopback hosts are asked directly, past any proxy."""
+
+    def __init__(self, keys: Keys, url: str) -> None:
+        self._client = TradingClient(
+            keys.key_id.reveal(), keys.secret.reveal(), paper=url != LIVE, raw_data=True, url_override=url.rstrip("/")
+        )
+        self._client._retry, self._client._retry_codes = 0, []
+        session = self._client._session
+        for scheme in ("http://", "https://"):
+            session.mount(scheme, _Impatient(max_retries=0))
+        session.trust_env = not loopback(url)
+        session.hooks["response"].append(self._keep)
+        self._last: Any = None
+
+    def _keep(self, response: Any, *rest: Any, **more: Any) -> None:
+        self._last = response
+
+    def call(self, method: str, path: str, data: Any = None) -> Reply:
+        """One request, once. Raises NotSent or Unanswered; errors of the broker are replies like any other."""
+        self._last = None
+        try:
+            self._client._request(method, path, data)
+        except APIError:
+            pass
+        except requests.exceptions.JSONDecodeError:
+            pass
+        except requests.exceptions.RequestException as wrong:
+            raise _failure(wrong, method, path) from None
+        response: Any = self._last
+        if response is None:
+            raise Unanswered(f"{method} {path}: no reply")
+        text = response.text
+        try:
+            body = response.json() if text else None
+        except ValueError:
+            body = None
+        return Reply(response.status_code, body, text, response.headers, server_clock(response.headers))
+
+    def close(self) -> None:
+        """Let the connections go."""
+        self._client._session.close()
+
+
+def _failure(wrong: Exception, method: str, path: str) -> VenueError:
+    """The error without the request it carries (its headers hold the secret)."""
+    seen: list[Any] = [wrong]
+    for each in seen:
+        inner = [getattr(each, "reason", None), each.__cause__, each.__context__, *getattr(each, "args", ())]
+        seen += [e for e in inner if isinstance(e, BaseException) and e not in seen]
+    if any(isinstance(each, (NewConnectionError, ConnectTimeoutError)) for each in seen):
+        return NotSent(f"{method} {path}: the broker cannot be reached")
+    return Unanswered(f"{method} {path}: {type(wrong).__name__}")
+
+
+def server_clock(headers: Any) -> float:
+    """The broker's clock by its Date header, in epoch seconds; ours where it says none."""
+    try:
+        return parsedate_to_datetime(headers["Date"]).timestamp()
+    except (KeyError, TypeError, ValueError):
+        return time.time()
+
+
+def loopback(url: str) -> bool:
+    """Whether a URL stays on this machine."""
+    return urlsplit(url).hostname in LOOPBACK
+
+
+def host(live: bool, url: str | None) -> str:
+    """Where orders go. Raises UsageError for a --url that is not on this machine, or one together with --live."""
+    if url is None:
+        return LIVE if live else PAPER
+    if live:
+        raise UsageError("--live goes to Alpaca itself: leave --url out")
+    if urlsplit(url).scheme != "http" or not loopback(url):
+        raise UsageError(f"--url {url}: only a venue on this machine, such as http://127.0.0.1:8700")
+    return url.rstrip("/")
+
+
+def stream_url(url: str) -> str:
+    """The trade_updates socket beside a REST host."""
+    return url.replace("http", "ws", 1).rstrip("/") + "/stream"

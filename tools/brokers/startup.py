@@ -1,0 +1,219 @@
+"""How a trader begins: whose account it is, whose orders stand in it, what a former life has left behind."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Final
+
+from gpi.formats.answers import Ask
+from gpi.formats.errors import RiskBreach, UsageError, VenueError
+from gpi.tools.brokers import wire
+from gpi.tools.brokers.blotter import Blotter
+from gpi.tools.brokers.executions import ZERO, Execution
+from gpi.tools.brokers.guards import SKEW_BLOCK_S, SKEW_WARN_S, skew
+from gpi.tools.brokers.journal import Journal, owner
+from gpi.tools.brokers.life import UNKNOWN, Life
+from gpi.tools.brokers.rest import Reply, Rest, loopback
+
+EXECUTIONS: Final = "SELECT execution_id, ts, qty, px, cumulative, source, busted FROM executions WHERE client_id = ?"
+OTHER_DAY_S: Final = 86_400.0
+BEFORE_NS: Final = 60_000_000_000
+
+
+@dataclass(frozen=True)
+class Terms:
+    """How an account is traded. `folder`: where its journal lives, unless `journal` names it."""
+
+    folder: Path
+    live: bool = False
+    account: str | None = None  # what the person typed; must be the broker's
+    journal: Path | None = None
+    kill_file: Path | None = None
+    claims: frozenset[str] = frozenset()  # symbol keys, or ALL
+    take_over: bool = False
+    attested: Mapping[str, Any] = field(default_factory=dict)  # code, configuration and limits, as accepted
+    patience_s: float = 5.0
+    grace_s: float = 10.0
+    every_s: tuple[float, float] = (5.0, 30.0)
+
+
+@dataclass
+class Opened:
+    """An account that may be traded, and what was left in it."""
+
+    account: str
+    journal: Journal
+    kill_file: Path
+    blotter: Blotter
+    leftovers: list[Life]
+    since_ns: int
+    warnings: list[str]
+
+
+def open_account(rest: Rest, terms: Terms, url: str) -> Opened:
+    """Raises UsageError, RiskBreach or VenueError, each with the way out, where nothing may be traded."""
+    about = identified(rest, terms)
+    account = str(about["account_number"])
+    asked(rest, "/account/configurations", "suspend_trade", False)
+    path = journal_path(terms, account, url)
+    kill_file = _kill_file(terms, path)
+    if kill_file.exists():
+        raise RiskBreach(f"the kill file {kill_file} is still there: `gpi trade --broker alpaca --rearm` removes it")
+    journal = Journal(path)
+    try:
+        journal.check()
+        if journal.flag("kill"):
+            raise RiskBreach("the kill switch was pulled: `gpi trade --broker alpaca --rearm` when it is over")
+        warnings, clock_ns = clocks(rest, loopback(url))
+        _nobody_else(rest, account, journal, terms)
+        leftovers = former(journal)
+        since = since_ns(journal, leftovers, clock_ns)
+        journal.begin_run(time.time_ns(), account, url, dict(terms.attested))
+        blotter = Blotter(f"{owner(account)}{journal.id}-")
+        blotter.expected = believed(journal)
+    except BaseException:
+        journal.close()
+        raise
+    return Opened(account, journal, kill_file, blotter, leftovers, since, warnings)
+
+
+def journal_path(terms: Terms, account: str, url: str) -> Path:
+    """Where the orders of an account are kept; a venue on this machine has its own, by port."""
+    if terms.journal is not None:
+        return terms.journal
+    place = "" if "alpaca.markets" in url else "-" + url.rpartition(":")[2].strip("/")
+    return terms.folder / f"orders-{account}{place}.sqlite"
+
+
+def _kill_file(terms: Terms, journal: Path) -> Path:
+    return terms.kill_file or journal.with_suffix(".kill")
+
+
+def number_of(rest: Rest, terms: Terms) -> str:
+    """The account number, for those who do not trade. Raises as `identified`, but for a suspended account."""
+    return str(identified(rest, terms, suspended=True)["account_number"])
+
+
+def kill_file_of(rest: Rest, terms: Terms, url: str) -> Path:
+    """The file whose appearance kills this account's trader."""
+    return terms.kill_file or _kill_file(terms, journal_path(terms, number_of(rest, terms), url))
+
+
+def identified(rest: Rest, terms: Terms, suspended: bool = False) -> dict[str, Any]:
+    """The broker's account object. Raises UsageError for refused keys or another account than was typed."""
+    reply = rest.call("GET", "/account")
+    if reply.status in (401, 403):
+        raise UsageError("the broker refuses the key: paper keys are for --paper, live keys for --live")
+    if reply.status != 200 or not isinstance(reply.body, dict) or not reply.body.get("account_number"):
+        raise VenueError(f"the broker does not tell its account: {reply.message}")
+    found: dict[str, Any] = reply.body
+    if terms.account is not None and terms.account != found["account_number"]:
+        raise UsageError(f"--account {terms.account} is not the account of this key: nothing was sent")
+    for name in ("trading_blocked", "account_blocked", "trade_suspended_by_user"):
+        if found.get(name) is True and not suspended:
+            raise RiskBreach(f"the broker says {name}: `gpi trade --broker alpaca --rearm`, or ask Alpaca")
+    return found
+
+
+def asked(rest: Rest, path: str, name: str, wanted: Any) -> None:
+    """Raise RiskBreach where trading is suspended at the broker."""
+    reply = rest.call("GET", path)
+    if isinstance(reply.body, dict) and name in reply.body and reply.body[name] != wanted:
+        raise RiskBreach("trading is suspended at the broker: `gpi trade --broker alpaca --rearm` when it is over")
+
+
+def clocks(rest: Rest, local: bool) -> tuple[list[str], int]:
+    """(warnings, the broker's time in ns). Raises VenueError when the clocks are more than a second apart.
+
+    A venue on this machine may keep the time of what it replays, days away; only smaller differences are errors there.
+    """
+    sent = time.time_ns()
+    reply: Reply = rest.call("GET", "/clock")
+    back = time.time_ns()
+    told = wire.nanoseconds(reply.body.get("timestamp")) if isinstance(reply.body, dict) else 0
+    if not told:
+        return ["the broker does not tell its time"], back
+    apart = skew(told, sent, back)
+    if abs(apart) > OTHER_DAY_S and local:
+        return ["the venue keeps a time of its own"], told
+    if abs(apart) > SKEW_BLOCK_S:
+        raise VenueError(f"this clock is {-apart:.3f} s ahead of the broker's: set it, then start again")
+    if abs(apart) > SKEW_WARN_S:
+        return [f"this clock is {-apart * 1000:.0f} ms ahead of the broker's"], told
+    return [], told
+
+
+def _nobody_else(rest: Rest, account: str, journal: Journal, terms: Terms) -> None:
+    """Raises UsageError where open orders carry the tag of a trader with another journal."""
+    reply = rest.call("GET", "/orders", {"status": "open", "limit": 500})
+    if reply.status != 200 or not isinstance(reply.body, list):
+        raise VenueError(f"the broker does not list its open orders: {reply.message}")
+    foreign = [
+        row for row in reply.body
+        if isinstance(row, dict)
+        and str(row.get("client_order_id")).startswith(owner(account))
+        and not str(row.get("client_order_id")).startswith(f"{owner(account)}{journal.id}-")
+    ]  # fmt: skip
+    if foreign and not terms.take_over:
+        raise UsageError(
+            f"another trader's orders are open in this account, such as {foreign[0]['client_order_id']}: "
+            "one trader per account. If it is dead: --take-over cancels them"
+        )
+    for row in foreign:
+        rest.call("DELETE", f"/orders/{row.get('id')}")
+
+
+def former(journal: Journal) -> list[Life]:
+    """Orders of former runs whose end is not in the journal: to be looked up by id, and cancelled."""
+    found = []
+    rows = journal.rows("SELECT client_id, ask, request, broker_id FROM orders WHERE state NOT IN ('done', 'refused')")
+    for client_id, ask, request, broker_id in rows:
+        was = Ask(**json.loads(ask))
+        body = json.loads(request) or {}
+        qty = wire.number(body.get("qty")) or Decimal(str(was.qty))
+        life = Life(was, client_id, body, qty, mute=True, state=UNKNOWN, broker_id=broker_id or "", withdrawing=True)
+        for row in journal.rows(EXECUTIONS, client_id):
+            life.executions.add(Execution(row[0], row[1], Decimal(row[2]), Decimal(row[3]), Decimal(row[4]), row[5]))
+            if row[6]:
+                life.executions.bust(row[0])
+        found.append(life)
+    return found
+
+
+def since_ns(journal: Journal, leftovers: list[Life], clock_ns: int) -> int:
+    """From when on executions may be missing."""
+    if leftovers:
+        return min([life.ask.ts_event for life in leftovers] + [clock_ns]) - BEFORE_NS
+    last = journal.first("SELECT max(ts) FROM executions")[0]
+    return int(last) if last else clock_ns - BEFORE_NS
+
+
+def believed(journal: Journal) -> dict[str, Decimal]:
+    """Positions by symbol key that our executions and claims add up to."""
+    found: dict[str, Decimal] = {}
+    query = "SELECT e.symbol, o.side, e.qty FROM executions e JOIN orders o USING (client_id) WHERE NOT e.busted"
+    moves = [(symbol, side * Decimal(qty)) for symbol, side, qty in journal.rows(query)]
+    moves += [(symbol, Decimal(qty)) for symbol, qty in journal.rows("SELECT symbol, qty FROM claims")]
+    for symbol, qty in moves:
+        found[wire.key(symbol)] = found.get(wire.key(symbol), ZERO) + qty
+    return found
+
+
+def write(journal: Journal, blotter: Blotter, now_ns: int) -> None:
+    """What the blotter has learned, as rows of the journal (durable with the next commit)."""
+    work = blotter.work()
+    for life, execution in work.executions:
+        journal.executed(life.client_id, life.ask.symbol, execution)
+    for life, execution_id in work.amended:
+        if execution_id in life.executions.busted:
+            journal.busted(execution_id)
+        for each in life.executions.standing():
+            if each.execution_id == execution_id:
+                journal.amended(execution_id, each.qty, each.px)
+    for life in work.touched:
+        journal.changed(life.client_id, life.state, life.broker_id or None, life.executions.filled, now_ns)
