@@ -11,7 +11,7 @@ from __future__ import annotations
 from datetime import date, timedelta
 from typing import Final, NamedTuple
 
-from gpi.formats.calendar import INDEX_OPTION_EXTRA, expiry_session
+from gpi.formats.calendar import INDEX_OPTION_EXTRA, expiry_session, session
 
 
 class Settlement(NamedTuple):
@@ -31,7 +31,9 @@ ROOTS: Final = {
     **dict.fromkeys(("SPX", "NDX", "RUT", "DJX", "VIX"), AM_INDEX),
     **dict.fromkeys(("SPXW", "XSP", "NDXP", "RUTW", "XEO", "MRUT", "XND"), PM_INDEX),
     "OEX": Settlement(american=True, physical=False, late=True),
+    **dict.fromkeys(("SPY", "QQQ", "IWM", "DIA", "EEM", "EFA", "VXX", "UVXY"), Settlement(late=True)),
 }
+"""The funds among them are the best known of those that trade late; Cboe lists some more."""
 
 
 class Ending(NamedTuple):
@@ -58,3 +60,12 @@ def ending(root: str, expiry: date) -> Ending:
         return Ending(last.close, last.close)
     before = expiry_session(last.day - timedelta(1))
     return Ending(before.close + INDEX_OPTION_EXTRA, last.open)
+
+
+def open_until(root: str, expiry: date, day: date) -> int | None:
+    """When trading in an option ends on this day, ns UTC; None when it does not trade: closed, expired, settling."""
+    today, last = session(day), ending(root, expiry).last_trade
+    if today is None or today.open >= last:
+        return None
+    late = INDEX_OPTION_EXTRA if settlement(root).late else 0
+    return min(today.close + late, last)

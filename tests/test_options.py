@@ -5,13 +5,15 @@ from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpi.formats.settlement import ending, settlement
+from gpi.formats.calendar import day_of
+from gpi.formats.settlement import ending, open_until, settlement
 from gpi.tools.kernels import options
 from gpi.tools.kernels.options import CALL, CONTRACT, PUT, TRAVEL
 from tests.data import shared
@@ -26,6 +28,7 @@ LEGS = st.lists(
     max_size=5,
 )
 NAN = float("nan")
+MINUTE = 60 * 10**9
 Quotes = dict[tuple[date, float, str], tuple[float, float, float, float]]
 
 
@@ -260,3 +263,34 @@ def test_a_saturday_expiry_ends_on_friday() -> None:
     """Until 2015 monthly options expired on a Saturday; Good Friday 2019 moves to Thursday."""
     assert ending("TWX", date(2014, 6, 21)).settled == int(minute("2014-06-20T16:00").timestamp()) * 10**9
     assert ending("AAPL", date(2019, 4, 19)).settled == int(minute("2019-04-18T16:00").timestamp()) * 10**9
+
+
+def test_quotes_stop_when_trading_ends() -> None:
+    """Every SPX and SPXW contract on every day of LEAN's: the last minute quoted is the last one open, 16:15 or 16:00.
+
+    A contract that nobody bids for may fall silent earlier, none later; TWX's stops with the shares.
+    """
+    for name, at_least in (("opt_1m_quote_lean_index.parquet", 50), ("opt_1m_quote_lean.parquet", 200)):
+        table = pq.read_table(shared(name), columns=["root", "expiry", "strike", "right", "ts"])
+        minutes = table["ts"].cast(pa.timestamp("ns", "UTC")).cast(pa.int64()).to_pylist()
+        contracts = zip(*(table[n].to_pylist() for n in ("root", "expiry", "strike", "right")), strict=True)
+        last: dict[tuple[date, tuple[str, date, float, str]], int] = {}
+        for each, ts in zip(contracts, minutes, strict=True):
+            key = (day_of(ts), each)
+            last[key] = max(last.get(key, 0), ts)
+        exact = 0
+        for (day, (root, expiry, *_)), ts in last.items():
+            end = open_until(root, expiry, day)
+            assert end is not None and ts <= end
+            exact += ts in (end - MINUTE, end)
+        assert exact >= at_least
+
+
+def test_an_option_does_not_trade_before_a_holiday_is_over_or_after_its_end() -> None:
+    """Nor an AM-settled one on the day it is settled; on early closes the index trades until 13:15."""
+    assert open_until("AAPL", date(2024, 7, 19), date(2024, 7, 4)) is None
+    assert open_until("AAPL", date(2024, 7, 19), date(2024, 7, 22)) is None
+    assert open_until("SPX", date(2024, 7, 19), date(2024, 7, 19)) is None
+    half = int(minute("2024-07-03T13:00").timestamp()) * 10**9
+    assert open_until("AAPL", date(2024, 7, 19), date(2024, 7, 3)) == half
+    assert open_until("SPX", date(2024, 7, 19), date(2024, 7, 3)) == half + 15 * MINUTE
