@@ -118,6 +118,32 @@ def test_messages_arrive_in_the_order_they_were_sent(kind: str, seed: int, gaps:
         last = now
 
 
+def test_requests_arrive_where_hftbacktest_has_them() -> None:
+    """Thirteen requests through hftbacktest 2.4.4 (intp_order_latency, one connection), to the nanosecond."""
+    asked = np.array([0, 100, 130, 500, 900]) * MS
+    there = asked + [2_000_003, 7_100_001, 1_000_000, 4_444_444, 3_000_000]
+    model, table = latency.recorded(START + asked, START + there, START + there + MS)
+    sent_and_there = [
+        (-50_000_000, -47_999_997),
+        (0, 2_000_003),
+        (33_333_333, 37_033_335),
+        (99_999_999, 107_099_999),
+        (100_000_000, 107_100_001),
+        (104_000_000, 110_286_668),
+        (107_000_000, 112_676_668),
+        (129_000_000, 130_203_334),
+        (130_000_000, 131_000_000),
+        (317_000_001, 319_740_841),
+        (899_000_000, 902_003_612),
+        (900_000_000, 903_000_000),
+        (1_500_000_000, 1_503_000_000),
+    ]
+    last = 0
+    for number, (sent, expected) in enumerate(sent_and_there, 1):
+        last = latency.arrival(model, table, ENTRY, START + sent, number, last)
+        assert last - START == expected
+
+
 def test_a_table_of_one_row_is_a_constant() -> None:
     """Nothing to interpolate between."""
     one = np.array([START])
