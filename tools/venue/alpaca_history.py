@@ -190,7 +190,7 @@ class _History:
             if asked.after is not None and name <= asked.after[0]:
                 continue
             if len(found) == asked.limit:
-                token = asked.token(next(reversed(found)), 0, 0)
+                token = series.token(next(reversed(found)), 0, 0)
                 break
             found[name] = self._valued(each)
         return answer({"snapshots": found, "next_page_token": token})

@@ -68,9 +68,11 @@ def trade(each: Instrument, ints: Array, nums: Array) -> dict[str, Any]:
     off = bool(ints[w.I_FLAGS] & OFF_EXCHANGE)
     shown = {
         "conditions": conditions(each, ints), "exchange": OFF if off else EXCHANGE[each.asset_class],
-        "id": str(number), "participant_timestamp": ts, "price": plain(float(nums[w.N_PX])),
+        "participant_timestamp": ts, "price": plain(float(nums[w.N_PX])),
         "size": plain(float(nums[w.N_SZ])),
     }  # fmt: skip
+    if each.asset_class != "option":
+        shown["id"] = str(number)
     if each.asset_class == "crypto":
         return shown
     shown |= {"sequence_number": number, "sip_timestamp": ts}
@@ -152,7 +154,7 @@ class _Rest:
         ts = shown["participant_timestamp"]
         stock = {"z": 3} if each.asset_class == "equity" else {}
         return whole({"results": {
-            "T": polygon_ticker(each), "c": shown["conditions"], "f": ts, "i": shown["id"], "p": shown["price"],
+            "T": polygon_ticker(each), "c": shown["conditions"], "f": ts, "i": shown.get("id", ""), "p": shown["price"],
             "q": int(last[0][w.I_Q]), "r": TRF, "s": shown["size"], "t": ts, "x": shown["exchange"], "y": ts, **stock,
         }})  # fmt: skip
 
@@ -198,13 +200,22 @@ class _Rest:
             minutes = self.tape.store.bars.minutes(each.id)
             bars = joined(minutes, int(info["amount"]), info["unit"], each.asset_class == "crypto")
             bars = bars[(bars[:, 0] >= first) & (bars[:, 0] <= last)]
-        if request.query.get("sort") == "desc":
-            bars = bars[::-1]
+        desc = request.query.get("sort") == "desc"
+        try:
+            after = series.after(request.query.get("cursor"))
+        except Refusal as wrong:
+            return failed(400, str(wrong))
+        if after is not None:
+            bars = bars[bars[:, 0] < after[1]] if desc else bars[bars[:, 0] > after[1]]
+        bars = bars[::-1] if desc else bars
         shown = [aggregate(bar) for bar in bars[:limit]]
         body: dict[str, Any] = {"ticker": info["ticker"], "queryCount": len(bars), "resultsCount": len(shown),
                                 "adjusted": True, "results": shown, "count": len(shown)}  # fmt: skip
         if not shown:
             del body["results"], body["count"]
+        elif len(bars) > limit:
+            token = series.token(info["ticker"], int(bars[limit - 1, 0]), 0)
+            body["next_url"] = str(request.url.update_query(cursor=token))
         return whole(body)
 
     def _days(self, each: Instrument) -> Array:
@@ -229,7 +240,8 @@ class _Rest:
             if each.asset_class == kind:
                 days = self._days(each)
                 found += [{"T": polygon_ticker(each), **aggregate(day)} for day in days if int(day[0]) == start]
-        return whole({"queryCount": len(found), "resultsCount": len(found), "adjusted": True, "results": found})
+        count = len(found)
+        return whole({"queryCount": count, "resultsCount": count, "count": count, "adjusted": True, "results": found})
 
     async def open_close(self, request: web.Request) -> web.Response:
         """Open, high, low and close of a day, with what was traded before and after the session."""

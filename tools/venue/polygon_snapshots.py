@@ -101,7 +101,8 @@ class _Snapshots:
 
         async def handle(request: web.Request) -> web.Response:
             shown = [self._ticker(each) for each in self._of(kind, request.query.get("tickers", ""))]
-            return answer({"count": len(shown), "status": "OK", "tickers": shown})
+            count = {"count": len(shown)} if kind == "equity" else {}
+            return answer({**count, "status": "OK", "tickers": shown})
 
         return handle
 
@@ -137,7 +138,7 @@ class _Snapshots:
         ]
         bids, asks = ([{"p": p, "x": {"1": s}} for p, s in side] for side in sides)
         spread = plain(float(levels[2, 0] - levels[0, 0])) if bids and asks else 0
-        return whole({"data": {
+        return answer({"status": "OK", "data": {
             "askCount": sum(s for _, s in sides[1]), "asks": asks,
             "bidCount": sum(s for _, s in sides[0]), "bids": bids,
             "spread": spread, "ticker": polygon_ticker(each), "updated": int(ints[w.I_TS]) // MS,
@@ -155,8 +156,8 @@ class _Snapshots:
                 "close": plain(c), "high": plain(h), "low": plain(low), "open": plain(o), "previous_close": plain(last),
                 **({} if each.asset_class == "index" else {"volume": plain(v)}), **more}  # fmt: skip
 
-    def _contract(self, each: Instrument) -> Shown:
-        """An option as in /v3/snapshot/options."""
+    def _contract(self, each: Instrument, alone: bool = False) -> Shown:
+        """An option as in /v3/snapshot/options; `alone`, its exchanges are named."""
         asked, last = self._last(each)
         call = each.right == "C"
         shown: Shown = {"day": self._session(each, True), "details": {
@@ -171,7 +172,7 @@ class _Snapshots:
             shown["implied_volatility"] = greeks.volatility
         if asked is not None:
             middle = (asked["ask_price"] + asked["bid_price"]) / 2
-            exchanges = {key: asked[key] for key in ("ask_exchange", "bid_exchange")}
+            exchanges = {key: asked[key] for key in ("ask_exchange", "bid_exchange")} if alone else {}
             shown["last_quote"] = {**_quoted(asked), **exchanges, "midpoint": middle}
             shown["break_even_price"] = round(each.strike + (middle if call else -middle), 6)
         if last is not None:
@@ -203,7 +204,7 @@ class _Snapshots:
             ordered = ordered[[polygon_ticker(each) for each in ordered].index(after[0]) + 1 :]
         body: Shown = {"results": [show(each) for each in ordered[:limit]]}
         if len(ordered) > limit:
-            token = series.Span(0, 0, 0, False, None).token(polygon_ticker(ordered[limit - 1]), 0, 0)
+            token = series.token(polygon_ticker(ordered[limit - 1]), 0, 0)
             body["next_url"] = str(request.url.update_query(cursor=token))
         return whole(body)
 
@@ -212,7 +213,7 @@ class _Snapshots:
         each = self.tape.directory.find(request.match_info["ticker"])
         if each is None or each.asset_class != "option":
             return failed(404, "Options contract not found.")
-        return whole({"results": self._contract(each)})
+        return whole({"results": self._contract(each, alone=True)})
 
     def _any(self, each: Instrument) -> Shown:
         """One entry of a universal snapshot."""
@@ -220,7 +221,9 @@ class _Snapshots:
                         "name": each.symbol, "session": self._session(each, False), "ticker": polygon_ticker(each),
                         "type": TYPES[each.asset_class]}  # fmt: skip
         if each.asset_class == "option":
-            contract = self._contract(each)
+            contract = self._contract(each, alone=True)
+            contract["details"] |= {"underlying_ticker": each.underlying}
+            del contract["details"]["ticker"]
             wanted = ("break_even_price", "details", "greeks", "implied_volatility", "last_quote", "last_trade",
                       "open_interest", "underlying_asset")  # fmt: skip
             shown |= {key: contract[key] for key in wanted if key in contract}

@@ -38,10 +38,6 @@ class Span(NamedTuple):
     desc: bool
     after: tuple[str, int, int] | None  # symbol, time, number of the last row given
 
-    def token(self, symbol: str, ts: int, number: int) -> str:
-        """Where the next page goes on."""
-        return base64.urlsafe_b64encode(f"{symbol}|{ts}|{number}".encode()).decode()
-
 
 def refused(message: str) -> Refusal:
     """A question that cannot be answered: 400."""
@@ -87,12 +83,17 @@ def span(query: Mapping[str, str], now: int, crypto: bool, usual: int = USUAL) -
     return Span(start, end, int(text), query.get("sort") == "desc", after(query.get("page_token")))
 
 
-def after(token: str | None) -> tuple[str, int, int] | None:
+def token(symbol: str, ts: int, number: int) -> str:
+    """Where the next page goes on: after this row."""
+    return base64.urlsafe_b64encode(f"{symbol}|{ts}|{number}".encode()).decode()
+
+
+def after(given: str | None) -> tuple[str, int, int] | None:
     """The row a page token names. Raises Refusal for one we never gave."""
-    if not token:
+    if not given:
         return None
     try:
-        symbol, ts, number = base64.urlsafe_b64decode(token.encode()).decode().rsplit("|", 2)
+        symbol, ts, number = base64.urlsafe_b64decode(given.encode()).decode().rsplit("|", 2)
         return symbol, int(ts), int(number)
     except (ValueError, binascii.Error):
         raise refused("invalid page token") from None
@@ -135,7 +136,7 @@ def pages(
         page = order[:left]
         if len(page):
             found[name] = [shown(int(k)) for k in page]
-            last = asked.token(name, int(ts[page[-1]]), int(number[page[-1]]))
+            last = token(name, int(ts[page[-1]]), int(number[page[-1]]))
         left -= len(page)
         if len(order) > len(page):
             return found, last

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from gpi.formats.frame import Frame
 from gpi.formats.instruments import Instruments
 from gpi.tools.kernels import wire as w
+from gpi.tools.venue import luld
 from gpi.tools.venue.bars import Bars
 
 Array = npt.NDArray[Any]
@@ -68,12 +69,24 @@ class Store:
         ints, nums = ints[:n], nums[:n]
         books, changes = self._levels(frame, ints)
         self._put(ints, nums)
+        ints, nums = self._with_bands(ints, nums)
         bars = self.bars.fold(ints, nums, int(frame["ts_event"][-1]))
         if len(bars[0]):
             due = np.concatenate([bars[0][:, w.I_RECV], ints[:, w.I_TS]])
             order = np.argsort(due, kind="stable")  # a bar comes before what happens at its end
             ints, nums = np.concatenate([bars[0], ints])[order], np.concatenate([bars[1], nums])[order]
         return Items(ints, nums, books, changes)
+
+    def _with_bands(self, ints: Array, nums: Array) -> tuple[Array, Array]:
+        """The items with the price bands after each status that begins a pause."""
+        for at in luld.paused(ints)[::-1]:
+            status = ints[at]
+            start = max(int(status[w.I_TS]) - luld.WINDOW_NS, self.evicted + 1)
+            found = luld.bands(*self.since(int(status[w.I_INSTRUMENT]), w.TRADE, start, int(status[w.I_TS])))
+            if found is not None:
+                more = luld.item(status, *found)
+                ints, nums = np.insert(ints, at + 1, more[0], axis=0), np.insert(nums, at + 1, more[1], axis=0)
+        return ints, nums
 
     def _levels(self, frame: Frame, ints: Array) -> tuple[Array, Array]:
         if "bids_px" not in frame or not np.isin(ints[:, w.I_CHANNEL], (w.BOOK, w.RESET)).any():
