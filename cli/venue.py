@@ -91,7 +91,7 @@ def _serve(
 
     from gpi.formats.instruments import Instruments
     from gpi.tools.venue.sent import Sent
-    from gpi.tools.venue.venue import fed, live, made, opened, ready_line, write_ready
+    from gpi.tools.venue.venue import fed, live, made, opened, ready_line, warm, write_ready
 
     async def serving() -> None:
         stop = asyncio.Event()
@@ -100,6 +100,7 @@ def _serve(
         instruments = Instruments() if stream is None else Instruments.of(stream.schema)
         record = Sent(sent, instruments) if sent else None
         world = made(options, instruments, record)
+        warm()
         at = await opened(world, options.port)
         try:
             feed = None if stream is None else await fed(world, iter(stream.frames), pace)

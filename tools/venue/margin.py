@@ -94,11 +94,10 @@ def opening(account: Account, instrument: Instrument, side: int, qty: Decimal) -
 def price_of(prices: Prices, order: Order) -> Decimal:
     """The price an order is valued at."""
     assert order.instrument is not None
-    ask = prices.ask(order.instrument)
     limit = order.limit_price or order.stop_price
     if order.side > 0:
-        return limit or ask or ZERO
-    return max(limit or ZERO, (ask or ZERO) * SHORT_COLLAR)
+        return limit or prices.ask(order.instrument) or ZERO
+    return max(limit or ZERO, (prices.ask(order.instrument) or ZERO) * SHORT_COLLAR)
 
 
 def _order(account: Account, prices: Prices, order: Order, multiplier: Decimal) -> Decimal:

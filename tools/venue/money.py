@@ -17,6 +17,7 @@ CENT: Final = Decimal("0.01")
 NANO: Final = Decimal("1e-9")  # the finest quantity and price on the wire
 
 
+@lru_cache(1 << 14)
 def exact(number: float) -> Decimal:
     """A float of the exchange as the decimal it stands for, to nine places.
 

@@ -13,9 +13,10 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
+from gpi.formats import orders as words
 from gpi.formats.errors import VenueError
 from gpi.formats.frame import Frame
-from gpi.formats.instruments import Instruments
+from gpi.formats.instruments import Instruments, equity
 from gpi.formats.secrets import Secret
 from gpi.tools.venue import (
     alpaca_history,
@@ -32,11 +33,12 @@ from gpi.tools.venue import (
 )
 from gpi.tools.venue.charges import Charges
 from gpi.tools.venue.clock import Clock
-from gpi.tools.venue.exchange import Exchange, Fill
+from gpi.tools.venue.exchange import Exchange, Fill, Request
 from gpi.tools.venue.faults import Faults
 from gpi.tools.venue.ledgers import Ledgers
 from gpi.tools.venue.passing import Passing
 from gpi.tools.venue.rates import RateLimits
+from gpi.tools.venue.rows import told
 from gpi.tools.venue.sent import Sent
 from gpi.tools.venue.server import Feed, Listening, Routes, application, listening
 from gpi.tools.venue.tape import Tape
@@ -98,9 +100,21 @@ def made(options: Options, instruments: Instruments, sent: Sent | None = None) -
     world.accounts = Ledgers(world, cash, Charges(options.fees), options.seed, options.by_calendar)
     world.tape = Tape(world, record=sent)
     world.afterwards.append(Passing(world.accounts))
-    for name, words in options.faults:
-        faults.set(name, **words)
+    for name, how in options.faults:
+        faults.set(name, **how)
     return world
+
+
+def warm() -> None:
+    """Load or compile the kernels before anybody waits for them, on an exchange of its own."""
+    table = Instruments([equity("WARM")])
+    exchange = Exchange(table, 5)
+    for levels in (0, 5):
+        exchange.tick(told(levels, 0, {"bid": [9, 100], "ask": [10, 100], "trade": [10, 1]}, 10**18))
+    exchange.submit(Request(0, 1, words.MARKET, words.DAY, 1.0))
+    exchange.cancel(exchange.submit(Request(0, 1, words.LIMIT, words.DAY, 1.0, 5.0)))
+    exchange.events()
+    Charges().fee("warm", table[0], 10**18, 1, words.TAKER, 1.0, 10.0)
 
 
 def ready_line(world: World, at: Listening) -> dict[str, Any]:
