@@ -17,13 +17,15 @@ def test_the_bot_knows_nothing_of_gpi() -> None:
     """It imports alpaca-py and the standard library."""
     tree = ast.parse((EXAMPLE / "bot.py").read_text())
     names = {node.module.split(".")[0] for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module}
-    names |= {alias.name.split(".")[0] for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    names |= {
+        alias.name.split(".")[0] for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names
+    }
     assert names - set(sys.stdlib_module_names) == {"alpaca"}
 
 
 @pytest.mark.jit
 def test_one_bot_survives_the_crash_and_the_other_pays_for_it(tmp_path: Path) -> None:
-    """Both run to the end of the day; leaving at any price, with borrowed money, costs more than leaving at one's own."""
+    """Both run to the end of the day; leaving at any price, on borrowed money, costs more than leaving at one's own."""
     shim = tmp_path / "gpi"
     shim.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m gpi.cli.main "$@"\n')
     shim.chmod(0o755)
