@@ -159,6 +159,7 @@ def test_delays_that_cannot_be_are_refused() -> None:
     empty = np.zeros(0, np.int64)
     for wrong in (
         lambda: latency.constant(-1, 0),
+        lambda: latency.quantiles(up, up, -1),
         lambda: latency.lognormal((0, 0), (0.0, 1.0), (1.0, 1.0), 0),
         lambda: latency.quantiles(down, up, 0),
         lambda: latency.recorded(up, up - 1, up),

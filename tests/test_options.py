@@ -130,6 +130,35 @@ def test_an_expiry_settles_as_decimals_would(
     assert worth == pytest.approx(position * 100 * intrinsic, abs=1e-6)
 
 
+def test_a_writer_delivers_what_was_assigned_and_no_more() -> None:
+    """Ten calls short at 50, three assigned: 300 shares leave at 50 each; puts bring shares; cash settles all ten."""
+    call, put = contract(CALL, 50.0), contract(PUT, 50.0)
+    assert options.expire(call, -10.0, 3.0, 60.0) == (15_000.0, -300.0)
+    assert options.expire(put, -10.0, 3.0, 40.0) == (-15_000.0, 300.0)
+    assert options.expire(call, -10.0, 12.0, 60.0)[1] == -1000.0
+    assert options.expire(call, 10.0, 0.0, 60.0) == (-50_000.0, 1000.0)
+    assert options.expire(contract(CALL, 50.0, physical=False), -10.0, 3.0, 60.0) == (-10_000.0, 0.0)
+
+
+def test_a_size_that_is_not_known_is_no_size() -> None:
+    """NaN displays nothing; infinity means that the size is not looked at."""
+    for size, expected in ((NAN, 0.0), (0.0, 0.0), (1.0, 0.0), (5.0, 2.0), (np.inf, 9.0)):
+        prices = np.zeros(1)
+        units, _ = options.fill_order(
+            np.array([1]),
+            np.array([2]),
+            np.array([1.0]),
+            np.array([2.0]),
+            np.array([size]),
+            9.0,
+            NAN,
+            TRAVEL,
+            0.01,
+            prices,
+        )
+        assert units == expected
+
+
 @pytest.mark.parametrize(
     ("right", "px", "shares"),
     [(CALL, 100.0, 0), (CALL, 100.009, 0), (CALL, 100.01, 100), (PUT, 99.99, -100), (PUT, 99.995, 0)],

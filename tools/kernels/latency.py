@@ -78,8 +78,8 @@ def recorded(request_ts: Array, venue_ts: Array, response_ts: Array) -> Model:
 
 
 def _model(kind: int, seed: int, entry_ns: int, response_ns: int, table: Array) -> Model:
-    if min(entry_ns, response_ns) < 0 or len(table) == 0:
-        raise ValueError("a delay is from 0 ns on, and a table of delays has rows")
+    if min(entry_ns, response_ns, seed) < 0 or len(table) == 0:
+        raise ValueError("a delay is from 0 ns on, so is a seed, and a table of delays has rows")
     made = np.zeros(1, DELAYS)
     made[0].kind, made[0].seed, made[0].entry_ns, made[0].response_ns = kind, seed, entry_ns, response_ns
     return made, np.ascontiguousarray(table)

@@ -82,6 +82,8 @@ def fill_order(
             return 0.0, np.nan
         prices[k] = px
         net += side[k] * ratio[k] * px
+        if not size[k] >= ratio[k]:  # NaN too
+            return 0.0, np.nan
         units = min(units, np.floor(size[k] / ratio[k]))
     if not units > 0.0 or net > limit + NOISE * tick:
         return 0.0, np.nan
