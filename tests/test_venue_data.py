@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib
 import json
 import sys
@@ -25,6 +26,7 @@ from gpi.formats.instruments import Instrument, Instruments, crypto, equity, ind
 from gpi.formats.ipc import Reader
 from gpi.formats.secrets import Secret
 from gpi.formats.ticks import BUY, DEPTH, OFF_EXCHANGE, PAUSED, QUOTE, SELL, STATUS, TRADE, ticks
+from gpi.tools.kernels import black_scholes as bs
 from gpi.tools.kernels import wire as w
 from gpi.tools.venue import (
     alpaca_history,
@@ -613,9 +615,10 @@ SEND = {
 
 
 @pytest.mark.parametrize("name", SEND)
-def test_whole_messages_go_astray(name: str) -> None:
-    """Faults of the socket itself: how many messages arrive of two."""
+def test_whole_messages_go_astray(name: str, tmp_path: Path) -> None:
+    """Faults of the socket itself: how many messages arrive of two; the record has what arrived, in its order."""
     world = world_of()
+    world.tape.record = record = Sent(tmp_path, world.instruments)
     world.faults.set(name, count=1, place="stream.data.send")
 
     async def story(venue: Venue) -> None:
@@ -632,10 +635,15 @@ def test_whole_messages_go_astray(name: str) -> None:
                 heard.pop()
                 break
         assert len(heard) == SEND[name], heard
-        if name == "reorder":
-            assert [m[0]["bp"] for m in heard] == [2, 1]
+        bids.extend(m[0]["bp"] for m in heard if isinstance(m, list) and "bp" in m[0])
 
+    bids: list[float] = []
     run(story, world)
+    record.close()
+    assert bids == {"reorder": [2, 1], "duplicate": [1, 1, 2], "lose": [2]}.get(name, [1, 2] if SEND[name] == 3 else [])
+    with contextlib.ExitStack() as files:
+        found = [files.enter_context(open(path, "rb")) for path in tmp_path.iterdir()]
+        assert [px for file in found for frame in Reader(file.fileno()) for px in frame["bid_px"]] == bids
 
 
 def test_a_slow_reader_holds_the_feed_back_or_is_cut() -> None:
@@ -708,3 +716,131 @@ def test_any_number_survives_the_wire(values: list[float], ts: int, packed: bool
         assert found["t"].seconds * 10**9 + found["t"].nanoseconds == ts
     else:
         assert found["t"] == rfc3339(ts)
+
+
+def test_who_does_not_authenticate_is_shown_the_door(monkeypatch: pytest.MonkeyPatch) -> None:
+    """404 at Alpaca's, auth_timeout at Polygon's, after their seconds."""
+    monkeypatch.setattr(alpaca_stream, "AUTH_S", 0.05)
+    monkeypatch.setattr(polygon_stream, "AUTH_S", 0.05)
+
+    async def story(venue: Venue) -> None:
+        first, second = await venue.open("/v2/iex"), await venue.open("/stocks", packed=False)
+        await first.hear(), await second.hear()
+        assert (await first.hear())[0]["code"] == 404 and await first.hear() is None
+        assert (await second.hear())[0]["status"] == "auth_timeout" and await second.hear() is None
+
+    run(story)
+
+
+def test_connections_are_refused_and_half_dead_ones_hold_their_place() -> None:
+    """too-many refuses; a place that is half dead refuses the next; a drop during Polygon's auth says nothing."""
+    world = world_of()
+
+    async def refused(venue: Venue) -> Any:
+        wire = await venue.open("/v2/iex")
+        await wire.hear()
+        await wire.say({"action": "auth", "key": KEY, "secret": SECRET})
+        return (await wire.hear())[0].get("code")
+
+    async def story(venue: Venue) -> None:
+        world.faults.set("too-many", place="stream.data.connect", count=1, seconds=0.1)
+        assert await refused(venue) == 406
+        await asyncio.sleep(0.15)
+        world.faults.set("too-many", place="stream.data.half-dead", count=1, seconds=0.2)
+        wire = await venue.alpaca()
+        await wire.ws.close()
+        await asyncio.sleep(0.05)
+        assert await refused(venue) == 406
+        await asyncio.sleep(0.2)
+        assert await refused(venue) is None
+        world.faults.set("drop", place="stream.data.auth.drop", count=1)
+        other = await venue.open("/stocks", packed=False)
+        await other.hear()
+        await other.say({"action": "auth", "params": SECRET})
+        assert await other.hear() is None
+
+    run(story, world)
+
+
+def test_a_pause_comes_with_its_bands() -> None:
+    """5 % around the mean price of what was traded in the five minutes before."""
+
+    async def story(venue: Venue) -> None:
+        wire = await venue.alpaca(lulds=["*"], statuses=["*"])
+        pause = {"kind": STATUS, "instrument_id": 0, "flags": PAUSED}
+        await venue.world.play(rows(trade(px=99, sz=10), trade(px=101, sz=10), pause, {**pause, "flags": 0}))
+        found = await wire.hear()
+        assert [m["T"] for m in found] == ["s", "l", "s"]
+        assert (found[1]["u"], found[1]["d"], found[2]["sc"]) == (105, 95, "T")
+
+    run(story)
+
+
+def test_a_late_trade_changes_its_bar() -> None:
+    """A trade of a minute that is over: an updated bar at once, and history as corrected."""
+    world = world_of()
+
+    async def story(venue: Venue) -> None:
+        wire = await venue.alpaca(updatedBars=["*"])
+        late = trade(px=95, sz=10, ts_event=START + 5 * 10**9)
+        await world.play(
+            rows(trade(px=100, sz=10, ts_event=START), trade(px=101, sz=10, ts_event=START + 61 * 10**9), late)
+        )
+        (bar,) = await wire.hear()
+        assert [bar[k] for k in "Tolhcvn"] == ["u", 100, 95, 100, 95, 20, 2] and bar["vw"] == 97.5
+        assert world.tape.store.bars.minutes(0)[0, 3] == 95
+
+    run(story, world)
+
+
+PRINTS = st.tuples(st.integers(0, 400), st.integers(0, 1), st.integers(1, 500), st.integers(1, 99))
+
+
+@given(st.lists(PRINTS, max_size=60), st.integers(1, 9))
+def test_bars_are_what_their_trades_say(made: list[tuple[int, int, int, int]], cut: int) -> None:
+    """Against the definition, however the trades are cut into frames."""
+    made = sorted(made)
+    store = Store(Instruments(TABLE))
+    frames = [rows(*[trade(i, float(px), float(sz), ts_event=START + s * 10**9) for s, i, px, sz in made[k : k + cut]])
+              for k in range(0, len(made), cut)]  # fmt: skip
+    for each in [*frames, rows(quote(ts_event=START + 10**12))]:
+        store.fold(each)
+    for i in (0, 1):
+        naive: dict[int, list[tuple[int, int]]] = {}
+        for s, own, px, sz in made:
+            if own == i:
+                naive.setdefault(s // 60, []).append((px, sz))
+        found = store.bars.minutes(i)
+        assert len(found) == len(naive)
+        for bar, (minute, trades) in zip(found, sorted(naive.items()), strict=True):
+            prices, volume = [px for px, _ in trades], sum(sz for _, sz in trades)
+            assert bar[0] == START + minute * 60 * 10**9
+            assert list(bar[1:6]) == [prices[0], max(prices), min(prices), prices[-1], volume]
+            assert bar[6] == pytest.approx(sum(px * sz for px, sz in trades) / volume, abs=1e-6) and bar[7] == len(
+                trades
+            )
+
+
+@given(st.floats(50, 200), st.floats(50, 200), st.floats(0.02, 2), st.floats(0.05, 1.5), st.floats(0, 0.1))
+def test_greeks_are_the_slopes_of_the_price(
+    spot: float, strike: float, years: float, sigma: float, rate: float
+) -> None:
+    """Put-call parity; delta, gamma, vega, theta and rho against finite differences; volatility found again."""
+    call = bs.price(1, spot, strike, years, rate, sigma)
+    put = bs.price(-1, spot, strike, years, rate, sigma)
+    assert call - put == pytest.approx(spot - strike * np.exp(-rate * years), abs=1e-9)
+    h = 1e-4
+    for right, value in ((1, call), (-1, put)):
+        out = np.empty(5)
+        bs.greeks(right, spot, strike, years, rate, sigma, out)
+        up, down = (bs.price(right, spot + d, strike, years, rate, sigma) for d in (h, -h))
+        assert out[0] == pytest.approx((up - down) / (2 * h), abs=1e-5)
+        assert out[1] == pytest.approx((up - 2 * value + down) / h**2, abs=1e-3)
+        ahead, behind = (bs.price(right, spot, strike, years + d, rate, sigma) for d in (h, -h))
+        assert out[2] == pytest.approx(-(ahead - behind) / (2 * h) / 365, abs=1e-3)
+        more, less = (bs.price(right, spot, strike, years, rate, sigma + d) for d in (h, -h))
+        assert out[3] == pytest.approx((more - less) / (2 * h) / 100, abs=1e-4)
+        more, less = (bs.price(right, spot, strike, years, rate + d, sigma) for d in (h, -h))
+        assert out[4] == pytest.approx((more - less) / (2 * h) / 100, abs=1e-4)
+        if out[3] > 1e-4:
+            assert bs.implied(right, spot, strike, years, rate, value) == pytest.approx(sigma, rel=1e-4)

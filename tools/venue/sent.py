@@ -1,8 +1,9 @@
 """Sent: the record of what went out, row for row as ticks/1, one file per socket address.
 
-One row per message in sending order, with the values as they stood on the wire: what was lost on purpose is missing,
-what was doubled stands twice, a NaN that was sent is a NaN (malformed items are no rows). Polygon's times are those of
-its wire, whole milliseconds. Bars and books are not ticks of one row each and are left out.
+One row per message in sending order, to the oldest subscriber of the address, with the values as they stood on the
+wire: what was lost on purpose is missing, what was doubled stands twice, a NaN that was sent is a NaN (malformed items
+are no rows). Polygon's times are those of its wire, whole milliseconds. Bars and books are not ticks of one row
+each and are left out.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import defaultdict
+from collections.abc import Callable
 from typing import Any, Final
 
 import msgpack
@@ -36,7 +37,7 @@ class Subscriber:
         self.wanted: Array = np.zeros((w.CHANNELS, 0), np.uint8)
         self.likeness = b""  # equal for subscribers that get the same bytes
         self._transport = request.transport
-        self._held: bytes | None = None
+        self._held: tuple[bytes, Callable[[], None] | None] | None = None
         self._later: set[asyncio.Task[None]] = set()
         if world.slow == "drop" and self._transport is not None:
             self._transport.set_write_buffer_limits(high=4 * BACKLOG)
@@ -57,8 +58,8 @@ class Subscriber:
         if not self.muted:
             await self._out(self._bytes(messages))
 
-    async def send(self, body: bytes) -> None:
-        """Market data: one array of messages, or what the faults make of it."""
+    async def send(self, body: bytes, sent: Callable[[], None] | None = None) -> None:
+        """Market data: one array of messages, or what the faults make of it; `sent` is called each time it went out."""
         if self.world.slow == "drop" and self._backlog() > BACKLOG:
             await self.cut_off()
             return
@@ -78,22 +79,22 @@ class Subscriber:
                 case "lose":
                     return
                 case "duplicate":
-                    await self._out(body)
+                    await self._out(body, sent)
                 case "reorder":
-                    self._held = body
+                    self._held = body, sent
                     return
                 case "delay":
-                    self._defer(body, float(fault.get("seconds", 1)))
+                    self._defer(body, sent, float(fault.get("seconds", 1)))
                     return
                 case "null-data":
                     await self._out(self._bytes(None))
                 case "not-array":
                     await self._out(self._bytes({"T": "success", "ev": "status", "status": "?", "message": "?"}))
         if not self.muted:
-            await self._out(body)
+            await self._out(body, sent)
             if self._held is not None:
                 held, self._held = self._held, None
-                await self._out(held)
+                await self._out(*held)
         if self.world.faults.hit("stream.data.sent", vendor=self.vendor) is not None:
             self.abort()
 
@@ -128,20 +129,22 @@ class Subscriber:
             self._transport.write(head + body[: len(body) // 2])  # type: ignore[attr-defined]
             self._transport.close()
 
-    def _defer(self, body: bytes, seconds: float) -> None:
+    def _defer(self, body: bytes, sent: Callable[[], None] | None, seconds: float) -> None:
         async def later() -> None:
             due = self.world.clock.now() + int(seconds * SECOND_NS)
             for _ in range(int(seconds * 100) + 100):  # venue time may stand still: the wall's time is enough as well
                 await asyncio.sleep(0.01)
                 if self.world.clock.virtual and self.world.clock.now() >= due:
                     break
-            await self._out(body)
+            await self._out(body, sent)
 
         task = asyncio.create_task(later())
         self._later.add(task)
         task.add_done_callback(self._later.discard)
 
-    async def _out(self, body: bytes) -> None:
+    async def _out(self, body: bytes, sent: Callable[[], None] | None = None) -> None:
+        if self.ws.closed:
+            return
         try:
             if self.dialect.packed:
                 await self.ws.send_bytes(body)
@@ -149,3 +152,5 @@ class Subscriber:
                 await self.ws.send_frame(body, web.WSMsgType.TEXT)
         except (ConnectionError, RuntimeError):
             return  # it left; its own reading loop ends and takes it off the list
+        if sent is not None:
+            sent()

@@ -1,14 +1,16 @@
 """Tape: each frame of the feed is kept, and told to every data socket that asked.
 
 Of one tick row, first its STATUS is told, then its TRADE, its QUOTE, its DEPTH; a bar before what happens at its end.
-What is told in one call is one array (of at most MOST messages) for each subscriber; equal subscribers share the bytes.
+What is told in one call is one array (of at most MOST messages) for each subscriber; equal subscribers share the
+bytes. The record of what was sent follows the oldest subscriber of each address.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from typing import Any, Final, Protocol
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +19,7 @@ from gpi.formats.frame import Frame
 from gpi.tools.kernels import wire as w
 from gpi.tools.venue.messages import Dialect
 from gpi.tools.venue.names import Directory
-from gpi.tools.venue.spoiling import Spoiler
+from gpi.tools.venue.spoiling import Raws, Spoiler
 from gpi.tools.venue.store import Items, Store
 from gpi.tools.venue.subscriber import Subscriber
 from gpi.tools.venue.world import World
@@ -25,6 +27,14 @@ from gpi.tools.venue.world import World
 Array = npt.NDArray[Any]
 MOST: Final = 1000  # messages in one array: below 1 MiB, the clients' limit, even in JSON
 ROOM: Final = 1 << 19  # bytes of the buffer the kernel writes into
+
+
+class Body(NamedTuple):
+    """One array of messages as bytes, and the items it came from: first .. last - 1, those that were asked for."""
+
+    data: bytes
+    first: int
+    last: int
 
 
 class Record(Protocol):
@@ -99,38 +109,53 @@ class Tape:
         union = np.bitwise_or.reduce([each.wanted for each in endpoint.subscribers])
         items, raws = self._spoiler.spoiled(endpoint, items, union)
         levels = items.changes if endpoint.vendor == "alpaca" else items.books
-        bodies: dict[tuple[int, bytes], list[bytes]] = {}
+        bodies: dict[tuple[int, bytes], list[Body]] = {}
         jobs = []
-        for each in tuple(endpoint.subscribers):
+        for n, each in enumerate(tuple(endpoint.subscribers)):
             key = id(each.dialect), each.likeness
             if key not in bodies:
                 bodies[key] = self._bodies(endpoint, each, items, levels, raws)
             if bodies[key]:
-                jobs.append(_all(each, bodies[key]))
-        if self.record is not None:
-            self._keep(endpoint, items, union, raws)
+                kept = self.record is not None and n == 0
+                jobs.append(_all(each, bodies[key], self._kept(endpoint, each, items, raws) if kept else None))
         if len(jobs) == 1:
             await jobs[0]
         elif jobs:
             await asyncio.gather(*jobs)
 
-    def _keep(self, endpoint: Endpoint, items: Items, union: Array, raws: dict[int, dict[str, Any]]) -> None:
-        assert self.record is not None
-        told = union[items.ints[:, w.I_CHANNEL], items.ints[:, w.I_INSTRUMENT]] > 0
-        known = endpoint.subscribers[0].dialect
-        classes = known.classes[items.ints[:, w.I_INSTRUMENT]]
-        spans = known.programs[classes, items.ints[:, w.I_CHANNEL]]
-        told &= spans[:, 0] != spans[:, 1]
+    def _kept(
+        self, endpoint: Endpoint, to: Subscriber, items: Items, raws: Raws
+    ) -> Callable[[Body], Callable[[], None]]:
+        """What writes the items of a body into the record, once it has been sent."""
+        channels, ids = items.ints[:, w.I_CHANNEL], items.ints[:, w.I_INSTRUMENT]
+        spans = to.dialect.programs[to.dialect.classes[ids], channels]
+        told = (to.wanted[channels, ids] > 0) & (spans[:, 0] != spans[:, 1])
         told[list(raws)] = False
-        self.record.add(endpoint.path, items.ints[told], items.nums[told])
 
-    def _bodies(
-        self, endpoint: Endpoint, to: Subscriber, items: Items, levels: Array, raws: dict[int, dict[str, Any]]
-    ) -> list[bytes]:
+        def of(body: Body) -> Callable[[], None]:
+            rows = np.flatnonzero(told[body.first : body.last]) + body.first
+
+            def sent() -> None:
+                if self.record is not None:
+                    self.record.add(endpoint.path, items.ints[rows], items.nums[rows])
+
+            return sent
+
+        return of
+
+    def _bodies(self, endpoint: Endpoint, to: Subscriber, items: Items, levels: Array, raws: Raws) -> list[Body]:
         """The arrays for one kind of subscriber."""
-        found: list[bytes] = []
+        found: list[Body] = []
         parts: list[bytes] = []
-        count, start = 0, 0
+        count, start, first = 0, 0, 0
+
+        def finish() -> None:
+            nonlocal parts, count, first
+            if count:
+                found.append(Body(to.dialect.framed(parts, count), first, start))
+                self.sent[endpoint.path] += count
+            parts, count, first = [], 0, start
+
         for stop in [*sorted(raws), len(items.ints)]:
             while start < stop:
                 part, n, start = self._part(to, items, levels, start, stop, MOST - count)
@@ -138,15 +163,13 @@ class Tape:
                     parts.append(part)
                     count += n
                 if count >= MOST:
-                    found.append(to.dialect.framed(parts, count))
-                    self.sent[endpoint.path] += count
-                    parts, count = [], 0
+                    finish()
             if stop in raws:
-                parts.append(to.dialect.raw(raws[stop]))
-                count, start = count + 1, stop + 1
-        if count:
-            found.append(to.dialect.framed(parts, count))
-            self.sent[endpoint.path] += count
+                start = stop + 1
+                if to.wanted[items.ints[stop, w.I_CHANNEL], items.ints[stop, w.I_INSTRUMENT]]:
+                    parts.append(to.dialect.raw(raws[stop]))
+                    count += 1
+        finish()
         return found
 
     def _part(
@@ -167,6 +190,6 @@ class Tape:
         return part, count, at
 
 
-async def _all(to: Subscriber, bodies: list[bytes]) -> None:
+async def _all(to: Subscriber, bodies: list[Body], kept: Callable[[Body], Callable[[], None]] | None) -> None:
     for body in bodies:
-        await to.send(body)
+        await to.send(body.data, None if kept is None else kept(body))
