@@ -132,7 +132,10 @@ def _warm() -> None:
 
 def _rooms() -> dict[str, Callable[..., Any]]:
     """What other rooms know, for rows that look inside one."""
-    return {}
+    from gpi.tools.embed.tick import SHIPPED as MODEL
+    from gpi.tools.risk.limits import SHIPPED as LIMITS
+
+    return {"limits": lambda: LIMITS, "model": lambda: MODEL}
 
 
 def _facts() -> dict[str, str]:

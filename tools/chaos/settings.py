@@ -1,0 +1,91 @@
+"""F25: settings that are missing, NaN, negative or misspelt; live keys where paper was asked for."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any, Final
+
+from gpi.tools.chaos.lab import Lab
+from gpi.tools.chaos.rows import Case, Row
+
+WAYS: Final = ("missing", "nan", "negative", "infinite", "text", "misspelt", "a list")
+OPEN: Final = 0o644
+
+
+def wrong_settings(lab: Lab, case: Case) -> None:
+    """Each limit wrong in each way; then keys and hosts. Every one refuses to start and names what is wrong."""
+    limits = tomllib.loads(lab.room("limits")().read_text())
+    names = sorted(limits)
+    combos = [(name, way) for name in names for way in WAYS]
+    wanted = combos if lab.long else case.dice.sample(combos, 12)
+    for name, way in wanted:
+        _wrong_limit(lab, case, limits, name, way)
+    _wrong_keys(lab, case)
+    _wrong_hosts(lab, case)
+
+
+def _wrong_limit(lab: Lab, case: Case, limits: dict[str, Any], name: str, way: str) -> None:
+    given: dict[str, Any] = {key: value for key, value in limits.items() if key != name}
+    called = name[:-1] + "x" if way == "misspelt" else name
+    worth = {"nan": "nan", "negative": "-1", "infinite": "inf", "text": '"much"', "a list": "[1]", "misspelt": "1"}
+    text = "".join(f"{key} = {_toml(value)}\n" for key, value in given.items())
+    if way != "missing":
+        text += f"{called} = {worth[way]}\n"
+    path = case.folder / "risk.toml"
+    path.write_text(text)
+    _refused(lab, case, f"{name} {way}", called, "trade", "--paper", "--limits", path)
+
+
+def _wrong_keys(lab: Lab, case: Case) -> None:
+    """A key file others can read; half a key; a key with a space."""
+    path = case.folder / "keys.json"
+    path.write_text('{"key_id": "K", "secret": "S"}')
+    path.chmod(OPEN)
+    broker = ("trade", "--broker", "alpaca", "--journal", case.folder / "journal")
+    _refused(lab, case, "a key file others can read", "chmod 600", *broker, "--key-file", path)
+    _refused(lab, case, "half a key", "ALPACA_SECRET_KEY", *broker, ALPACA_API_KEY="K")
+    _refused(lab, case, "no key", "key", *broker)
+
+
+def _wrong_hosts(lab: Lab, case: Case) -> None:
+    """Live without being asked for, live with a local venue, a venue that is not on this machine."""
+    keys = {"ALPACA_API_KEY": "K", "ALPACA_SECRET_KEY": "S"}
+    broker = ("trade", "--broker", "alpaca", "--journal", case.folder / "journal")
+    away = (*broker, "--url", "http://example.org:80")
+    _refused(lab, case, "a key over the network in clear", "http", *away, **keys)
+    _refused(lab, case, "--live with a venue of one's own", "--", *broker, "--live", "--url", "http://127.0.0.1:1", **keys)
+    _refused(lab, case, "--live without its account number", "account", *broker, "--live", **keys)
+    _refused(lab, case, "--paper and a broker", "--paper", *broker, "--paper", **keys)
+
+
+def _refused(lab: Lab, case: Case, what: str, names: str, *words: object, **environment: str) -> None:
+    """Exit 2 at once, the last line naming the word; nothing on stdout."""
+    out = case.folder / "stdout"
+    out.write_bytes(b"")
+    with lab.processes(case, **{**environment, "HOME": str(case.folder / "home")}) as commands, open(out, "wb") as file:
+        child = commands.start(*words, stdout=file.fileno())
+        code = child.wait(30)
+    case.seen.count("settings")
+    line = child.last_line()
+    case.seen.expect(code == 2, f"I7: {what}: exit {code}, wanted 2: {line}")
+    case.seen.expect(names in line, f"I7: {what}: the last line does not name {names!r}: {line}")
+    case.seen.expect("Traceback" not in child.said(), f"I7: {what}: a traceback")
+    case.seen.expect(not out.stat().st_size, f"{what}: something went down the pipe")
+    Path(child.errors).unlink()
+
+
+def _toml(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else repr(value)
+
+
+ROWS: Final = (
+    Row(
+        "F25",
+        "every limit missing, NaN, negative, infinite, text, misspelt; keys others can read; live mixed with paper",
+        "refuses to start with exit 2 and names the key",
+        wrong_settings,
+        short=1,
+        long=1,
+    ),
+)

@@ -1,0 +1,112 @@
+"""Strategies made to be in the way of faults: `gpi trade --strategy .../tools/chaos/strategies.py:Churn`.
+
+None of them looks at the future or throws dice: the same ticks give the same wishes.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+HERE: Final = str(Path(__file__).resolve())
+SECOND_NS: Final = 1_000_000_000
+
+
+def named(strategy: str) -> str:
+    """What --strategy is given."""
+    return f"{HERE}:{strategy}"
+
+
+class Churn:
+    """A few working orders at once: resting far away, resting near, crossing; withdrawn when they are old."""
+
+    def __init__(self, every: float = 5, qty: float = 10, most: float = 4, hold_s: float = 2.0) -> None:
+        self.every, self.qty, self.most, self.hold_ns = int(every), qty, int(most), int(hold_s * SECOND_NS)
+        self.ticks = 0
+        self.born: dict[int, int] = {}
+
+    def on_tick(self, view: Any) -> None:
+        """Every few ticks one wish, of the next kind in turn, towards a flat position."""
+        self.ticks += 1
+        for order in view.orders:
+            if view.ts - self.born.setdefault(order.order_id, view.ts) > self.hold_ns and not order.canceling:
+                view.cancel(order.order_id)
+        if self.ticks % self.every or view.phase != 1 or not view.bid_px < view.ask_px or view.state == 2:
+            return
+        if len(view.orders) >= self.most:
+            return
+        turn = (self.ticks // self.every) % 4
+        buy = view.position <= 0 if turn < 3 else view.position < 0
+        tick = max(view.tick_size, 0.01)
+        if turn == 0:  # crosses
+            (view.buy if buy else view.sell)(self.qty, view.ask_px if buy else view.bid_px, tif="day")
+        elif turn == 1:  # rests at the touch
+            (view.buy if buy else view.sell)(self.qty, view.bid_px if buy else view.ask_px, tif="day")
+        elif turn == 2:  # rests far away
+            (view.buy if buy else view.sell)(self.qty, _round(view.mid * (0.99 if buy else 1.01), tick), tif="day")
+        else:
+            (view.buy if buy else view.sell)(self.qty, view.ask_px if buy else view.bid_px, tif="ioc")
+
+
+class Rest:
+    """`most` orders that rest far below the market and are never withdrawn."""
+
+    def __init__(self, qty: float = 1, most: float = 5, away: float = 0.02) -> None:
+        self.qty, self.most, self.away, self.sent = qty, int(most), away, 0
+
+    def on_tick(self, view: Any) -> None:
+        """One more, a cent lower each, until there are enough."""
+        if self.sent < self.most and view.phase == 1 and view.bid_px < view.ask_px and view.state == 0:
+            self.sent += 1
+            view.buy(self.qty, _round(view.bid_px * (1 - self.away) - 0.01 * self.sent, 0.01), tif="gtc")
+
+
+class Flood:
+    """`burst` orders at every tick, whatever anybody says."""
+
+    def __init__(self, burst: float = 10, qty: float = 1) -> None:
+        self.burst, self.qty, self.sent = int(burst), qty, 0
+
+    def on_tick(self, view: Any) -> None:
+        """As many wishes as the view takes."""
+        if not view.bid_px < view.ask_px:
+            return
+        for _ in range(self.burst):
+            self.sent += 1
+            view.buy(self.qty, _round(view.bid_px - 0.01 * (self.sent % 200), 0.01))
+
+
+class Trusting:
+    """Buys as many as the model says, whatever the model says: no check of its own."""
+
+    NEEDS = ("direction",)
+
+    def __init__(self, size: float = 100) -> None:
+        self.size = size
+
+    def on_tick(self, view: Any) -> None:
+        """A size and a price straight from the outlook."""
+        if view.bid_px < view.ask_px:
+            size = float(np.floor(view.outlook.p_up * self.size))
+            view.buy(size, float(np.round(view.ask_px * (1 + 1e-6 * view.outlook.volatility), 2)), tif="ioc")
+
+
+class Once:
+    """One order, then quiet: side and quantity by parameter; `tif` day."""
+
+    def __init__(self, side: float = 1, qty: float = 10, cross: float = 1) -> None:
+        self.side, self.qty, self.cross, self.done = side, qty, cross, False
+
+    def on_tick(self, view: Any) -> None:
+        """The order, at the first good quote while trading is allowed."""
+        if self.done or view.phase != 1 or view.state or not view.bid_px < view.ask_px:
+            return
+        self.done = True
+        near, far = (view.bid_px, view.ask_px) if self.side > 0 else (view.ask_px, view.bid_px)
+        (view.buy if self.side > 0 else view.sell)(self.qty, far if self.cross else near, tif="day")
+
+
+def _round(px: float, tick: float) -> float:
+    return round(round(px / tick) * tick, 6)
