@@ -1,0 +1,85 @@
+"""F01: kill -9 at any moment, of the trader, and of the tools before it, again and again."""
+
+from __future__ import annotations
+
+import time
+from typing import Final
+
+from gpi.tools.chaos.desk import Desk
+from gpi.tools.chaos.lab import Lab
+from gpi.tools.chaos.ledger import Book
+from gpi.tools.chaos.rows import Case, Row
+
+KILLS: Final = 20  # of one account's life
+BACK_S: Final = 5.0
+FRESH_EVERY: Final = 40  # every 40th trader is exec'ed, not forked
+
+
+def killed_traders(lab: Lab, case: Case) -> None:
+    """One account; traders on it are killed at random moments; the last one ends honestly."""
+    dice = case.dice
+    with Desk(lab, case) as desk:
+        before: Book | None = None
+        for number in range(min(KILLS, case.units)):
+            fresh = (case.number * KILLS + number) % FRESH_EVERY == FRESH_EVERY - 1
+            began = time.monotonic()
+            desk.start("Churn", fresh=fresh, every=2, hold_s=0.5)
+            early = dice.random() < 0.2
+            if early:  # while it starts and reconciles
+                _tick_for(desk, dice.uniform(0.0, 0.8))
+            else:
+                if desk.trading() is None:
+                    return
+                desk.seen.measure("trading again s" + (" (exec'ed)" if fresh else ""), time.monotonic() - began)
+                _widen(desk)
+                _tick_for(desk, dice.uniform(0.0, 0.25))
+            desk.crash()
+            desk.venue.clear()
+            desk.seen.count("kills")
+            desk.seen.count("of them while starting", int(early))
+            book = desk.book()
+            if book is not None:
+                desk.judge(settled=False)
+                if before is not None:
+                    lost = before.within(book)
+                    desk.seen.expect(not lost, f"acked rows lost: {lost[:3]}")
+                before = book
+        desk.start("Churn", every=2, hold_s=0.5)
+        if desk.trading() is None:
+            return
+        desk.seen.within("journal = venue s", desk.settled(BACK_S), BACK_S)
+        desk.finish()
+        desk.judge()
+        desk.seen.expect(not desk.venue.account()["open_orders"], "orders left open after an honest end")
+
+
+def _widen(desk: Desk) -> None:
+    """Often the venue dawdles before or after it works, so that the kill falls in between."""
+    dice = desk.case.dice
+    way = dice.randrange(4)
+    if way == 0:
+        desk.venue.fault("slow", place="rest.orders.post.before", seconds=dice.uniform(0.05, 0.3))
+    elif way == 1:
+        desk.venue.fault("hang", place="rest.orders.post.after", seconds=dice.uniform(0.05, 0.3))
+    elif way == 2:
+        desk.venue.fault("delay", place="stream.updates.send", seconds=dice.uniform(0.05, 0.3))
+
+
+def _tick_for(desk: Desk, seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        desk.market.tick()
+        time.sleep(0.002)
+
+
+ROWS: Final = (
+    Row(
+        "F01",
+        "kill -9 of the trader at random moments: while starting, between journal and send, between send and answer",
+        "I1-I5: 0 violations; every acked row still there; reconciled and trading again <= 5 s",
+        killed_traders,
+        short=20,
+        long=1000,
+        units=KILLS,
+    ),
+)
