@@ -108,6 +108,10 @@ def _clean(scratch: Path, keep: bool) -> None:
 
 def _gpi(words: list[str]) -> Any:
     """The very command line, in a forked child."""
+    if words[0].endswith(".py"):  # a program that is not ours, to compare with
+        import runpy
+
+        return runpy.run_path(words[0], run_name="__main__")
     from gpi.cli.main import main
 
     return main(words)
@@ -118,16 +122,38 @@ def _warm() -> None:
     import contextlib
     import os
     import tempfile
+    from importlib import import_module
 
     from gpi.cli.main import COMMANDS, load
 
     for name in COMMANDS:
         if name != "train":
             load(name)
+    for room in ("venue.venue", "feeds.pace", "backtest.run", "backtest.answered"):
+        import_module(f"gpi.tools.{room}")
     with tempfile.TemporaryDirectory() as folder, open(os.devnull, "w") as null:
         line = f"simulate --events 500 --levels 0 | featurize | trade --paper --out {folder}/run"
         with contextlib.redirect_stderr(null), contextlib.suppress(SystemExit):
             _gpi(["run", line, "--out", f"{folder}/out.arrow"])
+    _warm_exchange()
+
+
+def _warm_exchange() -> None:
+    """Load the kernels behind the venue."""
+    from gpi.formats.instruments import Instruments, equity
+    from gpi.formats.orders import DAY, LIMIT, MARKET
+    from gpi.tools.venue.exchange import Exchange, Request
+    from gpi.tools.venue.rows import told
+
+    exchange = Exchange(Instruments([equity("WARM")]), 1, "alpaca-paper", 0)
+    for ts in range(1, 4):
+        exchange.tick(told(0, 0, {"bid": [99, 100], "ask": [101, 100], "trade": [101, 50, 1]}, ts * 10**9))
+    for kind, px in ((LIMIT, 90.0), (MARKET, float("nan")), (LIMIT, 105.0)):
+        number = exchange.submit(Request(0, 1, kind, DAY, 10.0, px))
+        exchange.replace(number, qty=5.0)
+        exchange.cancel(number)
+    exchange.advance(10 * 10**9)
+    exchange.events()
 
 
 def _rooms() -> dict[str, Callable[..., Any]]:

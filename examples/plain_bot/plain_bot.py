@@ -2,8 +2,8 @@
 
     python plain_bot.py --url http://127.0.0.1:8700 --orders 50 --every 0.05 --seed 1
 
-It is here for comparison: `gpi chaos --plain` runs it against the same venue, faults and seeds as gpi itself, and counts
-what it sends twice, never hears of, gets wrong, or waits for without end. Nothing in it is made to fail.
+It is here for comparison: `gpi chaos --plain` runs it against the same venue, faults and seeds as gpi itself, and
+counts what it sends twice, never hears of, gets wrong, or waits for without end. Nothing in it is made to fail.
 Keys come from ALPACA_API_KEY and ALPACA_SECRET_KEY; the last line on stdout is what it believes, as JSON.
 """
 
@@ -41,7 +41,7 @@ class Bot:
 
     async def on_update(self, update: Any) -> None:
         """A trade update: fills move the position."""
-        if update.event.value in ("fill", "partial_fill"):
+        if getattr(update.event, "value", update.event) in ("fill", "partial_fill"):
             sign = 1 if update.order.side == OrderSide.BUY else -1
             self.position += sign * float(update.qty)
             self.fills += 1
@@ -92,7 +92,8 @@ def main() -> None:
     for _ in range(given.orders):
         side = OrderSide.BUY if bot.position <= 0 else OrderSide.SELL
         away = 1.05 if side is OrderSide.BUY else 0.95
-        bot.order(side, dice.randint(1, 9) * 10, given.price * away)
+        lot = dice.randint(1, 9) * 10
+        bot.order(side, lot if side is OrderSide.BUY else int(bot.position), given.price * away)
         time.sleep(given.every)
     time.sleep(given.settle)
     believed = {"position": bot.position, "sent": bot.sent, "failed": bot.failed, "fills": bot.fills}

@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 from typing import Final
 
-from gpi.tools.chaos.ledger import Book, compare
 from gpi.tools.chaos.lab import Lab
+from gpi.tools.chaos.ledger import Book, compare
 from gpi.tools.chaos.market import SYMBOLS, Market
 from gpi.tools.chaos.processes import Child, Processes, until
 from gpi.tools.chaos.rows import Case, Seen
@@ -72,7 +72,12 @@ class Desk:
         return self.case.folder / f"run-{self.runs}"
 
     def start(
-        self, strategy: str = "Churn", *options: object, fresh: bool = False, name: str | None = None, **parameters: float
+        self,
+        strategy: str = "Churn",
+        *options: object,
+        fresh: bool = False,
+        name: str | None = None,
+        **parameters: float,
     ) -> Child:
         """A trader on this market; it reconciles before it trades."""
         self.runs += 1

@@ -1,4 +1,4 @@
-"""A market of our own making: every tick told to the venue first and then to the trader, stamped with the time it is."""
+"""A market of our own making: every tick told to the venue, then to the trader, stamped with the time it is."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ import fcntl
 import math
 import os
 import random
+import threading
 import time
 from typing import Any, Final
 
 import pyarrow as pa
 
+from gpi.formats.errors import VenueError
 from gpi.formats.frame import Frame, Layout
 from gpi.formats.instruments import KEY, Instruments, equity
 from gpi.formats.ipc import Writer
@@ -21,6 +23,27 @@ from gpi.tools.chaos.venue import Venue
 F_SETPIPE_SZ: Final = 1031
 PIPE_BYTES: Final = 1 << 20
 SYMBOLS: Final = ("SPY", "NVDA")
+
+
+class Ticking:
+    """`with Ticking(market):` ticks come by themselves, from a thread, every so many seconds."""
+
+    def __init__(self, market: Market, every_s: float = 0.005) -> None:
+        self._market, self._every_s, self._stop = market, every_s, threading.Event()
+        self._thread = threading.Thread(target=self._run, name="market", daemon=True)
+
+    def __enter__(self) -> Ticking:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._stop.set()
+        self._thread.join(30)
+
+    def _run(self) -> None:
+        while not self._stop.wait(self._every_s):
+            with contextlib.suppress(VenueError, OSError):
+                self._market.tick()
 
 
 class Market:

@@ -54,7 +54,9 @@ def _wrong_hosts(lab: Lab, case: Case) -> None:
     broker = ("trade", "--broker", "alpaca", "--journal", case.folder / "journal")
     away = (*broker, "--url", "http://example.org:80")
     _refused(lab, case, "a key over the network in clear", "http", *away, **keys)
-    _refused(lab, case, "--live with a venue of one's own", "--", *broker, "--live", "--url", "http://127.0.0.1:1", **keys)
+    _refused(
+        lab, case, "--live with a venue of one's own", "--", *broker, "--live", "--url", "http://127.0.0.1:1", **keys
+    )
     _refused(lab, case, "--live without its account number", "account", *broker, "--live", **keys)
     _refused(lab, case, "--paper and a broker", "--paper", *broker, "--paper", **keys)
 

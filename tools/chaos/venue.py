@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import socket
 import threading
 from pathlib import Path
 from typing import Any, Final
@@ -23,7 +24,10 @@ class Venue:
         self.keys = Path(commands.folder) / f"{name}.ready"
         words = ("venue", "--port", 0, "--ready", self.keys, "--stay", *options)
         self.child: Child = commands.start(*words, stdin=stdin, name=name)
-        if until(lambda: self.keys.exists() or not self.child.alive(), START_S, 0.005) is None or not self.keys.exists():
+        if (
+            until(lambda: self.keys.exists() or not self.child.alive(), START_S, 0.005) is None
+            or not self.keys.exists()
+        ):
             raise VenueError(f"the venue did not start: {self.child.last_line()}")
         told = json.loads(self.keys.read_text())["gpi.venue"]
         self.port, self.url, self.key_id = int(told["port"]), str(told["url"]), str(told["key_id"])
@@ -73,7 +77,10 @@ class Venue:
         for last in (False, True):  # a kept connection may have been closed meanwhile
             connection = getattr(self._local, "connection", None)
             if connection is None:
-                connection = self._local.connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=ANSWER_S)
+                connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=ANSWER_S)
+                connection.connect()
+                connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # else 40 ms a request
+                self._local.connection = connection
             try:
                 connection.request(method, path, data, {**headers, **more})
                 response = connection.getresponse()

@@ -129,7 +129,7 @@ def _become(asked: dict[str, Any], fds: Sequence[int], main: Main) -> None:
         os.environ.update(asked["environment"])
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_DFL if number == signal.SIGTERM else signal.default_int_handler)
-        sys.argv = ["gpi", *asked["words"]]
+        sys.argv = asked["words"] if asked["words"][0].endswith(".py") else ["gpi", *asked["words"]]
         code = _carried_out(main, asked["words"])
         threading._shutdown()  # type: ignore[attr-defined]  # joins what the interpreter would join
         atexit._run_exitfuncs()
