@@ -203,6 +203,8 @@ def _write(outcomes: "list[Outcome]", facts: dict[str, Any], paths: list[Path]) 
 
 
 def _show(outcomes: "list[Outcome]", seed: int) -> None:
+    import sys
+
     from rich.console import Console
     from rich.table import Table
 
@@ -213,4 +215,4 @@ def _show(outcomes: "list[Outcome]", seed: int) -> None:
         table.add_column(name, overflow="fold")
     for each in outcomes:
         table.add_row(*cells(each), style=None if each.verdict == "pass" else "red")
-    Console(stderr=True).print(table)
+    Console(stderr=True, width=None if sys.stderr.isatty() else 200).print(table)

@@ -49,7 +49,7 @@ class Desk:
         self.market = Market(self.venue, case.dice, symbols)
         self.limits = case.folder / "risk.toml"
         self.limits.write_text(LOOSE)
-        self.journal = case.folder / "journal"
+        self.journal = case.folder / "orders.sqlite"
         self.kill_file = case.folder / "KILL"
         self.trader: Child | None = None
         self.runs = 0
@@ -82,7 +82,7 @@ class Desk:
         """A trader on this market; it reconciles before it trades."""
         self.runs += 1
         stdin = self.market.pipe()
-        words: list[object] = ["trade", "--broker", "alpaca", "--url", self.venue.url, "--key-file", self.venue.keys]
+        words: list[object] = ["trade", "--broker", "alpaca", "--paper", "--url", self.venue.url, "--key-file", self.venue.keys]
         words += ["--strategy", named(strategy), "--limits", self.limits, "--fees", "zero", "--out", self.run]
         words += ["--journal", self.journal, "--kill-file", self.kill_file]
         for key, value in parameters.items():
@@ -124,7 +124,7 @@ class Desk:
 
     def book(self) -> Book | None:
         """The journal as it lies on the disk."""
-        return Book.of(self.journal) if self.journal.exists() else None
+        return Book(self.journal) if self.journal.exists() else None
 
     def judge(self, settled: bool = True) -> None:
         """I1 to I5, now."""

@@ -8,17 +8,20 @@ from typing import Final
 from gpi.tools.chaos.desk import Desk
 from gpi.tools.chaos.lab import Lab
 from gpi.tools.chaos.ledger import Book
+from gpi.tools.chaos.processes import until
 from gpi.tools.chaos.rows import Case, Row
 
 KILLS: Final = 20  # of one account's life
 BACK_S: Final = 5.0
+FATE_S: Final = 20.0
+SYMBOLS: Final = ("SPY", "NVDA", "AAPL", "MSFT", "AMZN", "META", "TSLA", "AMD")
 FRESH_EVERY: Final = 40  # every 40th trader is exec'ed, not forked
 
 
 def killed_traders(lab: Lab, case: Case) -> None:
     """One account; traders on it are killed at random moments; the last one ends honestly."""
     dice = case.dice
-    with Desk(lab, case) as desk:
+    with Desk(lab, case, SYMBOLS) as desk:
         before: Book | None = None
         for number in range(min(KILLS, case.units)):
             fresh = (case.number * KILLS + number) % FRESH_EVERY == FRESH_EVERY - 1
@@ -30,7 +33,8 @@ def killed_traders(lab: Lab, case: Case) -> None:
             else:
                 if desk.trading() is None:
                     return
-                desk.seen.measure("trading again s" + (" (exec'ed)" if fresh else ""), time.monotonic() - began)
+                took = time.monotonic() - began
+                desk.seen.within("trading again s" + (" (exec'ed)" if fresh else ""), took, BACK_S)
                 _widen(desk)
                 _tick_for(desk, dice.uniform(0.0, 0.25))
             desk.crash()
@@ -48,9 +52,22 @@ def killed_traders(lab: Lab, case: Case) -> None:
         if desk.trading() is None:
             return
         desk.seen.within("journal = venue s", desk.settled(BACK_S), BACK_S)
+        _fates(desk)
         desk.finish()
         desk.judge()
         desk.seen.expect(not desk.venue.account()["open_orders"], "orders left open after an honest end")
+
+
+def _fates(desk: Desk) -> None:
+    """Ticks until nobody wonders about an order of a former life: those that never arrived are looked for a while."""
+    runs = max((row["epoch"] for row in desk.book().runs), default=0)  # type: ignore[union-attr]
+
+    def known() -> bool:
+        desk.market.tick()
+        book = desk.book()
+        return book is not None and not [row for row in book.open() if row["epoch"] < runs]
+
+    desk.seen.within("fate of every former order known s", until(known, FATE_S, 0.05), FATE_S)
 
 
 def _widen(desk: Desk) -> None:

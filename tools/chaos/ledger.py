@@ -30,12 +30,6 @@ class Book:
             self.runs: list[Row] = [dict(r) for r in db.execute("SELECT * FROM runs")]
         db.close()
 
-    @classmethod
-    def of(cls, folder: Path) -> Book | None:
-        """The journal somewhere under a folder; None where there is none yet."""
-        found = sorted(path for path in folder.rglob("*") if path.suffix in (".db", ".sqlite", ".journal"))
-        return cls(found[0]) if found else None
-
     def filled(self, client_id: str) -> tuple[Decimal, Decimal]:
         """(quantity, quantity times price) of an order's executions that stand."""
         rows = [e for e in self.executions.values() if e["client_id"] == client_id and not e["busted"]]
