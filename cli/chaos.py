@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from gpi.formats.answers import Ask
+    from gpi.tools.brokers.blotter import Blotter
     from gpi.tools.chaos.rows import Outcome, Row
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -129,7 +131,7 @@ def _warm() -> None:
     for name in COMMANDS:
         if name != "train":
             load(name)
-    for room in ("venue.venue", "feeds.pace", "backtest.run", "backtest.answered"):
+    for room in ("venue.venue", "feeds.pace", "backtest.run", "backtest.answered", "brokers.alpaca"):
         import_module(f"gpi.tools.{room}")
     with tempfile.TemporaryDirectory() as folder, open(os.devnull, "w") as null:
         line = f"simulate --events 500 --levels 0 | featurize | trade --paper --out {folder}/run"
@@ -158,10 +160,33 @@ def _warm_exchange() -> None:
 
 def _rooms() -> dict[str, Callable[..., Any]]:
     """What other rooms know, for rows that look inside one."""
+    from gpi.tools.brokers import wire
+    from gpi.tools.brokers.journal import Journal
     from gpi.tools.embed.tick import SHIPPED as MODEL
     from gpi.tools.risk.limits import SHIPPED as LIMITS
 
-    return {"limits": lambda: LIMITS, "model": lambda: MODEL}
+    return {
+        "limits": lambda: LIMITS,
+        "model": lambda: MODEL,
+        "journal": Journal,
+        "blotter": _blotter,
+        "told": wire.order,
+    }
+
+
+def _blotter(asks: "list[tuple[str, Ask]]") -> "Blotter":
+    """A blotter that has sent these orders and heard nothing yet."""
+    from decimal import Decimal
+
+    from gpi.tools.brokers.blotter import Blotter
+    from gpi.tools.brokers.life import SENT, Life
+
+    made = Blotter()
+    for client_id, ask in asks:
+        made.place(Life(ask, client_id, {}, Decimal(str(ask.qty)), state=SENT))
+    made.answers()
+    made.work()
+    return made
 
 
 def _facts() -> dict[str, str]:

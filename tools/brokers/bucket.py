@@ -57,11 +57,11 @@ class Bucket:
     def heard(self, status: int, headers: Mapping[str, str], server: float, now: float) -> None:
         """Learn from a reply. `server`: the broker's clock in epoch seconds, from its Date header."""
         limit, left, reset = (_count(headers.get(f"X-RateLimit-{name}")) for name in ("Limit", "Remaining", "Reset"))
-        if limit:
-            self.limit = limit
+        fresh = bool(limit) and limit != self.limit  # what was counted under another limit means nothing
+        self.limit = limit or self.limit
         wait = None if reset is None else min(max(reset - server, 0.0) + 0.05, LONGEST_WAIT_S)
         if left is not None and wait is not None:
-            new_window = now + wait > self.resets + 1.0
+            new_window = fresh or now + wait > self.resets + 1.0
             self.remaining = left if new_window else min(self.remaining, left)
             self.resets = now + wait
         if status == 429:

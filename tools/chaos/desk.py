@@ -39,7 +39,7 @@ class Desk:
         lab: Lab,
         case: Case,
         symbols: tuple[str, ...] = SYMBOLS,
-        rate_limit: int = 0,
+        rate_limit: int = 1_000_000,
         venue: tuple[object, ...] = (),
     ) -> None:
         self.lab, self.case = lab, case
@@ -82,7 +82,16 @@ class Desk:
         """A trader on this market; it reconciles before it trades."""
         self.runs += 1
         stdin = self.market.pipe()
-        words: list[object] = ["trade", "--broker", "alpaca", "--paper", "--url", self.venue.url, "--key-file", self.venue.keys]
+        words: list[object] = [
+            "trade",
+            "--broker",
+            "alpaca",
+            "--paper",
+            "--url",
+            self.venue.url,
+            "--key-file",
+            self.venue.keys,
+        ]
         words += ["--strategy", named(strategy), "--limits", self.limits, "--fees", "zero", "--out", self.run]
         words += ["--journal", self.journal, "--kill-file", self.kill_file]
         for key, value in parameters.items():

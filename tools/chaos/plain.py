@@ -109,7 +109,7 @@ def _start(commands: Processes, case: Case, venue: Venue, bot: Path, name: str) 
     out = open(case.folder / f"{name}.out", "wb")
     words = (bot, "--url", venue.url, "--orders", ORDERS, "--seed", case.number, "--state", case.folder / "state.json")
     with out:
-        return commands.start(*words, stdout=out.fileno(), name=name, **keys)
+        return commands.start(*words, stdout=out.fileno(), name=name, environment=keys)
 
 
 def _believed(folder: Path) -> dict[str, Any]:

@@ -125,13 +125,13 @@ class Processes:
         stdout: int | None = None,
         name: str | None = None,
         fresh: bool = False,
-        **environment: str,
+        environment: Mapping[str, str] | None = None,
     ) -> Child:
         """Start `gpi WORDS`; stdin and stdout are descriptors (else /dev/null), stderr goes to NAME.err."""
         told = tuple(str(word) for word in words)
         name = name or f"{told[0]}-{len(self.children)}"
         errors = self.folder / f"{name}.err"
-        env = {**_plain_environment(), **self.environment, **environment}
+        env = {**_plain_environment(), **self.environment, **(environment or {})}
         null = os.open(os.devnull, os.O_RDWR)
         err = os.open(errors, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         fds = (null if stdin is None else stdin, null if stdout is None else stdout, err)

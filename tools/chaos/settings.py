@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
 from pathlib import Path
 from typing import Any, Final
 
 from gpi.tools.chaos.lab import Lab
 from gpi.tools.chaos.rows import Case, Row
+from gpi.tools.chaos.streams import quotes, schema, written
 
 WAYS: Final = ("missing", "nan", "negative", "infinite", "text", "misspelt", "a list")
 OPEN: Final = 0o644
+NOWHERE: Final = "http://127.0.0.1:1"
 
 
 def wrong_settings(lab: Lab, case: Case) -> None:
@@ -42,7 +45,7 @@ def _wrong_keys(lab: Lab, case: Case) -> None:
     path = case.folder / "keys.json"
     path.write_text('{"key_id": "K", "secret": "S"}')
     path.chmod(OPEN)
-    broker = ("trade", "--broker", "alpaca", "--journal", case.folder / "journal")
+    broker = ("trade", "--broker", "alpaca", "--paper", "--url", NOWHERE, "--journal", case.folder / "orders.sqlite")
     _refused(lab, case, "a key file others can read", "chmod 600", *broker, "--key-file", path)
     _refused(lab, case, "half a key", "ALPACA_SECRET_KEY", *broker, ALPACA_API_KEY="K")
     _refused(lab, case, "no key", "key", *broker)
@@ -51,23 +54,27 @@ def _wrong_keys(lab: Lab, case: Case) -> None:
 def _wrong_hosts(lab: Lab, case: Case) -> None:
     """Live without being asked for, live with a local venue, a venue that is not on this machine."""
     keys = {"ALPACA_API_KEY": "K", "ALPACA_SECRET_KEY": "S"}
-    broker = ("trade", "--broker", "alpaca", "--journal", case.folder / "journal")
-    away = (*broker, "--url", "http://example.org:80")
-    _refused(lab, case, "a key over the network in clear", "http", *away, **keys)
-    _refused(
-        lab, case, "--live with a venue of one's own", "--", *broker, "--live", "--url", "http://127.0.0.1:1", **keys
-    )
-    _refused(lab, case, "--live without its account number", "account", *broker, "--live", **keys)
-    _refused(lab, case, "--paper and a broker", "--paper", *broker, "--paper", **keys)
+    broker = ("trade", "--broker", "alpaca", "--journal", case.folder / "orders.sqlite")
+    paper, real = (*broker, "--paper"), (*broker, "--live")
+    _refused(lab, case, "a key over the network in clear", "--url", *paper, "--url", "http://example.org", **keys)
+    _refused(lab, case, "--live with a venue of one's own", "--", *real, "--url", NOWHERE, **keys)
+    _refused(lab, case, "--live without its account number", "--account", *real, **keys)
+    _refused(lab, case, "--live and --paper", "--paper", *broker, "--live", "--paper", **keys)
+    _refused(lab, case, "a broker, and neither --live nor --paper", "--live", *broker, **keys)
+    live_keys = {"ALPACA_API_KEY": "AKLIVE", "ALPACA_SECRET_KEY": "S"}
+    _refused(lab, case, "live keys with --paper", "live keys", *paper, **live_keys)
 
 
 def _refused(lab: Lab, case: Case, what: str, names: str, *words: object, **environment: str) -> None:
     """Exit 2 at once, the last line naming the word; nothing on stdout."""
     out = case.folder / "stdout"
     out.write_bytes(b"")
-    with lab.processes(case, **{**environment, "HOME": str(case.folder / "home")}) as commands, open(out, "wb") as file:
-        child = commands.start(*words, stdout=file.fileno())
+    stream = _stream(case)
+    home = str(case.folder / "home")
+    with lab.processes(case, **{**environment, "HOME": home}) as commands, open(out, "wb") as file:
+        child = commands.start(*words, stdin=stream, stdout=file.fileno())
         code = child.wait(30)
+    os.close(stream)
     case.seen.count("settings")
     line = child.last_line()
     case.seen.expect(code == 2, f"I7: {what}: exit {code}, wanted 2: {line}")
@@ -75,6 +82,14 @@ def _refused(lab: Lab, case: Case, what: str, names: str, *words: object, **envi
     case.seen.expect("Traceback" not in child.said(), f"I7: {what}: a traceback")
     case.seen.expect(not out.stat().st_size, f"{what}: something went down the pipe")
     Path(child.errors).unlink()
+
+
+def _stream(case: Case) -> int:
+    """A sound stream of ticks, to show that it is not its absence that is refused."""
+    path = case.folder / "ticks.arrow"
+    if not path.exists():
+        written([quotes(case.dice, 5)], schema(), path)
+    return os.open(path, os.O_RDONLY)
 
 
 def _toml(value: Any) -> str:

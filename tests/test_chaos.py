@@ -1,0 +1,80 @@
+"""The fault suite: its own machinery, its short form against the real commands, and what it once found."""
+
+from pathlib import Path
+
+from gpi.tools.brokers.bucket import ORDER, Bucket
+from gpi.tools.chaos.rows import FAIL, NOT_RUN, PASS, Case, NotRunnable, Row, dice, run
+from tests.shell import gpi
+
+
+class Bench:
+    """As much of a lab as rows that start nothing need."""
+
+    def __init__(self, folder: Path) -> None:
+        self.seed, self.folder, self.keep = 7, folder, False
+
+
+def _row(case, units: int = 1) -> Row:
+    return Row("F99", "a fault", "nothing lost", case, short=4, long=8, units=units)
+
+
+def test_a_case_depends_on_seed_row_and_number_alone(tmp_path: Path) -> None:
+    """Whatever ran before it, and however many beside it: the same case throws the same dice."""
+    thrown: dict[int, list[float]] = {}
+
+    def case(lab, each: Case) -> None:
+        thrown.setdefault(each.number, []).append(each.dice.random())
+
+    run(_row(case), Bench(tmp_path / "a"), 6)
+    run(_row(case), Bench(tmp_path / "b"), 6, jobs=3)
+    run(_row(case), Bench(tmp_path / "c"), 6, only=4)
+    assert all(len(set(each)) == 1 for each in thrown.values())
+    assert len(thrown[4]) == 3 and len(set(map(tuple, thrown.values()))) == 6
+    assert dice(1, "F01", 2).random() != dice(1, "F01", 3).random() != dice(2, "F01", 3).random()
+
+
+def test_what_breaks_is_named_by_its_case(tmp_path: Path) -> None:
+    """A violation, and an exception of the case itself, fail the row and say which case to repeat."""
+
+    def case(lab, each: Case) -> None:
+        each.seen.count("units")
+        if each.number == 2:
+            each.seen.violate("I2", "an order twice")
+        if each.number == 3:
+            raise ValueError("odd")
+
+    outcome = run(_row(case), Bench(tmp_path), 4)
+    assert outcome.verdict == FAIL and outcome.seen.counts["units"] == 4
+    assert outcome.seen.violations[0] == "case 2: I2: an order twice"
+    assert outcome.seen.violations[1].startswith("case 3: the case itself: ValueError: odd")
+
+
+def test_a_row_that_cannot_run_does_not_pass(tmp_path: Path) -> None:
+    """What is missing is said."""
+
+    def case(lab, each: Case) -> None:
+        raise NotRunnable("no such room")
+
+    outcome = run(_row(case), Bench(tmp_path), 4)
+    assert (outcome.verdict, outcome.why) == (NOT_RUN, "no such room")
+
+
+def test_a_row_does_as_many_units_as_asked(tmp_path: Path) -> None:
+    """Cases of several units: enough of them, numbered from 0."""
+    numbers: list[int] = []
+    outcome = run(_row(lambda lab, each: numbers.append(each.number), units=3), Bench(tmp_path), 8)
+    assert numbers == [0, 1, 2] and outcome.verdict == PASS
+
+
+def test_an_unknown_row_is_refused_by_name() -> None:
+    """Exit 2, with the rows there are."""
+    assert b"F99: there are F01" in gpi("chaos", "--only", "F99", check=2).stderr
+
+
+def test_a_higher_limit_than_assumed_holds_at_once() -> None:
+    """An account with 1,000 requests a minute sends from its first reply on, not from its next window."""
+    bucket = Bucket()
+    bucket.heard(
+        200, {"X-RateLimit-Limit": "1000", "X-RateLimit-Remaining": "990", "X-RateLimit-Reset": "60"}, 0.0, 0.0
+    )
+    assert bucket.take(ORDER, 0.0)
