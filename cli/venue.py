@@ -31,7 +31,7 @@ def venue(
     stay: Annotated[bool, typer.Option("--stay", help="Serve on after the feed's end, until SIGTERM.")] = False,
     linger: Annotated[float, typer.Option(min=0, help="Seconds to serve on after the feed's end.")] = 2.0,
     slow: Annotated[str, typer.Option(help="A slow reader holds the feed back (wait) or is cut (drop).")] = "wait",
-    fill: Annotated[str, typer.Option(help="alpaca-paper, conservative or queue.")] = "alpaca-paper",
+    fill: Annotated[str, typer.Option(help="How orders fill, as in `gpi backtest`.")] = "alpaca-paper",
     fees: Annotated[str, typer.Option(help="alpaca (dated schedules) or zero (as its paper accounts).")] = "alpaca",
     hours: Annotated[str, typer.Option(help="market (shares trade in US sessions) or always.")] = "market",
     rate_limit: Annotated[int, typer.Option(min=0, help="Requests a minute per account; 0: no limit.")] = 200,
@@ -46,13 +46,14 @@ def venue(
     """
     from gpi.formats.errors import UsageError
     from gpi.formats.secrets import Secret
+    from gpi.tools.venue.exchange import POLICIES
     from gpi.tools.venue.switches import parsed
     from gpi.tools.venue.switches import scenario as scripted
 
     for name, value, known in (
         ("--slow", slow, ("wait", "drop")),
         ("--hours", hours, ("market", "always")),
-        ("--fill", fill, ("alpaca-paper", "conservative", "queue")),
+        ("--fill", fill, tuple(POLICIES)),
         ("--fees", fees, ("alpaca", "zero")),
     ):
         if value not in known:

@@ -121,18 +121,25 @@ def running_venue(*options: object, feed: bytes | Path | None = None) -> Iterato
             yield from _ready(child, ready)
         finally:
             child.terminate()
-            assert child.stderr is not None
-            said = child.stderr.read()
-            child.stderr.close()
-            code = child.wait(timeout=PATIENCE_S)
+            said = _said(child)
             writing.join(PATIENCE_S)
-            assert code == 0, said.decode()
+        assert child.returncode == 0, said
+
+
+def _said(child: subprocess.Popen[bytes]) -> str:
+    """What it said on stderr, once it has ended."""
+    assert child.stderr is not None
+    said = child.stderr.read().decode()
+    child.stderr.close()
+    child.wait(timeout=PATIENCE_S)
+    return said
 
 
 def _write(child: subprocess.Popen[bytes], feed: object) -> None:
     if child.stdin is not None and isinstance(feed, bytes):
         with contextlib.suppress(BrokenPipeError):
             child.stdin.write(feed)
+        with contextlib.suppress(BrokenPipeError):
             child.stdin.close()
 
 

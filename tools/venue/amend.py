@@ -75,7 +75,7 @@ def replace(ledgers: Ledgers, account: Account, order: Order, body: Any) -> dict
         raise malformed("only open orders can be replaced")
     if order.notional is not None or order.instrument is None:
         raise unprocessable("notional and multi-leg orders cannot be replaced")
-    now = ledgers.world.clock.now()
+    now = ledgers.moment()
     new = _changed(ledgers, account, order, body, now)
     shortable = ledgers.assets.terms(order.instrument).shortable
     closable(account, new, shortable, without=[order])

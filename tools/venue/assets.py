@@ -56,8 +56,8 @@ class Assets:
         return found
 
     def listed(self, asset_class: str | None = None) -> list[dict[str, Any]]:
-        """Every asset but options (they are contracts), as JSON; of one class if asked."""
-        wanted = [each for each in self._instruments if each.asset_class != "option"]
+        """Every share and coin, as JSON; of one class if asked. Options are contracts, indices no assets."""
+        wanted = [each for each in self._instruments if each.asset_class in ("equity", "crypto")]
         return [self.wire(each) for each in wanted if asset_class in (None, CLASSES[each.asset_class])]
 
     def wire(self, instrument: Instrument) -> dict[str, Any]:

@@ -48,7 +48,7 @@ def routes(world: World) -> Iterable[web.AbstractRouteDef]:
             return answer({"ok": False, "message": str(wrong)}, 400)
 
     async def state(request: web.Request) -> web.Response:
-        return answer(truth(world))
+        return answer(truth(world, brief="brief" in request.query))
 
     return [web.post("/gpi/control", guarded(control)), web.get("/gpi/state", guarded(state))]
 

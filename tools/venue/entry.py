@@ -36,7 +36,7 @@ HUNDRED: Final = Decimal(100)
 
 def submit(ledgers: Ledgers, account: Account, ticket: Ticket, source: str = "api") -> dict[str, Any]:
     """A new order; its JSON as it is answered, before the book has said anything. Raises Refusal."""
-    now = ledgers.world.clock.now()
+    now = ledgers.moment()
     if account.config["suspend_trade"]:
         raise forbidden("new orders are rejected by user request: trading is suspended")
     if ticket.client_order_id and ticket.client_order_id in account.by_client:

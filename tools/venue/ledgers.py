@@ -43,6 +43,7 @@ class Ledgers:
         self.combos: list[Order] = []  # multi-leg orders, worked by the venue itself
         self.by_exchange: dict[int, Order] = {}
         self._dice = random.Random(f"{seed}/ids")
+        self._moment = 0
         self._expiry: int | None = None  # ns; the earliest expiry of a working order
         self.close_at: int | None = None
         now = world.clock.now()
@@ -51,6 +52,11 @@ class Ledgers:
     def uuid(self) -> str:
         """A new id, from the venue's seed."""
         return str(UUID(int=self._dice.getrandbits(128), version=4))
+
+    def moment(self) -> int:
+        """Venue time for a new order, ns; never the same twice, so that `after` misses none in a list."""
+        self._moment = max(self.world.clock.now(), self._moment + 1)
+        return self._moment
 
     def __getitem__(self, key_id: str) -> Account:
         """The account of a key."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gpi.tools.venue.accounts import Account
+from gpi.tools.venue.accounts import Account, Fill
 from gpi.tools.venue.margin import worth
 from gpi.tools.venue.money import stamp, text
 from gpi.tools.venue.orders import SIDES, wire
@@ -12,13 +12,13 @@ from gpi.tools.venue.portfolio import activity_id, position_json
 from gpi.tools.venue.world import World
 
 
-def truth(world: World) -> dict[str, Any]:
-    """The state of the venue; decimals as exact strings."""
+def truth(world: World, brief: bool = False) -> dict[str, Any]:
+    """The state of the venue; decimals as exact strings. `brief`: without the lists that grow (orders, fills)."""
     return {
         "now": world.clock.now(),
         "time": stamp(world.clock.now()),
         "rows": world.rows,
-        "accounts": {key_id: _account(world, each) for key_id, each in world.accounts.accounts.items()},
+        "accounts": {key_id: _account(world, each, brief) for key_id, each in world.accounts.accounts.items()},
         "counters": dict(world.counters),
         "faults": world.faults.state(),
         "listening": world.accounts.updates.state(),
@@ -26,9 +26,9 @@ def truth(world: World) -> dict[str, Any]:
     }
 
 
-def _account(world: World, account: Account) -> dict[str, Any]:
+def _account(world: World, account: Account, brief: bool) -> dict[str, Any]:
     now = worth(account, world.accounts.prices)
-    return {
+    said: dict[str, Any] = {
         "id": account.id,
         "start": text(account.start),
         "cash": text(account.cash),
@@ -37,25 +37,28 @@ def _account(world: World, account: Account) -> dict[str, Any]:
         "buying_power": text(now.buying_power),
         "suspended": account.config["suspend_trade"],
         "open_orders": len(account.working),
-        "orders": [_order(order) for order in account.orders.values()],
         "positions": {p.instrument.symbol: position_json(world, account, p) for p in account.positions.values()},
-        "fills": [
-            {
-                "execution_id": fill.id,
-                "activity_id": activity_id(fill),
-                "ts": fill.ts,
-                "client_order_id": fill.order.client_order_id,
-                "order_id": fill.order.id,
-                "symbol": fill.instrument.symbol,
-                "side": SIDES[fill.side],
-                "qty": text(fill.qty),
-                "price": text(fill.price),
-                "fee": text(fill.fee),
-                "busted": fill.busted,
-            }
-            for fill in account.fills
-        ],
         "adjustments": [{"ts": ts, "cash": text(cash), "why": why} for ts, cash, why in account.adjustments],
+    }
+    if not brief:
+        said["orders"] = [_order(order) for order in account.orders.values()]
+        said["fills"] = [_fill(fill) for fill in account.fills]
+    return said
+
+
+def _fill(fill: Fill) -> dict[str, Any]:
+    return {
+        "execution_id": fill.id,
+        "activity_id": activity_id(fill),
+        "ts": fill.ts,
+        "client_order_id": fill.order.client_order_id,
+        "order_id": fill.order.id,
+        "symbol": fill.instrument.symbol,
+        "side": SIDES[fill.side],
+        "qty": text(fill.qty),
+        "price": text(fill.price),
+        "fee": text(fill.fee),
+        "busted": fill.busted,
     }
 
 
