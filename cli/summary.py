@@ -27,8 +27,8 @@ def _lines(session: "Session", metrics: dict[str, Any] | None) -> list[tuple[str
     account = session.account
     lines = [
         ("strategy", f"{session.setup.strategy.name}, {int(account.row):,} ticks"),
-        ("equity", f"{account.equity:,.2f}  (start {session.setup.cash:,.2f}, cash {account.cash:,.2f})"),
-        ("P&L", f"{account.equity - session.setup.cash:+,.2f} after fees of {account.fees:,.2f}"),
+        ("equity", f"{account.equity:,.2f}  (start {account.start_cash:,.2f}, cash {account.cash:,.2f})"),
+        ("P&L", f"{account.equity - account.start_cash:+,.2f} after fees of {account.fees:,.2f}"),
     ]
     if metrics is None:
         return lines

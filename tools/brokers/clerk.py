@@ -62,6 +62,7 @@ class Clerk:
         self.attention: dict[str, Attention] = {}
         self._once_more: dict[str, tuple[Job, list[str]]] = {}
         self._tried: set[str] = set()
+        self._cancels: dict[str, float] = {}
 
     def asks(self, asks: list[Ask], now_ns: int, now: float) -> None:
         """Everything that the session wanted in one go."""
@@ -128,6 +129,10 @@ class Clerk:
             self._cancel(life, now)
 
     def _cancel(self, life: Life, now: float) -> None:
+        """Ask the broker, once per AGAIN_S at most: every update of a dying order passes here."""
+        if now - self._cancels.get(life.client_id, -AGAIN_S) < AGAIN_S:
+            return
+        self._cancels[life.client_id] = now
         path = f"/orders/{life.broker_id}"
         self.outbox.add(Job(CANCEL, "cancel", "DELETE", path, None, life.client_id, since=now))
 
@@ -204,6 +209,7 @@ class Clerk:
         elif isinstance(outcome, Reply) and outcome.status < 300:
             self.watch(life, now, 2.0)  # 204 is not the end: the end comes as an update, or is looked for
         else:
+            self._cancels.pop(life.client_id, None)  # it may not have arrived: after a look, asked again
             self.watch(life, now)
 
     def _looked(self, life: Life, outcome: Outcome, now: float) -> None:
@@ -235,6 +241,7 @@ class Clerk:
         self.holds.unblock(wire.key(life.ask.symbol), f"unknown {life.client_id}")
         if not life.open:
             self.attention.pop(life.client_id, None)
+            self._cancels.pop(life.client_id, None)
         elif life.withdrawing and not life.end:
             self._cancel(life, now)
 

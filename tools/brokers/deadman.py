@@ -88,6 +88,8 @@ class Deadman:
     def leave(self) -> None:
         """An end with orders left: it cancels them, and goes on after this process."""
         os.close(self._pipe)
+        if self._process.poll() is None:
+            self._process.returncode = 0  # it is meant to outlive us: no warning when this object goes
 
     def goodbye(self) -> None:
         """A clean end: nothing is to be done."""
