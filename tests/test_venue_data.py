@@ -646,6 +646,7 @@ def test_whole_messages_go_astray(name: str, tmp_path: Path) -> None:
         assert [px for file in found for frame in Reader(file.fileno()) for px in frame["bid_px"]] == bids
 
 
+@pytest.mark.jit
 def test_a_slow_reader_holds_the_feed_back_or_is_cut() -> None:
     """`wait`: publishing waits until it reads; `drop`: it is cut, and the others do not notice."""
 

@@ -64,6 +64,7 @@ class Tape:
         self.endpoints: dict[str, Endpoint] = {}
         self.sent: Counter[str] = Counter()
         self._dialects: list[Dialect] = []
+        self._known = -1  # instruments that dialects and subscribers have heard of
         self._out = np.empty(ROOM, np.uint8)
         self._told = np.zeros(4, np.int64)
         self._spoiler = Spoiler(world)
@@ -97,6 +98,9 @@ class Tape:
         return {"sent": dict(self.sent), "injected": dict(self._spoiler.injected), "store": self.store.state()}
 
     def _learn(self) -> None:
+        if self._known == len(self.world.instruments):
+            return
+        self._known = len(self.world.instruments)
         for dialect in self._dialects:
             if len(dialect.classes) != len(self.world.instruments):
                 dialect.know(self.world.instruments)
