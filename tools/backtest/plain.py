@@ -20,7 +20,7 @@ def looped(decide: Callable[..., int]) -> Callable[..., int]:
         many, beyond = len(features) > 1, len(outlook) > 1
         told = [column[start:].tolist() for column in columns]  # Python's own numbers, all at once
         for row, (ts, i, *rest) in enumerate(zip(*told, strict=True), start):
-            stop = short_of(desk, ladders, wire, *out, i)
+            stop = short_of(desk, ladders, wire, *out, ts, i)
             if stop:
                 desk[0].stop = stop
                 return row

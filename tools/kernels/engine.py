@@ -11,39 +11,54 @@ The trader stands `feed_ns` behind the venue; a response takes at least as long 
 same wire), so what the trader knows at a tick never depends on a later one.
 """
 
+from typing import Any
+
 from gpi.tools.kernels.account import mark, new_day, snapshot, trading_state, watch_loss
+from gpi.tools.kernels.exchange import arrivals, tick, worst
 from gpi.tools.kernels.jit import inlined, jit
-from gpi.tools.kernels.limits import judge
-from gpi.tools.kernels.matching import arrive, clear, keep_taken, on_quote, on_trade, show_best, withdraw
+from gpi.tools.kernels.limits import judge, judge_kin, own_in_the_way
 from gpi.tools.kernels.orders import (
-    CANCELED,
+    AMEND,
+    BELL,
+    CANCEL,
     DEPTH,
     FOREIGN,
-    GAP,
     INSTRUMENTS,
     MAX_INTENTS,
     NEW,
-    OPEN,
+    NOBODY,
+    PARENT_CHILD,
     POOL,
     QUOTE,
-    REQUESTS,
+    REFUSE_NEWEST,
     ROOM,
     SECOND,
-    STATUS,
-    TRADE,
-    WAITING,
+    SELF_TRADE,
     WIRE,
+    WITHDRAW,
     Array,
 )
-from gpi.tools.kernels.quotes import observe, show_depth, status
-from gpi.tools.kernels.trader import deliver, kill, own, recall, refuse, submit, withdraw_all
+from gpi.tools.kernels.trader import (
+    alter,
+    deliver,
+    found,
+    kill,
+    own,
+    recall,
+    refuse,
+    request,
+    submit,
+    tell_order,
+    withdraw_all,
+)
 
 
 @inlined
 def short_of(
-    desk: Array, ladders: Array, wire: Array, orders_out: Array, fills_out: Array, equity_out: Array, i: int
-) -> int:
-    """What must grow before a row of instrument `i` can be done whole, at worst (0: nothing)."""
+    desk: Array, ladders: Array, wire: Array, orders_out: Array, fills_out: Array, equity_out: Array,
+    ts: int, i: int,
+) -> int:  # fmt: skip
+    """What must happen before a row of instrument `i` can be done whole, at worst (0: nothing): growth, or a bell."""
     d = desk[0]
     if i < 0:
         return FOREIGN
@@ -51,7 +66,7 @@ def short_of(
         return INSTRUMENTS
     if d.free_slots < MAX_INTENTS:
         return POOL
-    answers = (d.requests + d.open_orders + 1) * (2 * ladders.shape[2] + 3)
+    answers = worst(d.requests + d.open_orders, ladders.shape[2])
     asked = d.requests + d.open_orders + MAX_INTENTS
     if max(d.responses + answers, asked) >= wire.shape[1]:
         return WIRE
@@ -60,23 +75,7 @@ def short_of(
         return ROOM
     if d.n_equity + 2 > equity_out.shape[0]:
         return ROOM
-    return 0
-
-
-@jit
-def arrivals(desk: Array, instruments: Array, ladders: Array, pool: Array, wire: Array, until: int) -> None:
-    """Requests due by `until` reach the venue, each at its own time."""
-    d = desk[0]
-    while d.requests > 0 and wire[REQUESTS, d.request_at].due <= until:
-        m = wire[REQUESTS, d.request_at]
-        d.request_at = d.request_at + 1 if d.request_at + 1 < wire.shape[1] else 0
-        d.requests -= 1
-        if pool[m.slot].order_id != m.order_id:
-            continue
-        if m.kind == NEW:
-            arrive(desk, instruments, pool, wire, ladders[pool[m.slot].instrument_id], m.slot, m.due)
-        else:
-            withdraw(desk, pool, wire, m.slot, m.due, CANCELED)
+    return BELL if ts >= d.bell else 0
 
 
 @inlined
@@ -88,7 +87,7 @@ def before(
     bids_px: Array, bids_sz: Array, asks_px: Array, asks_sz: Array, row: int,
 ) -> int:  # fmt: skip
     """Everything up to the decision on one tick; returns how many of our orders stand in `mine` (WORKING)."""
-    d, it, ladder = desk[0], instruments[i], ladders[i]
+    d = desk[0]
     now = max(ts + d.feed_ns, d.now)
     if now != ts + d.feed_ns:
         d.late += 1
@@ -99,27 +98,11 @@ def before(
     filled = 0
     if d.responses > 0:  # what arrives before this tick is booked at the prices before it
         filled = deliver(desk, instruments, pool, wire, orders_out, fills_out, now - 1)
-    if flags & GAP:
-        clear(ladder)
-        if it.phase == OPEN:
-            it.phase = WAITING
-    if kind & STATUS:
-        status(desk, instruments, ladders, pool, wire, i, ts, flags)
-    resting = not d.external and (it.buys >= 0 or it.sells >= 0)
-    if kind & TRADE and resting:
-        on_trade(desk, instruments, pool, wire, i, ts, side, flags, trade_px, trade_sz)
-    quoted = kind & (QUOTE | DEPTH)
-    if quoted:
-        if kind & DEPTH and bids_px.shape[1] == ladder.shape[1] and row < bids_px.shape[0]:
-            show_depth(ladder, bids_px[row], bids_sz[row], asks_px[row], asks_sz[row])
-        else:
-            show_best(ladder, 0, 1, bid_px, bid_sz, it.near)
-            show_best(ladder, 2, -1, ask_px, ask_sz, it.near)
-        if ladder[5, 0] > 0.0 or ladder[7, 0] > 0.0:
-            keep_taken(ladder, it.near)
-        observe(instruments, ladder, i, ts)
-        if resting:
-            on_quote(desk, instruments, pool, wire, ladder, i, ts)
+    tick(
+        desk, instruments, ladders, pool, wire, ts, i, kind, side, flags,
+        bid_px, bid_sz, ask_px, ask_sz, trade_px, trade_sz, bids_px, bids_sz, asks_px, asks_sz, row,
+    )  # fmt: skip
+    if kind & (QUOTE | DEPTH):
         mark(desk, instruments, i)
     d.now = now
     if d.responses > 0:
@@ -191,13 +174,65 @@ def after(
         wish = intents[k]
         target = i if wish.instrument_id < 0 else wish.instrument_id
         if wish.what == NEW:
+            if wish.parent or wish.rival:
+                follow(desk, instruments, pool, wire, sent, intents, k, target, orders_out)
+                continue
             reason = judge(desk, instruments, sent, wish, target)
+            if not reason and desk[0].self_trade:
+                reason = keep_apart(desk, instruments, pool, wire, wish, target, orders_out)
             if reason:
                 refuse(desk, instruments, wish, target, reason, orders_out)
             else:
                 submit(desk, instruments, pool, wire, sent, wish, target, orders_out)
+        elif wish.what == AMEND:
+            alter(desk, instruments, pool, wire, sent, wish, target, orders_out)
         else:
             recall(desk, instruments, pool, wire, wish, target, orders_out)
+
+
+@jit
+def follow(
+    desk: Array, instruments: Array, pool: Array, wire: Array, sent: Array, intents: Array, k: int, i: int,
+    orders_out: Array,
+) -> None:  # fmt: skip
+    """Judge and send an order with a parent or a rival, which may be an order of this very decision."""
+    wish = intents[k]
+    if wish.parent < 0:
+        wish.parent = made_by(intents, k + wish.parent)
+    if wish.rival < 0:
+        wish.rival = made_by(intents, k + wish.rival)
+    parent, rival = found(instruments, pool, i, wish.parent), found(instruments, pool, i, wish.rival)
+    reason = PARENT_CHILD
+    if wish.parent != NOBODY and wish.rival != NOBODY and 0 <= i < instruments.shape[0]:
+        reason = judge_kin(desk, instruments, pool, sent, wish, i, parent, rival, -1)
+    if reason:
+        refuse(desk, instruments, wish, i, reason, orders_out)
+    else:
+        submit(desk, instruments, pool, wire, sent, wish, i, orders_out)
+
+
+@jit
+def made_by(intents: Array, k: int) -> int:
+    """The order that intent `k` of this decision became; NOBODY when it became none."""
+    if k < 0 or intents[k].what != NEW or intents[k].order_id == 0:
+        return NOBODY
+    return int(intents[k].order_id)
+
+
+@jit
+def keep_apart(
+    desk: Array, instruments: Array, pool: Array, wire: Array, wish: Any, i: int, orders_out: Array
+) -> int:
+    """An order that could meet our own: refused, or what stands in its way is cancelled first."""
+    slot = own_in_the_way(instruments, pool, wish, i)
+    if slot >= 0 and desk[0].self_trade == REFUSE_NEWEST:
+        return SELF_TRADE
+    while slot >= 0:
+        pool[slot].canceling = 1
+        tell_order(desk, instruments, pool, orders_out, desk[0].now, slot, CANCEL, 0)
+        request(desk, pool, wire, slot, WITHDRAW)
+        slot = own_in_the_way(instruments, pool, wish, i)
+    return 0
 
 
 @jit

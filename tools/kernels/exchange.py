@@ -1,40 +1,216 @@
 """The venue's half of a tick: what reaches it, what the book does to the orders there. No trader, no account.
 
 The trading engine (`gpi.tools.kernels.engine`) puts a trader behind it; the local exchange
-(`gpi.tools.venue.exchange`) a wire. Both fill orders by these very functions.
+(`gpi.tools.venue.exchange`) a wire. Both fill orders by these very functions. What is not used costs a look at a
+flag: an instrument without stops, auctions and bands, a session without special orders.
 """
 
-from gpi.tools.kernels import paper
+from gpi.tools.kernels import auctions, bands, paper, triggers
+from gpi.tools.kernels.hours import may_trade, over
 from gpi.tools.kernels.jit import inlined, jit
-from gpi.tools.kernels.matching import arrive, clear, keep_taken, on_quote, on_trade, show_best, withdraw
+from gpi.tools.kernels.listing import link, unlink
+from gpi.tools.kernels.matching import arrive, clear, keep_taken, meet, on_quote, on_trade, show_best, withdraw
 from gpi.tools.kernels.orders import (
+    ACCEPTED,
+    AMEND,
+    ASLEEP,
+    BELL,
     CANCELED,
+    CLS,
     DEPTH,
+    DORMANT,
+    EXPIRED,
     FOREIGN,
     GAP,
+    GATHERED,
+    GONE,
+    HELD,
+    IN_FLIGHT,
     INSTRUMENTS,
+    LATE,
+    MARKET_STATE,
     NEW,
+    OFF_EXCHANGE,
     OPEN,
+    OPG,
     PAPER,
     QUOTE,
+    READY,
+    REGULAR,
+    REJECTED,
+    REPLACED,
     REQUESTS,
+    RESTING,
     STATUS,
+    STOP,
+    STOP_LIMIT,
+    SWEEPING,
     TRADE,
+    TRAILING,
     WAITING,
     WIRE,
+    WITHHELD,
     Array,
 )
 from gpi.tools.kernels.quotes import observe, show_depth, status
+from gpi.tools.kernels.responses import SMALL, end, respond, standing
+
+
+@jit
+def worst(orders: int, levels: int) -> int:
+    """The most responses that `orders` orders can cause within one tick: fills of every level, and what they wake."""
+    return (orders + 1) * (4 * levels + 10)
 
 
 @jit
 def enter(desk: Array, instruments: Array, ladders: Array, pool: Array, wire: Array, slot: int, ts: int) -> None:
     """A new order reaches the venue."""
-    ladder = ladders[pool[slot].instrument_id]
-    if desk[0].policy == PAPER:
-        paper.arrive(desk, instruments, pool, wire, ladder, slot, ts)
+    d, o = desk[0], pool[slot]
+    it = instruments[o.instrument_id]
+    o.since = ts
+    if o.special:
+        enter_special(desk, instruments, ladders, pool, wire, slot, ts)
+    elif d.hours and not may_trade(desk, pool, slot, it.bourse):
+        o.place = ASLEEP
+        respond(desk, pool, wire, slot, ts, ACCEPTED, o.qty, o.px, 0)
+    elif d.policy == PAPER:
+        paper.arrive(desk, instruments, pool, wire, ladders[o.instrument_id], slot, ts)
     else:
+        arrive(desk, instruments, pool, wire, ladders[o.instrument_id], slot, ts)
+    if d.waking:
+        wake(desk, instruments, ladders, pool, wire, o.instrument_id, ts)
+
+
+@jit
+def enter_special(
+    desk: Array, instruments: Array, ladders: Array, pool: Array, wire: Array, slot: int, ts: int
+) -> None:
+    """An order that is more than a plain limit or market order reaches the venue."""
+    o = pool[slot]
+    if o.parent:
+        if o.parent_end == 0 and standing(pool, o.parent_slot, o.parent):
+            o.place = WITHHELD
+            respond(desk, pool, wire, slot, ts, HELD, o.qty, o.px, 0)
+            return
+        if o.parent_end != 1:
+            end(desk, pool, wire, slot, ts, CANCELED, 0)
+            return
+    if o.rival and o.rival_slot >= 0 and pool[o.rival_slot].order_id == o.rival and pool[o.rival_slot].place == GONE:
+        end(desk, pool, wire, slot, ts, CANCELED, 0)
+        return
+    begin(desk, instruments, ladders, pool, wire, slot, ts, True)
+
+
+@jit
+def begin(
+    desk: Array, instruments: Array, ladders: Array, pool: Array, wire: Array, slot: int, ts: int, new: bool
+) -> None:
+    """An order begins to work at the venue, having arrived (`new`) or been woken: a stop, an auction's, or at once."""
+    d, o = desk[0], pool[slot]
+    it, ladder = instruments[o.instrument_id], ladders[o.instrument_id]
+    if o.tif == OPG or o.tif == CLS:
+        late = d.part == LATE or (o.tif == OPG and d.part == REGULAR and it.last_ts >= d.opened)
+        if late or not it.bourse:
+            end(desk, pool, wire, slot, ts, REJECTED, MARKET_STATE)
+            return
+        o.place = GATHERED
+        it.auctions = 1
+        respond(desk, pool, wire, slot, ts, ACCEPTED, o.qty, o.px, 0)
+    elif o.order_type >= STOP:
+        respond(desk, pool, wire, slot, ts, ACCEPTED, o.qty, o.px, 0)
+        triggers.set_stop(desk, instruments, pool, wire, slot, ts)
+    elif d.hours and not may_trade(desk, pool, slot, it.bourse):
+        o.place = ASLEEP
+        respond(desk, pool, wire, slot, ts, ACCEPTED, o.qty, o.px, 0)
+    elif d.policy == PAPER:
+        paper.arrive(desk, instruments, pool, wire, ladder, slot, ts)
+    elif new:
         arrive(desk, instruments, pool, wire, ladder, slot, ts)
+    else:
+        respond(desk, pool, wire, slot, ts, ACCEPTED, o.qty, o.px, 0)
+        meet(desk, instruments, pool, wire, ladder, slot, ts)
+
+
+@jit
+def wake(desk: Array, instruments: Array, ladders: Array, pool: Array, wire: Array, i: int, ts: int) -> None:
+    """Orders of one instrument that became live go to the book, oldest first: triggered stops, legs of what filled."""
+    desk[0].waking = 0
+    while True:
+        slot, oldest = -1, 0
+        for head in (instruments[i].buys, instruments[i].sells):
+            here = head
+            while here >= 0:
+                o = pool[here]
+                if o.place == READY and (slot < 0 or o.order_id < oldest):
+                    slot, oldest = here, o.order_id
+                here = o.next
+        if slot < 0:
+            desk[0].waking = 0
+            return
+        unlink(instruments, pool, slot)  # behind those that stood at its price before it woke
+        link(instruments, pool, slot)
+        launch(desk, instruments, ladders, pool, wire, slot, ts)
+
+
+@jit
+def launch(desk: Array, instruments: Array, ladders: Array, pool: Array, wire: Array, slot: int, ts: int) -> None:
+    """One woken order: a leg begins its life, a triggered stop meets the book."""
+    o = pool[slot]
+    if o.parent and o.parent_end == 1 and not o.begun:
+        o.begun = 1
+        o.place = SWEEPING  # until `begin` says otherwise
+        begin(desk, instruments, ladders, pool, wire, slot, ts, False)
+    elif desk[0].policy == PAPER:
+        o.place = RESTING
+        paper.meet(desk, instruments, pool, wire, ladders[o.instrument_id], slot, ts)
+    else:
+        o.place = SWEEPING
+        meet(desk, instruments, pool, wire, ladders[o.instrument_id], slot, ts)
+
+
+@jit
+def amend(
+    desk: Array, instruments: Array, ladders: Array, pool: Array, wire: Array, slot: int, ts: int,
+    qty: float, px: float, stop_px: float, trail: float,
+) -> None:  # fmt: skip
+    """A replacement reaches the venue (NaN: as it was); a fill that came first has won, an end too.
+
+    The place in the queue is kept when nothing but the size shrinks. A size that has filled already cancels the rest.
+    """
+    o = pool[slot]
+    if o.place == GONE or o.place == IN_FLIGHT:
+        return
+    left = o.leaves if qty != qty else qty - (o.qty - o.leaves)
+    if not left > SMALL * o.qty:
+        end(desk, pool, wire, slot, ts, CANCELED, 0)
+        return
+    moved = (px == px and px != o.px) or stop_px == stop_px or trail == trail
+    grown = left > o.leaves
+    o.qty += left - o.leaves
+    o.leaves = left
+    if moved:
+        unlink(instruments, pool, slot)
+        if px == px and o.px == o.px:
+            o.px = px
+            o.rank = o.side * px
+        o.stop_px = o.stop_px if stop_px != stop_px else stop_px
+        o.trail = o.trail if trail != trail else trail
+        link(instruments, pool, slot)
+    elif grown:
+        unlink(instruments, pool, slot)
+        link(instruments, pool, slot)
+    respond(desk, pool, wire, slot, ts, REPLACED, o.qty, o.px if o.px == o.px else o.stop_px, 0)
+    if not (moved or grown):
+        return
+    if o.place == DORMANT:
+        triggers.set_stop(desk, instruments, pool, wire, slot, ts)
+    elif o.place == RESTING or o.place == SWEEPING:
+        if desk[0].policy == PAPER:
+            paper.meet(desk, instruments, pool, wire, ladders[o.instrument_id], slot, ts)
+        else:
+            meet(desk, instruments, pool, wire, ladders[o.instrument_id], slot, ts)
+    if desk[0].waking:
+        wake(desk, instruments, ladders, pool, wire, o.instrument_id, ts)
 
 
 @jit
@@ -49,6 +225,8 @@ def arrivals(desk: Array, instruments: Array, ladders: Array, pool: Array, wire:
             continue
         if m.kind == NEW:
             enter(desk, instruments, ladders, pool, wire, m.slot, m.due)
+        elif m.kind == AMEND:
+            amend(desk, instruments, ladders, pool, wire, m.slot, m.due, m.qty, m.px, m.stop_px, m.trail)
         else:
             withdraw(desk, pool, wire, m.slot, m.due, CANCELED)
 
@@ -68,22 +246,38 @@ def tick(
             it.phase = WAITING
     if kind & STATUS:
         status(desk, instruments, ladders, pool, wire, i, ts, flags)
-    if kind & TRADE and d.policy != PAPER and (it.buys >= 0 or it.sells >= 0):
-        on_trade(desk, instruments, pool, wire, i, ts, side, flags, trade_px, trade_sz)
+    resting = not d.external and (it.buys >= 0 or it.sells >= 0)
+    if kind & TRADE:
+        if resting and d.policy != PAPER and not (d.banded and bands.outside(it, trade_px)):
+            on_trade(desk, instruments, pool, wire, i, ts, side, flags, trade_px, trade_sz)
+        if not flags & OFF_EXCHANGE and trade_px > 0.0:
+            if it.auctions:
+                auctions.on_trade(desk, instruments, pool, wire, i, ts, trade_px, trade_sz)
+            if it.stops and it.phase == OPEN:
+                triggers.on_trade(desk, instruments, pool, wire, i, ts, trade_px)
+            if d.banded:
+                bands.on_trade(desk, instruments, i, ts, trade_px)
+            it.last_ts = ts
+            it.last_px = trade_px
+            it.last_sz = trade_sz
     if kind & (QUOTE | DEPTH):
         if kind & DEPTH and bids_px.shape[1] == ladder.shape[1] and row < bids_px.shape[0]:
             show_depth(ladder, bids_px[row], bids_sz[row], asks_px[row], asks_sz[row])
         else:
             show_best(ladder, 0, 1, bid_px, bid_sz, it.near)
             show_best(ladder, 2, -1, ask_px, ask_sz, it.near)
+        if d.banded:
+            bands.on_quote(desk, instruments, ladder, i, ts)
         if ladder[5, 0] > 0.0 or ladder[7, 0] > 0.0:
             keep_taken(ladder, it.near)
         observe(instruments, ladder, i, ts)
-        if it.buys >= 0 or it.sells >= 0:
+        if resting:
             if d.policy == PAPER:
                 paper.on_quote(desk, instruments, pool, wire, ladder, i, ts)
             else:
                 on_quote(desk, instruments, pool, wire, ladder, i, ts)
+    if d.waking:
+        wake(desk, instruments, ladders, pool, wire, i, ts)
 
 
 @jit
@@ -98,9 +292,12 @@ def fold(
     for row in range(start, ts.shape[0]):
         i = instrument_id[row]
         d.stop = FOREIGN if i < 0 else INSTRUMENTS if i >= ladders.shape[0] else 0
-        if d.responses + (d.open_orders + 1) * (2 * ladders.shape[2] + 3) >= wire.shape[1]:
+        if d.responses + worst(d.open_orders, ladders.shape[2]) >= wire.shape[1]:
             d.stop = WIRE
         if d.stop:
+            return row
+        if ts[row] >= d.bell:
+            d.stop = BELL
             return row
         d.now = max(ts[row], d.now)
         tick(

@@ -15,11 +15,11 @@ from gpi.tools.kernels.orders import (
     ACTIVE,
     BUY,
     CASH_RESERVE,
+    CLS,
     DAILY_LOSS,
     DAY,
     EXPOSURE,
     GTC,
-    IOC,
     KILL_ACTIVE,
     LIMIT,
     MALFORMED,
@@ -28,13 +28,18 @@ from gpi.tools.kernels.orders import (
     MSG_RATE,
     OPEN,
     OPEN_ORDERS,
+    PARENT_CHILD,
     POSITION_LIMIT,
     PRICE_COLLAR,
     RECONCILING,
     SECOND,
     SELL,
+    SHORT_LOCATE,
     STALE_DATA,
     STANDING,
+    STOP,
+    STOP_LIMIT,
+    TRAILING,
     TRADING_STATE,
     Array,
 )
@@ -59,11 +64,56 @@ def well_formed(wish: Any, it: Any) -> bool:
         return False
     if not 0.0 < wish.qty < 1e15 or not on_grid(wish.qty, it.lot_size):
         return False
-    if wish.tif != GTC and wish.tif != IOC and wish.tif != DAY:
+    if not GTC <= wish.tif <= CLS:
         return False
     if wish.order_type == MARKET:
+        return not wish.extended
+    if wish.order_type == LIMIT:
+        if wish.extended and wish.tif != DAY and wish.tif != GTC:
+            return False
+        return bool(0.0 < wish.px < 1e15 and on_grid(wish.px, step_at(it, wish.px)))
+    return well_formed_stop(wish, it)
+
+
+@jit
+def step_at(it: Any, px: float) -> float:
+    """The price step: listed shares below a dollar are quoted in hundredths of a cent (Regulation NMS, rule 612)."""
+    return 1e-4 if it.bourse and px < 1.0 and it.tick_size == 0.01 and it.multiplier == 1.0 else float(it.tick_size)
+
+
+@jit
+def well_formed_stop(wish: Any, it: Any) -> bool:
+    """A stop has a price, a trailing one a distance; it waits, so it is good for the day or until cancelled."""
+    if wish.extended or (wish.tif != DAY and wish.tif != GTC):
+        return False
+    if wish.order_type == TRAILING:
+        return bool(0.0 < wish.trail < (1.0 if wish.trail_fraction else 1e15))
+    if not (0.0 < wish.stop_px < 1e15 and on_grid(wish.stop_px, step_at(it, wish.stop_px))):
+        return False
+    if wish.order_type == STOP:
         return True
-    return bool(wish.order_type == LIMIT and 0.0 < wish.px < 1e15 and on_grid(wish.px, it.tick_size))
+    return bool(wish.order_type == STOP_LIMIT and 0.0 < wish.px < 1e15 and on_grid(wish.px, step_at(it, wish.px)))
+
+
+@jit
+def worst_price(wish: Any, it: Any) -> float:
+    """What an order would pay or get at worst: its limit; a stop fills about its stop price, a trailing one below."""
+    if wish.order_type == LIMIT or wish.order_type == STOP_LIMIT:
+        return float(wish.px)
+    best = it.ask_px if wish.side == BUY else it.bid_px
+    return float(max(best, wish.stop_px) if wish.order_type == STOP and wish.side == BUY else best)
+
+
+@jit
+def collared(d: Any, wish: Any, it: Any) -> bool:
+    """Is the price within the collar: about the mid, or, for a stop-limit, about its own stop?
+
+    A stop price may be as far as it likes: it protects, and it trades where the market then is.
+    """
+    if wish.order_type == STOP or wish.order_type == TRAILING:
+        return True
+    centre = wish.stop_px if wish.order_type == STOP_LIMIT else it.mid
+    return bool(abs(worst_price(wish, it) - centre) <= d.price_collar * centre)
 
 
 @jit
@@ -106,14 +156,16 @@ def judge_money(desk: Array, instruments: Array, wish: Any, i: int) -> int:
     unit = it.mid * it.multiplier
     if not reach * unit <= d.position_limit * d.equity:
         return POSITION_LIMIT
-    if not d.allow_short and wish.side == SELL and not shortest >= -GRID * wish.qty:
-        return POSITION_LIMIT
+    if wish.side == SELL and not shortest >= -GRID * wish.qty:
+        if not d.allow_short:
+            return POSITION_LIMIT
+        if it.unshortable:
+            return SHORT_LOCATE
     worst = gross(instruments, i) + max(abs(longest), abs(shortest)) * unit
     if not worst <= d.gross_exposure * d.equity:
         return EXPOSURE
     if wish.side == BUY:
-        px = wish.px if wish.order_type == LIMIT else it.ask_px
-        cost = wish.qty * px * it.multiplier
+        cost = wish.qty * worst_price(wish, it) * it.multiplier
         if not d.cash - d.buy_cost - cost >= d.cash_reserve * d.equity:
             return CASH_RESERVE
     if d.loss_day:
@@ -143,8 +195,7 @@ def judge(desk: Array, instruments: Array, sent: Array, wish: Any, i: int) -> in
         return STALE_DATA
     if it.phase != OPEN:
         return MARKET_STATE
-    px = wish.px if wish.order_type == LIMIT else (it.ask_px if wish.side == BUY else it.bid_px)
-    if not abs(px - it.mid) <= d.price_collar * it.mid:
+    if not collared(d, wish, it):
         return PRICE_COLLAR
     if it.blocked and not reduction:
         return RECONCILING
@@ -157,3 +208,65 @@ def judge(desk: Array, instruments: Array, sent: Array, wish: Any, i: int) -> in
     if d.open_orders >= d.max_open_orders:
         return OPEN_ORDERS
     return 0
+
+
+@jit
+def judge_kin(
+    desk: Array, instruments: Array, pool: Array, sent: Array, wish: Any, i: int, parent: int, rival: int, itself: int
+) -> int:
+    """The first check that an order with a parent or a rival fails; `itself` is its slot when it is being replaced.
+
+    A leg undoes what its parent does and is no larger, two legs that are not rivals no larger together; of two rivals
+    only one can fill, so the second is on the first one's side and no larger. Such an order adds no risk, and is not
+    held to the limits on it, nor to the collar: an exit may be far away. Nothing of the sort is known: PARENT_CHILD.
+    """
+    d = desk[0]
+    if d.killed:
+        return KILL_ACTIVE
+    if d.state == STANDING:
+        return TRADING_STATE
+    it = instruments[i]
+    if not well_formed(wish, it):
+        return MALFORMED
+    if wish.parent and itself < 0:
+        if parent < 0 or pool[parent].canceling or pool[parent].side != -wish.side:
+            return PARENT_CHILD
+        p, others = pool[parent], 0.0
+        if p.family:
+            for leg in (p.leg, p.leg_too):
+                if leg >= 0 and leg != itself and leg != rival:
+                    others += pool[leg].told_qty
+            if p.leg >= 0 and p.leg_too >= 0:
+                return PARENT_CHILD
+        if wish.qty + others > p.told_qty * (1.0 + GRID):
+            return PARENT_CHILD
+    if wish.rival:
+        if rival < 0 and itself < 0:
+            return PARENT_CHILD
+        if rival >= 0 and pool[rival].order_id == wish.rival:
+            r = pool[rival]
+            if r.canceling or r.side != wish.side or wish.qty > r.told_qty * (1.0 + GRID):
+                return PARENT_CHILD
+    if too_fast(desk, sent):
+        return MSG_RATE
+    if d.open_orders >= d.max_open_orders:
+        return OPEN_ORDERS
+    return 0
+
+
+@jit
+def own_in_the_way(instruments: Array, pool: Array, wish: Any, i: int) -> int:
+    """The slot of our own open order that a new one could meet, the best first; -1 when there is none.
+
+    Alpaca's rule for wash trades: a market order against anything, a limit against what it crosses, a stop against any
+    limit. What belongs to a family is exempt.
+    """
+    it = instruments[i]
+    here = it.sells if wish.side == BUY else it.buys
+    while here >= 0:
+        o = pool[here]
+        priced = wish.order_type == LIMIT and o.px == o.px
+        if not o.family and not o.canceling and (not priced or wish.side * (wish.px - o.px) >= -it.near):
+            return int(here)
+        here = o.next
+    return -1

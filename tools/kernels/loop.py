@@ -23,7 +23,7 @@ def run(
     """Trade rows start.. of a batch; returns the first row not done, and why in `desk.stop` (0: all done)."""
     for row in range(start, ts.shape[0]):
         i = instrument_id[row]
-        desk[0].stop = short_of(desk, ladders, wire, orders_out, fills_out, equity_out, i)
+        desk[0].stop = short_of(desk, ladders, wire, orders_out, fills_out, equity_out, ts[row], i)
         if desk[0].stop:
             return row
         n_orders = before(

@@ -11,7 +11,12 @@
 - OFF_EXCHANGE trades fill nothing. HIDDEN trades never eat the displayed queue, but going through our price
   they fill.
 - A book that is crossed cannot be trusted and counts as no book.
-- A sweep that ran out of visible levels stays SWEEPING: the next quotes fill it at their prices, as a taker.
+- A sweep that ran out of visible levels stays SWEEPING: the next quotes fill it at their prices, as a taker. So
+  does a market order that is not immediate-or-cancel.
+
+Two policies differ in one thing each. LIKELY: of what leaves the queue without a trade, a part stood before us,
+after the idea of hftbacktest's ProbQueueModel; the more of it behind us, the smaller the part (`advance`). WHOLE:
+an order that is reached fills whole, whatever the size (hftbacktest's NoPartialFillExchange).
 """
 
 import numpy as np
@@ -22,60 +27,26 @@ from gpi.tools.kernels.orders import (
     BUY,
     DAY,
     EXPIRED,
-    FILLED,
+    FOK,
+    GATHERED,
     GONE,
     HIDDEN,
+    IN_FLIGHT,
     IOC,
-    LIMIT,
+    LIKELY,
     MAKER,
-    MARKET,
     MARKET_STATE,
     OFF_EXCHANGE,
     OPEN,
     REJECTED,
-    RESPONSES,
     RESTING,
     SELL,
     SWEEPING,
     TAKER,
+    WHOLE,
     Array,
 )
-
-SMALL = 1e-9  # of the order's size: an unfilled rest below this is float noise
-
-
-@jit
-def respond(
-    desk: Array, pool: Array, wire: Array, slot: int, ts: int, kind: int, qty: float, px: float, extra: int
-) -> None:
-    """Send a response towards the trader; `extra` is the liquidity of a fill or the reason of a rejection."""
-    d, o = desk[0], pool[slot]
-    at = d.response_at + d.responses
-    m = wire[RESPONSES, at if at < wire.shape[1] else at - wire.shape[1]]
-    d.responses += 1
-    m.due = ts + d.response_ns
-    m.ts = ts
-    m.kind = kind
-    m.slot = slot
-    m.order_id = o.order_id
-    m.liquidity = extra
-    m.reason = extra
-    m.qty = qty
-    m.px = px
-    m.leaves = o.leaves
-    m.fee = np.nan
-
-
-@jit
-def fill(desk: Array, pool: Array, wire: Array, slot: int, ts: int, qty: float, px: float, liquidity: int) -> None:
-    """Execute `qty` of an order at the venue."""
-    o = pool[slot]
-    o.leaves -= qty
-    if o.leaves <= SMALL * o.qty:
-        o.leaves = 0.0
-        o.place = GONE
-    respond(desk, pool, wire, slot, ts, FILLED, qty, px, liquidity)
-
+from gpi.tools.kernels.responses import SMALL, end, fill, respond
 
 @jit
 def displayed(ladder: Array, side: int, px: float, near: float) -> float:
@@ -189,9 +160,9 @@ def take_displayed(
     row = 2 if o.side == BUY else 0
     for k in range(ladder.shape[1]):
         level = ladder[row, k]
-        if level != level or (o.order_type == LIMIT and o.side * (level - o.px) > near):
+        if level != level or o.side * (level - o.px) > near:  # px is NaN for a market order: no limit
             return False
-        got = consume(ladder, row, k, o.leaves, near)
+        got = o.leaves if desk[0].policy == WHOLE else consume(ladder, row, k, o.leaves, near)
         if got > 0.0:
             fill(desk, pool, wire, slot, ts, got, level if liquidity == TAKER else o.px, liquidity)
             if o.leaves == 0.0:
@@ -200,36 +171,112 @@ def take_displayed(
 
 
 @jit
+def take_resting(
+    desk: Array, instruments: Array, pool: Array, wire: Array, slot: int, ts: int, bound: float, near: float
+) -> None:
+    """Fill an order from the resting orders of other accounts, best and oldest first, at prices better than `bound`."""
+    o = pool[slot]
+    it = instruments[o.instrument_id]
+    here = it.sells if o.side == BUY else it.buys
+    while here >= 0 and o.leaves > 0.0:
+        r, this = pool[here], here
+        here = r.next
+        if (r.place != RESTING and r.place != SWEEPING) or r.px != r.px or r.account == o.account:
+            continue
+        if o.side * (r.px - o.px) > near or o.side * (r.px - bound) >= -near:
+            return
+        got = min(o.leaves, r.leaves)
+        fill(desk, pool, wire, this, ts, got, r.px, MAKER)
+        fill(desk, pool, wire, slot, ts, got, r.px, TAKER)
+
+
+@jit
+def take_from_all(
+    desk: Array, instruments: Array, pool: Array, wire: Array, ladder: Array, slot: int, ts: int, near: float
+) -> bool:
+    """Fill an order from the display and from other accounts' orders, best price first; at one price the display
+    comes first, as if all of it had been there before us. True as in `take_displayed`."""
+    o = pool[slot]
+    row, deeper = (2 if o.side == BUY else 0), not crossed(ladder, near)
+    for k in range(ladder.shape[1] if deeper else 0):
+        level = ladder[row, k]
+        if level != level or o.side * (level - o.px) > near:
+            deeper = False
+            break
+        take_resting(desk, instruments, pool, wire, slot, ts, level, near)
+        got = min(o.leaves, consume(ladder, row, k, o.leaves, near)) if o.leaves > 0.0 else 0.0
+        if got > 0.0:
+            fill(desk, pool, wire, slot, ts, got, level, TAKER)
+        if o.leaves == 0.0:
+            return False
+    if not deeper:
+        take_resting(desk, instruments, pool, wire, slot, ts, o.side * np.inf, near)
+    return deeper and o.leaves > 0.0
+
+
+@jit
+def available(ladder: Array, side: int, px: float, wanted: float, near: float) -> bool:
+    """Could an order fill whole at once from what is displayed and not yet taken?"""
+    row, found, levels = (2 if side == BUY else 0), 0.0, ladder.shape[1]
+    for k in range(levels):
+        level = ladder[row, k]
+        if level != level or side * (level - px) > near:
+            return False
+        found += ladder[row + 1, k]
+        for at in range(levels):
+            if abs(ladder[row + 4, at] - level) <= near:
+                found -= ladder[row + 5, at]
+        if found >= wanted * (1.0 - SMALL):
+            return True
+    return False
+
+
+@jit
 def arrive(desk: Array, instruments: Array, pool: Array, wire: Array, ladder: Array, slot: int, ts: int) -> None:
     """A new order reaches the venue: reject, take, rest or expire."""
     o = pool[slot]
-    it = instruments[o.instrument_id]
-    if it.phase != OPEN:
-        o.place = GONE
-        respond(desk, pool, wire, slot, ts, REJECTED, o.qty, o.px, MARKET_STATE)
+    if instruments[o.instrument_id].phase != OPEN:
+        end(desk, pool, wire, slot, ts, REJECTED, MARKET_STATE)
         return
     respond(desk, pool, wire, slot, ts, ACCEPTED, o.qty, o.px, 0)
-    deeper = False if crossed(ladder, it.near) else take_displayed(desk, pool, wire, ladder, slot, ts, it.near, TAKER)
+    meet(desk, instruments, pool, wire, ladder, slot, ts)
+
+
+@jit
+def meet(desk: Array, instruments: Array, pool: Array, wire: Array, ladder: Array, slot: int, ts: int) -> None:
+    """An accepted order meets the book: take, rest or expire. Where nothing can trade now, the next quotes fill it."""
+    o = pool[slot]
+    it = instruments[o.instrument_id]
+    if it.phase != OPEN:
+        o.place = SWEEPING
+        return
+    no_book = crossed(ladder, it.near)
+    if o.tif == FOK and (no_book or not available(ladder, o.side, o.px, o.leaves, it.near)):
+        end(desk, pool, wire, slot, ts, EXPIRED, 0)
+        return
+    if desk[0].crossing:
+        deeper = take_from_all(desk, instruments, pool, wire, ladder, slot, ts, it.near)
+    else:
+        deeper = False if no_book else take_displayed(desk, pool, wire, ladder, slot, ts, it.near, TAKER)
     if o.leaves == 0.0:
         return
-    if o.order_type == MARKET or o.tif == IOC:
-        o.place = GONE
-        respond(desk, pool, wire, slot, ts, EXPIRED, o.qty, o.px, 0)
-    elif deeper:
+    if o.tif == IOC:
+        end(desk, pool, wire, slot, ts, EXPIRED, 0)
+    elif deeper or o.px != o.px:
         o.place = SWEEPING
         o.queue = 0.0
     else:
         o.place = RESTING
         o.queue = displayed(ladder, o.side, o.px, it.near)
+        o.shown = o.queue
+        o.traded = 0.0
 
 
 @jit
 def withdraw(desk: Array, pool: Array, wire: Array, slot: int, ts: int, kind: int) -> None:
     """A cancel reaches the venue; a fill that came first has won the race and nothing happens."""
-    o = pool[slot]
-    if o.place == RESTING or o.place == SWEEPING:
-        o.place = GONE
-        respond(desk, pool, wire, slot, ts, kind, o.qty, o.px, 0)
+    if pool[slot].place != GONE and pool[slot].place != IN_FLIGHT:
+        end(desk, pool, wire, slot, ts, kind, 0)
 
 
 @jit
@@ -237,7 +284,7 @@ def expire_day(desk: Array, pool: Array, wire: Array, head: int, ts: int) -> Non
     """End of the session: DAY orders of one list are gone."""
     slot = head
     while slot >= 0:
-        if pool[slot].tif == DAY:
+        if pool[slot].tif == DAY and pool[slot].place != GATHERED:
             withdraw(desk, pool, wire, slot, ts, EXPIRED)
         slot = pool[slot].next
 
@@ -270,10 +317,17 @@ def trade_fills(
                 continue
             reach = left - o.queue
             o.queue = max(0.0, o.queue - left)
+            o.traded += left
         got = min(o.leaves, reach)
         if got > 0.0:
-            left -= got
-            fill(desk, pool, wire, this, ts, got, o.px, MAKER)
+            if desk[0].policy == WHOLE:
+                got = o.leaves
+            else:
+                left -= got
+            if o.px == o.px:
+                fill(desk, pool, wire, this, ts, got, o.px, MAKER)
+            else:
+                fill(desk, pool, wire, this, ts, got, px, TAKER)
     return left
 
 
@@ -302,6 +356,28 @@ def on_trade(
 
 
 @jit
+def weight(size: float, power: float) -> float:
+    """How much a part of a queue counts where it is guessed who left: a power of it, or its logarithm."""
+    return float(np.log(1.0 + size) if power == 0.0 else size**power)
+
+
+@jit
+def advance(queue: float, before: float, traded: float, now: float, power: float) -> float:
+    """What is ahead of us after a level went from `before` to `now`, of which `traded` was seen to trade.
+
+    The rest left from before or behind us with odds as the weights of the two parts, and never more than stood there.
+    Cite: hftbacktest, ProbQueueModel (power and logarithm functions). A level not seen before tells nothing.
+    """
+    left = before - now - traded
+    if not left > 0.0 or before == np.inf:
+        return queue
+    behind = max(0.0, before - traded - queue)
+    ahead, after = weight(queue, power), weight(behind, power)
+    share = ahead / (ahead + after) if ahead + after > 0.0 else 0.0
+    return max(0.0, queue - max(left * share, left - behind))
+
+
+@jit
 def quote_fills(desk: Array, pool: Array, wire: Array, ladder: Array, head: int, ts: int, near: float) -> None:
     """One list of orders meets a refreshed book: crossing liquidity fills, queues can only shorten."""
     slot = head
@@ -309,14 +385,20 @@ def quote_fills(desk: Array, pool: Array, wire: Array, ladder: Array, head: int,
         o, this = pool[slot], slot
         slot = o.next
         if o.place == SWEEPING:
-            if not take_displayed(desk, pool, wire, ladder, this, ts, near, TAKER) and o.leaves > 0.0:
+            deeper = take_displayed(desk, pool, wire, ladder, this, ts, near, TAKER)
+            if not deeper and o.leaves > 0.0 and o.px == o.px:
                 # It has rested at the front of its price since it ate the book; nobody can have come before it.
                 o.place = RESTING
         elif o.place == RESTING:
             if o.side * (ladder[2 if o.side == BUY else 0, 0] - o.px) <= near:
                 take_displayed(desk, pool, wire, ladder, this, ts, near, MAKER)
             if o.leaves > 0.0:
-                o.queue = min(o.queue, displayed(ladder, o.side, o.px, near))
+                shown = displayed(ladder, o.side, o.px, near)
+                if desk[0].policy == LIKELY:
+                    o.queue = advance(o.queue, o.shown, o.traded, shown, desk[0].likely_power)
+                    o.shown = shown
+                    o.traded = 0.0
+                o.queue = min(o.queue, shown)
 
 
 @jit

@@ -25,30 +25,38 @@ MAKER, TAKER = 1, 2
 
 KILL_ACTIVE, TRADING_STATE, MALFORMED, STALE_DATA, MARKET_STATE, PRICE_COLLAR, POSITION_LIMIT = range(1, 8)
 EXPOSURE, CASH_RESERVE, DAILY_LOSS, MSG_RATE, OPEN_ORDERS, UNKNOWN_ORDER, RECONCILING = range(8, 15)  # orders.reason
+SHORT_LOCATE, SELF_TRADE, PARENT_CHILD, DUPLICATE_ORDER, EXEC_THROTTLE, REJECT_STORM = range(15, 21)
+BUYING_POWER, NOT_AUTHORISED, BROKER_REFUSED = range(21, 24)
 
 WAITING, OPEN, STOPPED = 0, 1, 2  # instrument.phase: no fresh quote yet, trading, halted
 ACTIVE, REDUCING, STANDING = 0, 1, 2  # desk.state: trade, only reduce, nothing at all
 IN_FLIGHT, RESTING, SWEEPING, GONE = 0, 1, 2, 3  # order.place at the venue
-NEW, WITHDRAW = 1, 2  # intent.what and request.kind
-ROOM, POOL, WIRE, INSTRUMENTS, FOREIGN = 1, 2, 3, 4, 5  # desk.stop: why a run returned early
+DORMANT, WITHHELD, GATHERED, ASLEEP, READY = 4, 5, 6, 7, 8  # a stop, a child, for an auction, for the session, woken
+NEW, WITHDRAW, AMEND = 1, 2, 3  # intent.what and request.kind
+ROOM, POOL, WIRE, INSTRUMENTS, FOREIGN, BELL = 1, 2, 3, 4, 5, 6  # desk.stop: why a run returned early
+SHUT, EARLY, REGULAR, LATE = 0, 1, 2, 3  # desk.part of the trading day
 SECOND: Final = 1_000_000_000
+BAND_STEPS: Final = 10  # of 30 seconds: the five minutes of a reference price
 DAY_NS: Final = 86_400 * SECOND
 NEVER: Final = np.iinfo(np.int64).max
 MAX_INTENTS: Final = 32  # intents of one decision
+NOBODY: Final = -9  # a parent or rival that is none of our orders
 REQUESTS, RESPONSES = 0, 1  # the two rings of the wire
-CONSERVATIVE, PAPER = 0, 1  # desk.policy: how recorded liquidity fills our orders
+CONSERVATIVE, PAPER, LIKELY, WHOLE = 0, 1, 2, 3  # desk.policy: how recorded liquidity fills our orders
+ALLOW, REFUSE_NEWEST, CANCEL_OLDEST = 0, 1, 2  # desk.self_trade: our order would meet our own
 
 
-def record(ints: str, floats: str) -> np.dtype[Any]:
-    """A record dtype of named int64 and float64 fields: works with the JIT on and off.
+def record(ints: str, floats: str, arrays: str = "", width: int = 0) -> np.dtype[Any]:
+    """A record dtype of named int64 and float64 fields, and float64 arrays of `width`: with the JIT on and off.
 
     Raises ValueError for a name that numpy's scalars own (`size`, `flags`, `mean`), which only the JIT
     would find.
     """
-    owned = [name for name in (ints + " " + floats).split() if hasattr(np.record, name)]
+    owned = [name for name in (ints + " " + floats + " " + arrays).split() if hasattr(np.record, name)]
     if owned:
         raise ValueError(f"numpy records have an attribute {owned[0]!r} of their own: use another word")
-    fields = [(name, np.int64) for name in ints.split()] + [(name, np.float64) for name in floats.split()]
+    fields: list[Any] = [(name, np.int64) for name in ints.split()] + [(name, np.float64) for name in floats.split()]
+    fields += [(name, np.float64, (width,)) for name in arrays.split()]
     return np.dtype((np.record, fields))
 
 
@@ -63,40 +71,64 @@ DESK: Final = record(
     "feed_ns order_ns response_ns stale_ns order_rate max_open_orders allow_short known"
     " external now row late day state loss_day killed kill_row next_id open_orders open_buys second filled stop"
     " request_at requests response_at responses sent_at free free_slots policy rng"
+    " waking hours part bell opened crossing self_trade banded"
     " n_orders n_fills n_equity",
     "position_limit gross_exposure cash_reserve daily_loss price_collar"
     " maker_bps taker_bps per_share sell_bps sell_per_share"
-    " start_cash cash realized fees holdings exposure equity peak day_equity buy_cost",
+    " start_cash cash realized fees holdings exposure equity peak day_equity buy_cost likely_power",
 )
 """One record: limits, fees, latencies, the account as the trader knows it, ring positions, output cursors.
 
 `external`: orders go to a broker outside; what comes back is put on the wire from there, nothing is matched here.
 `known`: how many instruments the stream has announced, 0 when it announces none (then all can be traded).
+`policy`: how orders fill; `rng`: the draws of a policy that draws. `waking`: orders that became live within this tick.
+`bell`: when the next part of the trading day begins, `part` is the present one, `opened` when its regular session
+began; `hours`: 1 keeps orders that may not trade outside the regular session asleep there.
+`crossing`: 1 lets orders of different accounts meet; `banded`: 1 keeps LULD bands.
+`likely_power`: of the queue model that guesses who cancelled (0: logarithms).
 """
 
 INSTRUMENT: Final = record(
-    "phase blocked quote_ts buys sells n_buys n_sells",
+    "phase blocked quote_ts buys sells n_buys n_sells stops auctions bourse unshortable last_ts"
+    " band_tier limit_since pause_until window_at",
     "tick_size lot_size multiplier near bid_px bid_sz ask_px ask_sz mid imbalance"
-    " position avg_px realized buying selling value",
-)
+    " position avg_px realized buying selling value last_px last_sz opening_px"
+    " reference band_low band_high",
+    "band_sums band_counts", BAND_STEPS,
+)  # fmt: skip
 """Per instrument: terms, the last quote, heads of the two order lists, position and working sizes.
 
 `blocked`: something about it is not known outside (an order in doubt, a foreign position): no new exposure.
+`stops`, `auctions`: 1 while such orders may stand here; `bourse`: 1 for what keeps the exchange's hours.
+`last_px`: the last trade on an exchange; `band_tier` and what follows belong to `gpi.tools.kernels.bands`.
 """
 
 ORDER: Final = record(
-    "order_id instrument_id side order_type tif place canceling accepted prev next",
-    "px rank unit_cost qty leaves seen queue",
+    "order_id instrument_id side order_type tif place canceling accepted prev next"
+    " special family parent rival parent_slot rival_slot leg leg_too parent_end"
+    " begun uncounted amending extended trail_fraction since account",
+    "px rank unit_cost qty leaves seen queue stop_px trail told_px told_qty pending shown traded",
 )
-"""A live order. `leaves` and `queue` are the venue's truth, `seen` is what the trader knows is unfilled."""
+"""A live order. `leaves`, `queue`, `px` and `qty` are the venue's truth; `seen`, `told_px` and `told_qty` the trader's.
 
-MESSAGE: Final = record("due ts kind slot order_id liquidity reason", "qty px leaves fee")
+`special`: more than a plain limit or market order, `family`: it has a parent, a rival or legs (slots, checked by id).
+`parent_end`: 1 the parent has filled, 2 it ended otherwise. `uncounted`: it works for no risk of its own (a leg that
+can only undo its parent). `pending`: risk of replacements under way, `amending` how many. `shown`, `traded`: the size
+displayed at our price and what traded there since, for the queue model that guesses.
+"""
+
+MESSAGE: Final = record("due ts kind slot order_id liquidity reason", "qty px leaves fee stop_px trail")
 """Something under way between trader and venue; it arrives at `due`."""
 
-INTENT: Final = record("what instrument_id side order_type tif order_id", "qty px")
-"""A strategy's wish; write it with `limit`, `market` or `cancel` below."""
+INTENT: Final = record(
+    "what instrument_id side order_type tif order_id parent rival trail_fraction extended", "qty px stop_px trail"
+)
+"""A strategy's wish; write it with `limit`, `market`, `stop`, `bracket`, `cancel`, `replace` ... below.
 
-WORKING: Final = record("order_id side order_type tif accepted canceling", "px qty leaves")
+`parent`, `rival`: an order id, or -k for the order that the k-th intent before this one makes.
+"""
+
+WORKING: Final = record("order_id side order_type tif accepted canceling", "px qty leaves stop_px")
 """One of the strategy's own open orders, as the trader knows it."""
 
 VIEW: Final = record(
@@ -152,7 +184,75 @@ def market(intents: Array, n: int, side: int, qty: float) -> int:
 
 
 @jit
+def stop(intents: Array, n: int, side: int, qty: float, stop_px: float) -> int:
+    """Write a stop order, good till cancelled: a market order once a trade reaches `stop_px`; the new count."""
+    return wish_for(intents, n, side, STOP, GTC, qty, np.nan, stop_px, np.nan, 0, 0, 0)
+
+
+@jit
+def stop_limit(intents: Array, n: int, side: int, qty: float, stop_px: float, px: float) -> int:
+    """Write a stop-limit order: a limit order at `px` once a trade reaches `stop_px`; returns the new count."""
+    return wish_for(intents, n, side, STOP_LIMIT, GTC, qty, px, stop_px, np.nan, 0, 0, 0)
+
+
+@jit
+def trailing(intents: Array, n: int, side: int, qty: float, trail: float, fraction: int) -> int:
+    """Write a trailing stop, `trail` behind the best trade: currency, or a fraction of it where `fraction` is 1."""
+    return wish_for(intents, n, side, TRAILING, GTC, qty, np.nan, np.nan, trail, fraction, 0, 0)
+
+
+@jit
+def bracket(
+    intents: Array, n: int, side: int, qty: float, px: float, profit_px: float, stop_px: float, loss_px: float
+) -> int:
+    """Write an entry with its two exits, of which one ends the other; returns the new count.
+
+    `px` NaN enters at the market; `loss_px` NaN makes the stop a market order. Unchanged when three do not fit.
+    """
+    if n + 3 > intents.shape[0]:
+        return n
+    entry, loss = (MARKET if px != px else LIMIT), (STOP if loss_px != loss_px else STOP_LIMIT)
+    n = wish_for(intents, n, side, entry, DAY, qty, px, np.nan, np.nan, 0, 0, 0)
+    n = wish_for(intents, n, -side, LIMIT, GTC, qty, profit_px, np.nan, np.nan, 0, -1, 0)
+    return wish_for(intents, n, -side, loss, GTC, qty, loss_px, stop_px, np.nan, 0, -2, -1)
+
+
+@jit
+def one_cancels_other(
+    intents: Array, n: int, side: int, qty: float, profit_px: float, stop_px: float, loss_px: float
+) -> int:
+    """Write a limit order and a stop of which one ends the other; returns the new count, unchanged without room."""
+    if n + 2 > intents.shape[0]:
+        return n
+    loss = STOP if loss_px != loss_px else STOP_LIMIT
+    n = wish_for(intents, n, side, LIMIT, GTC, qty, profit_px, np.nan, np.nan, 0, 0, 0)
+    return wish_for(intents, n, side, loss, GTC, qty, loss_px, stop_px, np.nan, 0, 0, -1)
+
+
+@jit
+def replace(intents: Array, n: int, order_id: int, qty: float, px: float) -> int:
+    """Write that one of our orders shall have `qty` in all and the limit `px` (NaN: as it is); the new count.
+
+    A fill that comes first wins. Its place in the queue is kept when nothing but the size shrinks.
+    """
+    m = wish_for(intents, n, 0, 0, 0, qty, px, np.nan, np.nan, 0, 0, 0)
+    if m > n:
+        intents[n].what = AMEND
+        intents[n].order_id = order_id
+    return m
+
+
+@jit
 def intend(intents: Array, n: int, side: int, order_type: int, tif: int, qty: float, px: float) -> int:
+    """Write any plain new order, in the instrument of the view, as intent `n`; returns the new count."""
+    return wish_for(intents, n, side, order_type, tif, qty, px, np.nan, np.nan, 0, 0, 0)
+
+
+@jit
+def wish_for(
+    intents: Array, n: int, side: int, order_type: int, tif: int, qty: float, px: float,
+    stop_px: float, trail: float, trail_fraction: int, parent: int, rival: int,
+) -> int:  # fmt: skip
     """Write any new order, in the instrument of the view, as intent `n`; returns the new count."""
     if n >= intents.shape[0]:
         return n
@@ -163,8 +263,14 @@ def intend(intents: Array, n: int, side: int, order_type: int, tif: int, qty: fl
     wish.order_type = order_type
     wish.tif = tif
     wish.order_id = 0
+    wish.parent = parent
+    wish.rival = rival
+    wish.trail_fraction = trail_fraction
+    wish.extended = 0
     wish.qty = qty
     wish.px = px
+    wish.stop_px = stop_px
+    wish.trail = trail
     return n + 1
 
 

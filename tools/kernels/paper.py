@@ -14,8 +14,9 @@ import numpy as np
 
 from gpi.tools.kernels.chance import uniform
 from gpi.tools.kernels.jit import jit
-from gpi.tools.kernels.matching import crossed, fill, respond
-from gpi.tools.kernels.orders import ACCEPTED, BUY, EXPIRED, GONE, IOC, MAKER, OPEN, RESTING, TAKER, Array
+from gpi.tools.kernels.matching import crossed, take_resting
+from gpi.tools.kernels.responses import end, fill, respond
+from gpi.tools.kernels.orders import ACCEPTED, BUY, EXPIRED, FOK, IOC, MAKER, OPEN, RESTING, TAKER, Array
 
 PARTIAL = 0.1  # of all fills
 
@@ -41,24 +42,34 @@ def meet_best(
     best = ladder[2 if o.side == BUY else 0, 0]
     if best != best or o.side * (best - o.px) > near:
         return
-    fill(desk, pool, wire, slot, ts, portion(desk, o.leaves, lot), best, liquidity)
+    got = o.leaves if o.tif == FOK else portion(desk, o.leaves, lot)
+    fill(desk, pool, wire, slot, ts, got, best, liquidity)
 
 
 @jit
 def arrive(desk: Array, instruments: Array, pool: Array, wire: Array, ladder: Array, slot: int, ts: int) -> None:
-    """A new order reaches the paper venue: it trades at once, waits, or, if it may not wait, expires."""
+    """A new order reaches the paper venue."""
+    o = pool[slot]
+    respond(desk, pool, wire, slot, ts, ACCEPTED, o.qty, o.px, 0)
+    meet(desk, instruments, pool, wire, ladder, slot, ts)
+
+
+@jit
+def meet(desk: Array, instruments: Array, pool: Array, wire: Array, ladder: Array, slot: int, ts: int) -> None:
+    """An accepted order trades at once, waits, or, if it may not wait, expires."""
     o = pool[slot]
     it = instruments[o.instrument_id]
-    respond(desk, pool, wire, slot, ts, ACCEPTED, o.qty, o.px, 0)
+    o.place = RESTING
     if it.phase == OPEN and not crossed(ladder, it.near):
-        meet_best(desk, pool, wire, ladder, slot, ts, it.near, it.lot_size, TAKER)
-    if o.leaves == 0.0:
-        return
-    if o.tif == IOC:
-        o.place = GONE
-        respond(desk, pool, wire, slot, ts, EXPIRED, o.qty, o.px, 0)
-    else:
-        o.place = RESTING
+        best = ladder[2 if o.side == BUY else 0, 0]
+        if desk[0].crossing:
+            take_resting(desk, instruments, pool, wire, slot, ts, best if best == best else o.side * np.inf, it.near)
+        if o.leaves > 0.0:
+            meet_best(desk, pool, wire, ladder, slot, ts, it.near, it.lot_size, TAKER)
+        if o.leaves > 0.0 and desk[0].crossing and not o.side * (best - o.px) <= it.near:
+            take_resting(desk, instruments, pool, wire, slot, ts, o.side * np.inf, it.near)
+    if o.leaves > 0.0 and (o.tif == IOC or o.tif == FOK):
+        end(desk, pool, wire, slot, ts, EXPIRED, 0)
 
 
 @jit

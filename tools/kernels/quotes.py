@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from gpi.tools.kernels import auctions
 from gpi.tools.kernels.jit import jit
 from gpi.tools.kernels.matching import clear, crossed, expire_day
 from gpi.tools.kernels.orders import CLOSED, HALTED, OPEN, PAUSED, STOPPED, WAITING, Array
@@ -17,6 +18,8 @@ def status(
         it.phase = STOPPED
         clear(ladders[i])
         if flags & CLOSED and not desk[0].external:
+            if it.auctions:
+                auctions.on_close(desk, instruments, pool, wire, i, ts)
             expire_day(desk, pool, wire, it.buys, ts)
             expire_day(desk, pool, wire, it.sells, ts)
     elif it.phase == STOPPED:

@@ -10,18 +10,30 @@ import numpy as np
 
 from gpi.tools.kernels.account import fee, settle
 from gpi.tools.kernels.jit import inlined, jit
+from gpi.tools.kernels.limits import judge, judge_kin
+from gpi.tools.kernels.listing import link, unlink, working
 from gpi.tools.kernels.orders import (
     ACCEPTED,
-    BUY,
+    AMEND,
     CANCEL,
+    CLS,
+    DAY,
     FILLED,
+    HELD,
     IN_FLIGHT,
+    LIMIT,
     MARKET,
     NEW,
     REFUSE,
+    REPLACE,
+    REPLACED,
     REQUESTS,
     RESPONSES,
+    STOP,
+    STOP_LIMIT,
     SUBMIT,
+    TRAILING,
+    TRIGGERED,
     UNKNOWN_ORDER,
     WITHDRAW,
     Array,
@@ -67,49 +79,20 @@ def tell_order(
     out.order_type = o.order_type
     out.tif = o.tif
     out.reason = reason
-    out.qty = o.qty
-    out.px = o.px
+    out.qty = o.told_qty
+    out.px = o.told_px
     out.leaves = o.seen
     return n
-
-
-@jit
-def link(instruments: Array, pool: Array, slot: int) -> None:
-    """Put an order into its instrument's list: best price first, then oldest."""
-    o = pool[slot]
-    it = instruments[o.instrument_id]
-    before = -1
-    here = it.buys if o.side == BUY else it.sells
-    while here >= 0 and pool[here].rank >= o.rank:
-        before = here
-        here = pool[here].next
-    o.prev = before
-    o.next = here
-    if here >= 0:
-        pool[here].prev = slot
-    if before >= 0:
-        pool[before].next = slot
-    elif o.side == BUY:
-        it.buys = slot
-    else:
-        it.sells = slot
 
 
 @jit
 def release(desk: Array, instruments: Array, pool: Array, slot: int) -> None:
     """An order has ended and the trader knows: unlink it and free its slot."""
     d, o = desk[0], pool[slot]
-    it = instruments[o.instrument_id]
-    if o.next >= 0:
-        pool[o.next].prev = o.prev
-    if o.prev >= 0:
-        pool[o.prev].next = o.next
-    elif o.side == BUY:
-        it.buys = o.next
-    else:
-        it.sells = o.next
-    working(desk, instruments, pool, slot, -o.seen, -1)
+    unlink(instruments, pool, slot)
+    working(desk, instruments, pool, slot, -(o.seen + o.pending), -1)
     o.seen = 0.0
+    o.pending = 0.0
     o.order_id = 0
     o.next = d.free
     d.free = slot
@@ -118,43 +101,30 @@ def release(desk: Array, instruments: Array, pool: Array, slot: int) -> None:
 
 
 @jit
-def working(desk: Array, instruments: Array, pool: Array, slot: int, qty: float, orders: int) -> None:
-    """Change what works for an instrument by `qty` and `orders`; exactly zero when nothing works."""
-    d, o = desk[0], pool[slot]
-    it = instruments[o.instrument_id]
-    if o.side == BUY:
-        it.n_buys += orders
-        d.open_buys += orders
-        it.buying = it.buying + qty if it.n_buys > 0 else 0.0
-        d.buy_cost = d.buy_cost + qty * o.unit_cost if d.open_buys > 0 else 0.0
-    else:
-        it.n_sells += orders
-        it.selling = it.selling + qty if it.n_sells > 0 else 0.0
-
-
-@jit
-def request(desk: Array, pool: Array, wire: Array, slot: int, kind: int) -> None:
-    """Send a new order or a cancel towards the venue."""
+def request(desk: Array, pool: Array, wire: Array, slot: int, kind: int) -> int:
+    """Send a new order, a cancel or a replacement towards the venue; returns its place on the wire."""
     d = desk[0]
     at = d.request_at + d.requests
-    m = wire[REQUESTS, at if at < wire.shape[1] else at - wire.shape[1]]
+    at = at if at < wire.shape[1] else at - wire.shape[1]
+    m = wire[REQUESTS, at]
     d.requests += 1
     m.due = d.now + d.order_ns
     m.kind = kind
     m.slot = slot
     m.order_id = pool[slot].order_id
+    return int(at)
 
 
 @jit
 def refuse(desk: Array, instruments: Array, wish: Any, i: int, reason: int, orders_out: Array) -> None:
     """Write down an intent that was stopped at the gate."""
     out = orders_out[tell(desk, instruments, orders_out, desk[0].now, i)]
-    new = wish.what == NEW
-    out.order_id = 0 if new else wish.order_id
+    new = wish.what == NEW or wish.what == AMEND
+    out.order_id = 0 if wish.what == NEW else wish.order_id
     out.action = REFUSE
     out.side = wish.side if new and -1 <= wish.side <= 1 else 0
-    out.order_type = wish.order_type if new and 0 <= wish.order_type <= 2 else 0
-    out.tif = wish.tif if new and 0 <= wish.tif <= 3 else 0
+    out.order_type = wish.order_type if new and 0 <= wish.order_type <= TRAILING else 0
+    out.tif = wish.tif if new and 0 <= wish.tif <= CLS else 0
     out.reason = reason
     out.qty = wish.qty if new else 0.0
     out.px = wish.px if new else np.nan
@@ -175,10 +145,18 @@ def submit(
     """Give a passed intent an id and a slot and send it."""
     d = desk[0]
     slot = place(desk, instruments, pool, wish, i)
-    sent[d.sent_at] = d.now
-    d.sent_at = d.sent_at + 1 if d.sent_at + 1 < sent.shape[0] else 0
+    wish.order_id = pool[slot].order_id
+    count_sent(desk, sent)
     tell_order(desk, instruments, pool, orders_out, d.now, slot, SUBMIT, 0)
     request(desk, pool, wire, slot, NEW)
+
+
+@jit
+def count_sent(desk: Array, sent: Array) -> None:
+    """A message has gone out now: the gate counts them."""
+    d = desk[0]
+    sent[d.sent_at] = d.now
+    d.sent_at = d.sent_at + 1 if d.sent_at + 1 < sent.shape[0] else 0
 
 
 @jit
@@ -199,9 +177,20 @@ def place(desk: Array, instruments: Array, pool: Array, wish: Any, i: int) -> in
     o.place = IN_FLIGHT
     o.canceling = 0
     o.accepted = 0
-    o.px = np.nan if wish.order_type == MARKET else wish.px
-    o.rank = np.inf if wish.order_type == MARKET else wish.side * wish.px
-    o.unit_cost = (instruments[i].ask_px if wish.order_type == MARKET else wish.px) * instruments[i].multiplier
+    priced = wish.order_type == LIMIT or wish.order_type == STOP_LIMIT
+    o.px = wish.px if priced else np.nan
+    o.rank = wish.side * wish.px if priced else np.inf
+    o.unit_cost = (wish.px if priced else instruments[i].ask_px) * instruments[i].multiplier
+    o.special = 0
+    o.family = 0
+    o.uncounted = 0
+    o.amending = 0
+    o.pending = 0.0
+    o.extended = wish.extended
+    o.told_px = o.px
+    o.told_qty = wish.qty
+    if wish.order_type > MARKET or wish.tif > DAY or wish.parent or wish.rival:
+        specify(desk, instruments, pool, slot, wish)
     o.qty = wish.qty
     o.leaves = wish.qty
     o.seen = wish.qty
@@ -209,6 +198,65 @@ def place(desk: Array, instruments: Array, pool: Array, wish: Any, i: int) -> in
     link(instruments, pool, slot)
     working(desk, instruments, pool, slot, o.qty, 1)
     return int(slot)
+
+
+@jit
+def specify(desk: Array, instruments: Array, pool: Array, slot: int, wish: Any) -> None:
+    """What an order has that is more than a plain limit or market order: its stop, its family."""
+    o = pool[slot]
+    it = instruments[o.instrument_id]
+    o.special = 1
+    o.begun = 0
+    o.parent_end = 0
+    o.stop_px = wish.stop_px if wish.order_type != TRAILING else np.nan
+    o.trail = wish.trail
+    o.trail_fraction = wish.trail_fraction
+    if wish.order_type == STOP:
+        o.told_px = wish.stop_px
+        o.unit_cost = max(it.ask_px, wish.stop_px) * it.multiplier
+    o.parent = wish.parent
+    o.rival = wish.rival
+    o.parent_slot = found(instruments, pool, o.instrument_id, wish.parent)
+    o.rival_slot = found(instruments, pool, o.instrument_id, wish.rival)
+    o.leg = -1
+    o.leg_too = -1
+    if o.parent_slot >= 0:
+        p = pool[o.parent_slot]
+        if not p.family:
+            p.family = 1
+            p.rival = 0
+            p.rival_slot = -1
+            p.leg = -1
+            p.leg_too = -1
+        if p.leg < 0:
+            p.leg = slot
+        else:
+            p.leg_too = slot
+        o.family = 1
+        o.uncounted = 1
+    if o.rival_slot >= 0:
+        r = pool[o.rival_slot]
+        if not r.family:
+            r.leg = -1
+            r.leg_too = -1
+        r.family = 1
+        r.rival = o.order_id
+        r.rival_slot = slot
+        o.family = 1
+        o.uncounted = 1
+
+
+@jit
+def found(instruments: Array, pool: Array, i: int, order_id: int) -> int:
+    """The slot of one of our open orders of instrument `i`; -1 when it has none of this id."""
+    if order_id > 0 and 0 <= i < instruments.shape[0]:
+        for head in (instruments[i].buys, instruments[i].sells):
+            here = head
+            while here >= 0:
+                if pool[here].order_id == order_id:
+                    return int(here)
+                here = pool[here].next
+    return -1
 
 
 @jit
@@ -233,6 +281,13 @@ def adopt(desk: Array, instruments: Array, pool: Array, order_id: int, i: int, s
     o.unit_cost = 0.0
     o.qty = 0.0
     o.leaves = 0.0
+    o.told_px = np.nan
+    o.told_qty = 0.0
+    o.pending = 0.0
+    o.special = 0
+    o.family = 0
+    o.uncounted = 0
+    o.amending = 0
     o.seen = 0.0
     o.queue = 0.0
     link(instruments, pool, slot)
@@ -243,20 +298,96 @@ def adopt(desk: Array, instruments: Array, pool: Array, order_id: int, i: int, s
 @jit
 def recall(desk: Array, instruments: Array, pool: Array, wire: Array, wish: Any, i: int, orders_out: Array) -> None:
     """Send a cancel. One that is under way already is not sent twice; an unknown order is refused."""
-    slot = -1
-    if 0 <= i < instruments.shape[0] and wish.order_id > 0:
-        for side in range(2):
-            here = instruments[i].buys if side == 0 else instruments[i].sells
-            while here >= 0 and slot < 0:
-                if pool[here].order_id == wish.order_id:
-                    slot = here
-                here = pool[here].next
+    slot = found(instruments, pool, i, wish.order_id)
     if slot < 0:
         refuse(desk, instruments, wish, i, UNKNOWN_ORDER, orders_out)
     elif not pool[slot].canceling:
         pool[slot].canceling = 1
         tell_order(desk, instruments, pool, orders_out, desk[0].now, slot, CANCEL, 0)
         request(desk, pool, wire, slot, WITHDRAW)
+
+
+@jit
+def alter(
+    desk: Array, instruments: Array, pool: Array, wire: Array, sent: Array, wish: Any, i: int, orders_out: Array
+) -> None:
+    """Send a replacement, once the gate has judged the order as it would be, in the place of the one that works.
+
+    Until the answer is here, both count, the larger of the two.
+    """
+    d, slot = desk[0], found(instruments, pool, i, wish.order_id)
+    if slot < 0 or pool[slot].canceling:
+        refuse(desk, instruments, wish, i, UNKNOWN_ORDER, orders_out)
+        return
+    o = pool[slot]
+    qty, works = (o.told_qty if wish.qty != wish.qty else wish.qty), o.seen + o.pending
+    left = o.seen + qty - o.told_qty
+    wish.side = o.side
+    wish.order_type = o.order_type
+    wish.tif = o.tif
+    wish.extended = o.extended
+    wish.trail_fraction = o.trail_fraction
+    wish.parent = o.parent if o.special else 0
+    wish.rival = o.rival if o.family else 0
+    wish.qty = left if left > 0.0 else o.seen  # as much as has filled already: it cancels the rest
+    same_px, same_stop, same_trail = wish.px != wish.px, wish.stop_px != wish.stop_px, wish.trail != wish.trail
+    wish.px = o.told_px if same_px else wish.px
+    wish.stop_px = o.stop_px if same_stop and o.special else wish.stop_px
+    wish.trail = o.trail if same_trail and o.special else wish.trail
+    working(desk, instruments, pool, slot, -works, 0)
+    d.open_orders -= 1
+    if o.uncounted:
+        reason = judge_kin(desk, instruments, pool, sent, wish, i, o.parent_slot, o.rival_slot, slot)
+    else:
+        reason = judge(desk, instruments, sent, wish, i)
+    d.open_orders += 1
+    if reason:
+        working(desk, instruments, pool, slot, works, 0)
+        refuse(desk, instruments, wish, i, reason, orders_out)
+        return
+    o.pending = max(o.pending, left - o.seen)
+    o.amending += 1
+    if o.px == o.px:
+        o.unit_cost = max(o.unit_cost, wish.px * instruments[i].multiplier)
+    working(desk, instruments, pool, slot, o.seen + o.pending, 0)
+    count_sent(desk, sent)
+    out = orders_out[tell_order(desk, instruments, pool, orders_out, d.now, slot, REPLACE, 0)]
+    out.qty = qty
+    out.px = wish.px
+    at = request(desk, pool, wire, slot, AMEND)
+    m = wire[REQUESTS, at]
+    m.qty = qty
+    m.px = np.nan if same_px else wish.px
+    m.stop_px = np.nan if same_stop else wish.stop_px
+    m.trail = np.nan if same_trail else wish.trail
+
+
+@jit
+def replaced(desk: Array, instruments: Array, pool: Array, slot: int, qty: float, px: float, leaves: float) -> None:
+    """The venue took a replacement, or shrank a rival: from now on the order is what it says."""
+    o = pool[slot]
+    working(desk, instruments, pool, slot, -(o.seen + o.pending), 0)
+    o.seen = leaves
+    o.told_qty = qty
+    o.told_px = px
+    if o.amending > 0:
+        o.amending -= 1
+    if o.amending == 0:
+        o.pending = 0.0
+        if o.px == o.px:
+            o.unit_cost = px * instruments[o.instrument_id].multiplier
+    working(desk, instruments, pool, slot, o.seen + o.pending, 0)
+
+
+@jit
+def count_legs(desk: Array, instruments: Array, pool: Array, slot: int) -> None:
+    """A parent has filled: its legs work from now on, of two rivals the first."""
+    for which in range(2):
+        leg = pool[slot].leg_too if which else pool[slot].leg
+        if leg >= 0 and pool[leg].parent == pool[slot].order_id and pool[leg].order_id and pool[leg].uncounted:
+            if which == 0 or pool[leg].rival == 0:
+                pool[leg].uncounted = 0
+                working(desk, instruments, pool, leg, pool[leg].seen + pool[leg].pending, 1)
 
 
 @jit
@@ -314,12 +445,19 @@ def deliver(
             row.cash = d.cash
         reason = m.reason if m.kind != FILLED else 0
         out = orders_out[tell_order(desk, instruments, pool, orders_out, m.due, m.slot, m.kind, reason)]
-        if m.kind == FILLED:
+        if m.kind == FILLED or m.kind == REPLACED:
             out.qty = m.qty
             out.px = m.px
+            out.leaves = m.leaves
         if m.kind == ACCEPTED:
             o.accepted = 1
-        elif m.kind != FILLED or m.leaves == 0.0:
+        elif m.kind == REPLACED:
+            replaced(desk, instruments, pool, m.slot, m.qty, m.px, m.leaves)
+        elif m.kind == FILLED and m.leaves > 0.0 or m.kind == TRIGGERED or m.kind == HELD:
+            pass
+        else:
+            if m.kind == FILLED and o.family:
+                count_legs(desk, instruments, pool, m.slot)
             release(desk, instruments, pool, m.slot)
     return filled
 
@@ -338,9 +476,10 @@ def own(instruments: Array, pool: Array, mine: Array, i: int) -> int:
             w.tif = o.tif
             w.accepted = o.accepted
             w.canceling = o.canceling
-            w.px = o.px
-            w.qty = o.qty
+            w.px = o.told_px
+            w.qty = o.told_qty
             w.leaves = o.seen
+            w.stop_px = o.stop_px if o.special else np.nan
             n += 1
             slot = o.next
     return n

@@ -1,0 +1,75 @@
+"""The trading day: what its bells do to orders. When they ring is told from outside (`desk.bell`, `desk.part`).
+
+At the close DAY orders end, at the end of the late session the extended ones; a GTC order ends after 90 days. With
+`desk.hours`, orders that may not trade outside the regular session are asleep there and meet the first quote after
+the opening bell.
+"""
+
+from gpi.tools.kernels.jit import jit
+from gpi.tools.kernels.orders import (
+    ASLEEP,
+    CLS,
+    DAY,
+    DAY_NS,
+    EARLY,
+    EXPIRED,
+    GONE,
+    GTC,
+    IN_FLIGHT,
+    LATE,
+    OPG,
+    REGULAR,
+    RESTING,
+    SHUT,
+    SWEEPING,
+    Array,
+)
+from gpi.tools.kernels.responses import end
+
+LONGEST_GTC = 90 * DAY_NS
+
+
+@jit
+def may_trade(desk: Array, pool: Array, slot: int, bourse: int) -> bool:
+    """May this order trade in the present part of the day?"""
+    d = desk[0]
+    if not (d.hours and bourse) or d.part == REGULAR:
+        return True
+    return bool(pool[slot].extended and (d.part == EARLY or d.part == LATE))
+
+
+@jit
+def over(part: int, tif: int, extended: int, age: int) -> bool:
+    """Does an order end when this part of the day begins?"""
+    if part == LATE:
+        return (tif == DAY and not extended) or tif == OPG
+    if part == SHUT:
+        return tif == DAY or tif == OPG or tif == CLS or (tif == GTC and age >= LONGEST_GTC)
+    return False
+
+
+@jit
+def ring(desk: Array, instruments: Array, pool: Array, wire: Array, ts: int, part: int) -> None:
+    """The bell: `part` of the trading day begins at `ts`, for everything that keeps the exchange's hours."""
+    d = desk[0]
+    d.part = part
+    if part == REGULAR:
+        d.opened = ts
+    for i in range(instruments.shape[0]):
+        it = instruments[i]
+        if not it.bourse:
+            continue
+        for head in (it.buys, it.sells):
+            slot = head
+            while slot >= 0:
+                o, this = pool[slot], slot
+                slot = o.next
+                if o.place == IN_FLIGHT or o.place == GONE:
+                    continue
+                live = o.place == RESTING or o.place == SWEEPING
+                if over(part, o.tif, o.extended, ts - o.since):
+                    end(desk, pool, wire, this, ts, EXPIRED, 0)
+                elif live and not may_trade(desk, pool, this, it.bourse):
+                    o.place = ASLEEP
+                elif o.place == ASLEEP and may_trade(desk, pool, this, it.bourse):
+                    o.place = SWEEPING

@@ -1,0 +1,81 @@
+"""Stops: orders that sleep until the last trade reaches their price, and those whose price follows the market.
+
+- A trade on an exchange triggers, never a quote, and only while the instrument trades (Alpaca: not outside the
+  regular session).
+- A sell stop is reached from above, a buy stop from below. One that is already reached when it arrives is triggered
+  at once.
+- A trailing stop stands `trail` (currency, or a fraction) behind the best trade since it arrived.
+- What is triggered goes to the book at the end of the same tick, against the book that the tick left.
+"""
+
+from gpi.tools.kernels.jit import jit
+from gpi.tools.kernels.orders import DORMANT, READY, REGULAR, TRAILING, TRIGGERED, Array
+from gpi.tools.kernels.responses import respond
+
+
+@jit
+def trail_behind(pool: Array, slot: int, px: float) -> None:
+    """Move a trailing stop's price after a trade at `px`: only ever towards the market."""
+    o = pool[slot]
+    if px != px:
+        return
+    wanted = px + o.side * (o.trail * px if o.trail_fraction else o.trail)
+    if o.stop_px != o.stop_px or o.side * (wanted - o.stop_px) < 0.0:
+        o.stop_px = wanted
+
+
+@jit
+def reached(pool: Array, slot: int, px: float, near: float) -> bool:
+    """Has a trade at `px` reached the stop price?"""
+    o = pool[slot]
+    return bool(o.side * (px - o.stop_px) >= -near)
+
+
+@jit
+def set_stop(desk: Array, instruments: Array, pool: Array, wire: Array, slot: int, ts: int) -> None:
+    """A stop order goes to sleep at the venue, or is triggered by the last trade."""
+    o = pool[slot]
+    it = instruments[o.instrument_id]
+    o.place = DORMANT
+    it.stops = 1
+    if o.order_type == TRAILING:
+        trail_behind(pool, slot, it.last_px if it.last_px > 0.0 else it.mid)
+    elif it.last_px > 0.0 and reached(pool, slot, it.last_px, it.near) and awake(desk, instruments, o.instrument_id):
+        trigger(desk, pool, wire, slot, ts)
+
+
+@jit
+def awake(desk: Array, instruments: Array, i: int) -> bool:
+    """Do stops trigger now? Not outside the regular session of what keeps hours."""
+    d = desk[0]
+    return bool(not (d.hours and instruments[i].bourse) or d.part == REGULAR)
+
+
+@jit
+def trigger(desk: Array, pool: Array, wire: Array, slot: int, ts: int) -> None:
+    """A stop is reached: from now on it is the order behind it."""
+    o = pool[slot]
+    o.place = READY
+    desk[0].waking += 1
+    respond(desk, pool, wire, slot, ts, TRIGGERED, o.qty, o.stop_px, 0)
+
+
+@jit
+def on_trade(desk: Array, instruments: Array, pool: Array, wire: Array, i: int, ts: int, px: float) -> None:
+    """A trade on an exchange: trailing stops follow it, stops that it reaches are triggered, in the lists' order."""
+    it = instruments[i]
+    if not awake(desk, instruments, i):
+        return
+    found = 0
+    for head in (it.buys, it.sells):
+        slot = head
+        while slot >= 0:
+            o = pool[slot]
+            if o.place == DORMANT:
+                found = 1
+                if o.order_type == TRAILING:
+                    trail_behind(pool, slot, px)
+                if reached(pool, slot, px, it.near):
+                    trigger(desk, pool, wire, slot, ts)
+            slot = o.next
+    it.stops = found
