@@ -124,6 +124,15 @@ def next_close(ts_ns: int) -> int:
     return next(each.close for each in _from(ts_ns) if each.close > ts_ns)
 
 
+def part_of(ts_ns: int) -> tuple[int, int]:
+    """What the market is at this instant, 0 closed, 1 pre, 2 regular, 3 post, and when that ends, ns."""
+    for each in _from(ts_ns):
+        for part, bell in enumerate((each.early_open, each.open, each.close, each.late_close)):
+            if ts_ns < bell:
+                return part, bell
+    raise AssertionError("sessions never end")
+
+
 def expiry_session(expiry: date) -> Session:
     """The session in which an option with this expiry last trades: that day, or the last one before a holiday."""
     while (found := session(expiry)) is None:

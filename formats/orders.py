@@ -23,10 +23,11 @@ REPLACED: Final = 9  # the venue took a replacement: `qty`, `px`, `leaves` hold 
 TRIGGERED: Final = 10  # a stop was reached: the order is live from now on
 HELD: Final = 11  # the venue has it and keeps it back, for its parent's fill or for an auction
 REPLACE: Final = 12  # replace request sent
+REDUCED: Final = 13  # the venue shrank it, because its rival filled in part: `qty` and `leaves` hold from now on
 
 ACTIONS: Final = (
     "", "submit", "refuse", "cancel", "accepted", "rejected", "canceled", "expired", "filled",
-    "replaced", "triggered", "held", "replace",
+    "replaced", "triggered", "held", "replace", "reduced",
 )  # fmt: skip
 
 # orders.order_type and orders.tif

@@ -109,7 +109,7 @@ def test_a_replacement_has_an_id_of_its_own_and_keeps_its_place_when_it_only_shr
     smaller = made.replace(order, qty=5.0)
     assert smaller is not None
     made.tick(frame([{"ts": START + 2, "trade": (-1, 100, 45, False)}]))
-    assert told(made) == [(order, ACCEPTED, 20.0), (order, REPLACED, 20.0), (smaller, ACCEPTED, 5.0),
+    assert told(made) == [(order, ACCEPTED, 20.0), (order, REPLACED, 5.0), (smaller, ACCEPTED, 5.0),
                           (smaller, FILLED, 5.0)]  # fmt: skip
     assert made.replace(smaller, qty=1.0) is None
     other = made.submit(buy(20.0, 99))

@@ -19,7 +19,8 @@ from gpi.formats.orders import CANCELED, GTC, IOC, REASONS, REFUSE, SUBMIT
 from gpi.formats.provenance import chain, stamped
 from gpi.tools.backtest.run import Run
 from gpi.tools.backtest.session import Session
-from gpi.tools.backtest.setup import Terms
+from gpi.tools.backtest.setup import Rules, Terms
+from gpi.tools.kernels import orders
 from gpi.tools.kernels.orders import REDUCING, STANDING
 from gpi.tools.risk.judge import judged
 from gpi.tools.risk.limits import SHIPPED, as_dict, checked, read
@@ -53,6 +54,13 @@ def refused(market: Sequence[dict[str, Any]], script: dict[int, list[Any]], **ch
     return [REASONS[r] for r in traded.orders["reason"][traded.orders["action"] == REFUSE]]
 
 
+def leg_too_many(view: Any) -> None:
+    """A third order that waits for the first of this decision."""
+    view.written[0] = orders.wish_for(
+        view.intents, view.written[0], -1, orders.LIMIT, GTC, 10.0, 1.1, np.nan, np.nan, 0, -3, 0
+    )
+
+
 FLAT = quotes(100, 100, 100, 100)
 BUY_10, SELL_10 = (1, 10.0, 100, GTC), (-1, 10.0, 100, GTC)
 CASES: dict[str, tuple[list[dict[str, Any]], dict[int, list[Any]], dict[str, Any]]] = {
@@ -77,10 +85,15 @@ CASES: dict[str, tuple[list[dict[str, Any]], dict[int, list[Any]], dict[str, Any
     "MSG_RATE": (FLAT, {1: [BUY_10] * 3}, {"limits": limits(order_rate_per_s=2)}),
     "OPEN_ORDERS": (FLAT, {1: [BUY_10] * 3}, {"limits": limits(max_open_orders=2)}),
     "UNKNOWN_ORDER": (FLAT, {1: [99]}, {}),
+    "SHORT_LOCATE": (FLAT, {1: [SELL_10]}, {"limits": limits(allow_short=1), "rules": Rules(unshortable=(0,))}),
+    "SELF_TRADE": (FLAT, {1: [(1, 10.0, 100, GTC), (-1, 10.0, 100, GTC)]},
+                   {"limits": limits(allow_short=1), "rules": Rules(self_trade="refuse")}),
+    "PARENT_CHILD": (FLAT, {1: [lambda view: view.bracket(1, 10.0, 1.0, 1.2, 0.8), leg_too_many]}, {}),
 }  # fmt: skip
+BROKERS = ("RECONCILING", *REASONS[REASONS.index("DUPLICATE_ORDER") :])  # test_outside.py and the broker's own tests
 
 
-@pytest.mark.parametrize("reason", [each for each in REASONS[1:] if each != "RECONCILING"])  # test_outside.py
+@pytest.mark.parametrize("reason", [each for each in REASONS[1:] if each not in BROKERS])
 def test_every_reason_can_be_met(reason: str) -> None:
     """One intent that fails just this check."""
     market, script, changes = CASES[reason]

@@ -71,7 +71,7 @@ def _write(made: Frame, row: int, tick: Tick) -> None:
 
 
 class Scripted:
-    """Follows a script: tick number -> wishes (side, qty, px in ticks or None, tif), or an id to cancel."""
+    """Follows a script: tick number -> wishes: (side, qty, px or None, tif), an id to cancel, or a call on the view."""
 
     def __init__(self, script: Mapping[int, Sequence[Any]]) -> None:
         self.script, self.now = script, 0
@@ -81,7 +81,9 @@ class Scripted:
         """Say what the script says."""
         self.views.append(view)
         for wish in self.script.get(self.now, ()):
-            if isinstance(wish, int):
+            if callable(wish):
+                wish(view)
+            elif isinstance(wish, int):
                 view.cancel(wish)
             else:
                 side, qty, px, tif = wish

@@ -6,28 +6,13 @@ from dataclasses import asdict
 
 import numpy as np
 
-from gpi.tools.backtest.setup import Setup, Terms
-from gpi.tools.kernels.orders import (
-    DESK,
-    INSTRUMENT,
-    MESSAGE,
-    NEVER,
-    ORDER,
-    REQUESTS,
-    RESPONSES,
-    STANDING,
-    WAITING,
-    Array,
-)
+from gpi.tools.backtest.setup import POLICIES, SELF_TRADES, Setup, Terms
+from gpi.tools.kernels import memory
+from gpi.tools.kernels.chance import seeded
+from gpi.tools.kernels.orders import DESK, INSTRUMENT, MESSAGE, NEVER, ORDER, STANDING
 from gpi.tools.stage import State
 
-LONG_AGO = -(1 << 60)
 FIRST_SLOTS, FIRST_MESSAGES, FIRST_INSTRUMENTS = 64, 256, 4
-LADDER_ROWS = 8  # px and size of bids and asks, then px and size of what our orders took of bids and asks
-
-FRESH = {
-    "bid_px": np.nan, "ask_px": np.nan, "mid": np.nan, "buys": -1, "sells": -1, "phase": WAITING, "quote_ts": LONG_AGO,
-}  # fmt: skip
 TERMS = ("tick_size", "lot_size", "multiplier")
 
 
@@ -43,18 +28,23 @@ def start(setup: Setup, levels: int, known: int = 0) -> State:
     d.allow_short, d.max_open_orders = given.allow_short, given.max_open_orders
     d.order_rate, d.stale_ns = given.order_rate_per_s, given.stale_data_s * 1e9
     d.start_cash = d.cash = d.equity = d.peak = d.day_equity = setup.cash
-    d.day = d.second = d.now = LONG_AGO
+    d.day = d.second = d.now = memory.LONG_AGO
     d.kill_row = NEVER if setup.kill_row is None else setup.kill_row
     d.next_id, d.free, d.state, d.known = 1, -1, setup.trading_state, known
+    rules = setup.rules
+    d.policy, d.rng = POLICIES[rules.fill], seeded(setup.seed)
+    d.hours, d.self_trade, d.banded = rules.hours, SELF_TRADES.index(rules.self_trade), rules.bands > 0
+    d.unusual = rules.hours or rules.fill == "alpaca-paper"
+    d.likely_power, d.bell, d.opened = rules.queue_power, memory.LONG_AGO, memory.LONG_AGO
     if setup.external:
         d.external, d.state = 1, STANDING  # until the broker says how things stand
     state: State = {
         "desk": desk,
-        "sent": np.full(max(1, int(given.order_rate_per_s)), LONG_AGO, np.int64),
+        "sent": np.full(max(1, int(given.order_rate_per_s)), memory.LONG_AGO, np.int64),
         "pool": np.zeros(0, ORDER),
         "wire": np.zeros((2, FIRST_MESSAGES), MESSAGE),
         "instruments": np.zeros(0, INSTRUMENT),
-        "ladders": np.zeros((0, LADDER_ROWS, levels)),
+        "ladders": np.zeros((0, memory.LADDER_ROWS, levels)),
         "memory": np.zeros(0, setup.strategy.memory),
     }
     more_slots(state, FIRST_SLOTS)
@@ -63,40 +53,23 @@ def start(setup: Setup, levels: int, known: int = 0) -> State:
 
 
 def more_slots(state: State, capacity: int) -> None:
-    """Grow the order pool; the new slots join the free list."""
-    old, d = state["pool"], state["desk"][0]
-    pool = np.zeros(capacity, ORDER)
-    pool[: len(old)] = old
-    pool["next"][len(old) : capacity - 1] = np.arange(len(old) + 1, capacity)
-    pool["next"][capacity - 1] = d.free
-    d.free = len(old)
-    d.free_slots += capacity - len(old)
-    state["pool"] = pool
+    """Grow the order pool."""
+    state["pool"] = memory.more_slots(state["pool"], state["desk"], capacity)
 
 
 def more_messages(state: State, capacity: int) -> None:
-    """Grow both rings of the wire, oldest message first."""
-    old, d = state["wire"], state["desk"][0]
-    wire = np.zeros((2, capacity), MESSAGE)
-    for ring, at in ((REQUESTS, d.request_at), (RESPONSES, d.response_at)):
-        wire[ring, : old.shape[1]] = np.roll(old[ring], -int(at))
-    d.request_at = d.response_at = 0
-    state["wire"] = wire
+    """Grow both rings of the wire."""
+    state["wire"] = memory.more_messages(state["wire"], state["desk"], capacity)
 
 
 def more_instruments(state: State, setup: Setup, capacity: int) -> None:
     """Make room for instrument_ids below `capacity`."""
-    old, ladders, memory = state["instruments"], state["ladders"], state["memory"]
-    instruments = np.zeros(capacity, INSTRUMENT)
-    instruments[: len(old)] = old
-    fresh = instruments[len(old) :]
-    for name, value in FRESH.items():
-        fresh[name] = value
-    state["instruments"] = instruments
-    set_terms(state, setup, len(old))
-    state["ladders"] = np.concatenate([ladders, _empty(capacity - len(old), ladders.shape[2])])
+    known = len(state["instruments"])
+    state["instruments"] = memory.more_instruments(state["instruments"], capacity)
+    set_terms(state, setup, known)
+    state["ladders"] = memory.more_ladders(state["ladders"], capacity)
     grown = np.zeros(capacity, setup.strategy.memory)
-    grown[: len(old)] = memory
+    grown[:known] = state["memory"]
     state["memory"] = grown
 
 
@@ -109,11 +82,11 @@ def set_terms(state: State, setup: Setup, first: int) -> None:
         them[name] = default
         own = own[first : first + len(them)]
         them[name][: len(own)] = own
-    # Recorded prices carry float noise (585.9100000000001): equal means within a quarter tick.
-    them["near"] = np.where(them["tick_size"] > 0, 0.25 * them["tick_size"], 1e-9)
-
-
-def _empty(count: int, levels: int) -> Array:
-    ladders = np.zeros((count, LADDER_ROWS, levels))
-    ladders[:, ::2] = np.nan
-    return ladders
+    own = given.bourse[first : first + len(them)]
+    them["bourse"] = 0
+    them["bourse"][: len(own)] = own
+    them["band_tier"] = np.where(them["bourse"] == 1, setup.rules.bands, 0)
+    for i in setup.rules.unshortable:
+        if 0 <= i - first < len(them):
+            them["unshortable"][i - first] = 1
+    them["near"] = memory.nearness(them["tick_size"])

@@ -44,8 +44,24 @@ def _ask(what: int, now: int, o: Any, instruments: Instruments) -> Ask:
     if what != NEW:
         return Ask(what, now, int(o.order_id), i, symbol)
     return Ask(
-        what, now, int(o.order_id), i, symbol, int(o.side), int(o.order_type), int(o.tif), float(o.qty), float(o.px)
+        what,
+        now,
+        int(o.order_id),
+        i,
+        symbol,
+        int(o.side),
+        int(o.order_type),
+        int(o.tif),
+        float(o.qty),
+        float(o.px),
+        *(_special(o) if o.special else ()),
     )
+
+
+def _special(o: Any) -> tuple[float, float, bool, bool, int, int]:
+    """What an order has beyond a plain one, in the order of Ask's fields."""
+    stop, trail, fraction = float(o.stop_px), float(o.trail), bool(o.trail_fraction)
+    return stop, trail, fraction, bool(o.extended), int(o.parent), int(o.rival)
 
 
 def hear(state: State, setup: Setup, answers: list[Answer]) -> None:

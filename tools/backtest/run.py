@@ -37,7 +37,7 @@ from gpi.formats.orders import ACTIONS, EQUITY, FILLS, ORDERS, REASONS, REFUSE
 from gpi.formats.version import __version__
 from gpi.tools.backtest.answered import recorded
 from gpi.tools.backtest.session import Session
-from gpi.tools.backtest.setup import Fees, Latency, Setup, Strategy, Terms
+from gpi.tools.backtest.setup import Fees, Latency, Rules, Setup, Strategy, Terms
 from gpi.tools.backtest.statistics import ALWAYS_SECONDS, Sampling, metrics
 from gpi.tools.backtest.traded import Traded
 from gpi.tools.kernels.orders import LIMIT_NAMES, LIMITS, Array
@@ -206,6 +206,7 @@ def as_dict(setup: Setup) -> dict[str, Any]:
         "cash": setup.cash,
         "seed": setup.seed,
         "trading_state": setup.trading_state,
+        "rules": asdict(setup.rules),
         "external": setup.external,
     }
 
@@ -230,7 +231,11 @@ def setup_of(manifest: dict[str, Any], strategy: Strategy) -> Setup:
     terms = None if told["terms"] is None else Terms(**columns)
     fees, latency = Fees(**told["fees"]), Latency(**told["latency"])
     state, kill_row = told["trading_state"], manifest["kill_row"]
-    return Setup(strategy, limits, fees, latency, told["cash"], terms, told["seed"], state, kill_row, told["external"])
+    rules = told.get("rules", {})
+    return Setup(
+        strategy, limits, fees, latency, told["cash"], terms, told["seed"], state, kill_row,
+        Rules(**{**rules, "unshortable": tuple(rules.get("unshortable", ()))}), told["external"],
+    )  # fmt: skip
 
 
 def manifest_of(path: Path) -> dict[str, Any]:

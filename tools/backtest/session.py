@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from gpi.formats.answers import Answer, Ask
+from gpi.formats.calendar import part_of
 from gpi.formats.errors import RiskBreach, SchemaMismatch
 from gpi.formats.frame import Frame
 from gpi.formats.instruments import KEY, Instruments, checked_id
@@ -24,7 +25,10 @@ from gpi.tools.backtest import memory, outside, plain
 from gpi.tools.backtest.setup import Setup, Terms
 from gpi.tools.backtest.traded import FIELDS, NOTHING, Traded, framed, joined
 from gpi.tools.kernels import engine
+from gpi.tools.kernels.bells import toll
+from gpi.tools.kernels.exchange import worst as most
 from gpi.tools.kernels.orders import (
+    BELL,
     DESK,
     EQUITY_ROW,
     FILL_ROW,
@@ -134,7 +138,7 @@ class Session:
             row = self._run(*self._engine, *self._decides, *ticks, *self._out, row)
             if row < frame.rows:
                 told.append(self._collect())
-                self._grow(int(frame["instrument_id"][row]))
+                self._grow(int(frame["instrument_id"][row]), int(frame["ts_event"][row]))
                 continue
             if told or self._told[0] or self._told[2]:
                 return self._all()
@@ -182,8 +186,12 @@ class Session:
         made = map(framed, NOTHING, self._out, self._bytes, FIELDS, counts)
         return Traded(*made)
 
-    def _grow(self, instrument_id: int) -> None:
+    def _grow(self, instrument_id: int, ts: int) -> None:
         stop, s = self.account.stop, self.state
+        if stop == BELL:
+            listed = any(self.setup.terms.bourse) if self.setup.terms else False
+            ring: Any = (*self._engine[:5], ts, part_of if listed else None)
+            toll(*ring)
         if stop in (FOREIGN, INSTRUMENTS):
             wanted = max(checked_id(instrument_id) + 1, 2 * len(s["instruments"]))
             memory.more_instruments(s, self.setup, min(wanted, MAX_INSTRUMENTS))
@@ -197,7 +205,7 @@ class Session:
 
     def _make_room(self) -> None:
         d, s = self.account, self.state
-        worst = (d.requests + d.open_orders + 1) * (2 * s["ladders"].shape[2] + 3) + d.responses + 2 * d.open_orders
+        worst = most(d.requests + d.open_orders, s["ladders"].shape[2]) + d.responses + 2 * d.open_orders
         wanted = max(2 * int(worst + 2 * MAX_INTENTS), min(2 * len(self._out[0]), MOST_ROOM))
         if wanted > len(self._out[0]):
             self._room(wanted)
@@ -265,7 +273,7 @@ class Session:
             return NOTHING
         self._kept.append(self._collect())
         self._make_room()
-        worst = (d.requests + d.open_orders + 1) * (2 * s["ladders"].shape[2] + 3) + d.responses
+        worst = most(d.requests + d.open_orders, s["ladders"].shape[2]) + d.responses
         if worst >= s["wire"].shape[1]:
             memory.more_messages(s, 2 * int(worst))
         self._bind()

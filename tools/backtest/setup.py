@@ -11,7 +11,7 @@ import numpy as np
 
 from gpi.formats.errors import BadInput, UsageError
 from gpi.formats.instruments import Instruments
-from gpi.tools.kernels.orders import ACTIVE, LIMITS, Array
+from gpi.tools.kernels.orders import ACTIVE, CONSERVATIVE, LIKELY, LIMITS, PAPER, WHOLE, Array
 
 MS: Final = 1_000_000
 
@@ -70,6 +70,8 @@ class Terms:
     lot_size: tuple[float, ...] = ()
     multiplier: tuple[float, ...] = ()
     default: tuple[float, float, float] = (0.01, 1.0, 1.0)
+    bourse: tuple[float, ...] = ()
+    """1 for what keeps the US exchanges' hours: shares and listed options."""
 
     def __post_init__(self) -> None:
         tick, lot, multiplier = self.default
@@ -88,6 +90,7 @@ class Terms:
             tuple(row.tick_size for row in rows),
             tuple(math.inf if row.asset_class == "index" else row.lot_size for row in rows),
             tuple(row.multiplier for row in rows),
+            bourse=tuple(float(row.asset_class in ("equity", "option")) for row in rows),
         )
 
     def of(self, i: int) -> tuple[float, float, float]:
@@ -95,6 +98,46 @@ class Terms:
         given = (self.tick_size, self.lot_size, self.multiplier)
         tick, lot, multiplier = (v[i] if i < len(v) else d for v, d in zip(given, self.default, strict=True))
         return tick, lot, multiplier
+
+
+POLICIES: Final[Mapping[str, int]] = {
+    "conservative": CONSERVATIVE, "alpaca-paper": PAPER, "queue": LIKELY, "whole": WHOLE,
+}  # fmt: skip
+"""How recorded liquidity fills our orders (`--fill`): `gpi.tools.kernels.matching`, `paper`.
+
+conservative: a queue that only trades and shrinking sizes shorten, liquidity given once. queue: of what is cancelled
+at our price a part stood before us. whole: as conservative, but what is reached fills whole, whatever the size: with
+hftbacktest's RiskAdverseQueueModel and NoPartialFillExchange. alpaca-paper: against the best quote, as they say it.
+"""
+SELF_TRADES: Final = ("allow", "refuse", "cancel-oldest")
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What a venue does besides matching."""
+
+    fill: str = "conservative"
+    """A name of POLICIES."""
+    queue_power: float = 0.0
+    """Of the policy `queue`: the power of the queue model, 0 for logarithms."""
+    hours: bool = False
+    """Orders not for extended hours sleep outside the regular session. DAY orders end at the close in any case."""
+    self_trade: str = "allow"
+    """What becomes of an order that could meet our own: a name of SELF_TRADES."""
+    bands: int = 0
+    """LULD: 1 or 2 for the tier of every share, 0 for none."""
+    unshortable: tuple[int, ...] = ()
+    """Ids of instruments that nobody lends."""
+
+    def __post_init__(self) -> None:
+        if self.fill not in POLICIES:
+            raise UsageError(f"--fill {self.fill}: choose {', '.join(POLICIES)}")
+        if self.self_trade not in SELF_TRADES:
+            raise UsageError(f"--self-trade {self.self_trade}: choose {', '.join(SELF_TRADES)}")
+        if self.bands not in (0, 1, 2) or not 0.0 <= self.queue_power < math.inf:
+            raise UsageError(
+                "LULD bands are of tier 1 or 2 (0: none), the power of a queue model is a number from 0 on"
+            )
 
 
 class Strategy(Protocol):
@@ -162,6 +205,7 @@ class Setup:
     """ACTIVE, REDUCING or STANDING (`gpi.tools.kernels.orders`)."""
     kill_row: int | None = None
     """Pull the kill switch at this row: how a run that was killed is reproduced."""
+    rules: Rules = Rules()
     external: bool = False
     """Orders go to a broker outside, whose answers come through `Session.answer`; cash and state come from there."""
 

@@ -40,7 +40,9 @@ def uncross(desk: Array, instruments: Array, pool: Array, wire: Array, i: int, t
 
 
 @jit
-def on_trade(desk: Array, instruments: Array, pool: Array, wire: Array, i: int, ts: int, px: float, size: float) -> None:
+def on_trade(
+    desk: Array, instruments: Array, pool: Array, wire: Array, i: int, ts: int, px: float, size: float
+) -> None:
     """A trade on an exchange: is it the print that an auction waits for?"""
     d, it = desk[0], instruments[i]
     if d.part == REGULAR and it.last_ts < d.opened:

@@ -15,6 +15,13 @@ UNIT = 2.0**-53
 ROOT_3 = 3.0**0.5
 
 
+def seeded(seed: int) -> int:
+    """A state to start from: any seed will do, near ones give unlike draws."""
+    mixed = (seed + 1) * 0x9E3779B97F4A7C15 % (1 << 64)
+    mixed = (mixed ^ (mixed >> 30)) * 0xBF58476D1CE4E5B9 % (1 << 64)
+    return (mixed ^ (mixed >> 27)) % (1 << 63) or 1
+
+
 @jit
 def bits(m: Any) -> Any:
     """The next 64 random bits of `m.rng` (int64, never zero)."""

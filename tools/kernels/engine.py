@@ -220,9 +220,7 @@ def made_by(intents: Array, k: int) -> int:
 
 
 @jit
-def keep_apart(
-    desk: Array, instruments: Array, pool: Array, wire: Array, wish: Any, i: int, orders_out: Array
-) -> int:
+def keep_apart(desk: Array, instruments: Array, pool: Array, wire: Array, wish: Any, i: int, orders_out: Array) -> int:
     """An order that could meet our own: refused, or what stands in its way is cancelled first."""
     slot = own_in_the_way(instruments, pool, wish, i)
     if slot >= 0 and desk[0].self_trade == REFUSE_NEWEST:

@@ -6,7 +6,7 @@ flag: an instrument without stops, auctions and bands, a session without special
 """
 
 from gpi.tools.kernels import auctions, bands, paper, triggers
-from gpi.tools.kernels.hours import may_trade, over
+from gpi.tools.kernels.hours import may_trade
 from gpi.tools.kernels.jit import inlined, jit
 from gpi.tools.kernels.listing import link, unlink
 from gpi.tools.kernels.matching import arrive, clear, keep_taken, meet, on_quote, on_trade, show_best, withdraw
@@ -19,7 +19,6 @@ from gpi.tools.kernels.orders import (
     CLS,
     DEPTH,
     DORMANT,
-    EXPIRED,
     FOREIGN,
     GAP,
     GATHERED,
@@ -29,7 +28,6 @@ from gpi.tools.kernels.orders import (
     INSTRUMENTS,
     LATE,
     MARKET_STATE,
-    NEW,
     OFF_EXCHANGE,
     OPEN,
     OPG,
@@ -43,20 +41,19 @@ from gpi.tools.kernels.orders import (
     RESTING,
     STATUS,
     STOP,
-    STOP_LIMIT,
     SWEEPING,
     TRADE,
-    TRAILING,
     WAITING,
     WIRE,
+    WITHDRAW,
     WITHHELD,
     Array,
 )
 from gpi.tools.kernels.quotes import observe, show_depth, status
-from gpi.tools.kernels.responses import SMALL, end, respond, standing
+from gpi.tools.kernels.responses import SMALL, end, leg_of, respond, standing
 
 
-@jit
+@inlined
 def worst(orders: int, levels: int) -> int:
     """The most responses that `orders` orders can cause within one tick: fills of every level, and what they wake."""
     return (orders + 1) * (4 * levels + 10)
@@ -67,7 +64,6 @@ def enter(desk: Array, instruments: Array, ladders: Array, pool: Array, wire: Ar
     """A new order reaches the venue."""
     d, o = desk[0], pool[slot]
     it = instruments[o.instrument_id]
-    o.since = ts
     if o.special:
         enter_special(desk, instruments, ladders, pool, wire, slot, ts)
     elif d.hours and not may_trade(desk, pool, slot, it.bourse):
@@ -171,11 +167,12 @@ def launch(desk: Array, instruments: Array, ladders: Array, pool: Array, wire: A
 @jit
 def amend(
     desk: Array, instruments: Array, ladders: Array, pool: Array, wire: Array, slot: int, ts: int,
-    qty: float, px: float, stop_px: float, trail: float,
+    qty: float, px: float, stop_px: float, trail: float, new_id: int,
 ) -> None:  # fmt: skip
     """A replacement reaches the venue (NaN: as it was); a fill that came first has won, an end too.
 
     The place in the queue is kept when nothing but the size shrinks. A size that has filled already cancels the rest.
+    With `new_id` the rest goes on as an order of its own (0: the same order).
     """
     o = pool[slot]
     if o.place == GONE or o.place == IN_FLIGHT:
@@ -200,6 +197,9 @@ def amend(
         unlink(instruments, pool, slot)
         link(instruments, pool, slot)
     respond(desk, pool, wire, slot, ts, REPLACED, o.qty, o.px if o.px == o.px else o.stop_px, 0)
+    if new_id:
+        rename(pool, slot, new_id)
+        respond(desk, pool, wire, slot, ts, ACCEPTED, o.qty, o.px, 0)
     if not (moved or grown):
         return
     if o.place == DORMANT:
@@ -214,6 +214,21 @@ def amend(
 
 
 @jit
+def rename(pool: Array, slot: int, new_id: int) -> None:
+    """The rest of an order becomes an order of its own; its family follows."""
+    o = pool[slot]
+    if o.family:
+        if standing(pool, o.rival_slot, o.rival):
+            pool[o.rival_slot].rival = new_id
+        for which in range(2):
+            leg = leg_of(pool, slot, which)
+            if leg >= 0:
+                pool[leg].parent = new_id
+    o.order_id = new_id
+    o.qty = o.leaves
+
+
+@jit
 def arrivals(desk: Array, instruments: Array, ladders: Array, pool: Array, wire: Array, until: int) -> None:
     """Requests due by `until` reach the venue, each at its own time."""
     d = desk[0]
@@ -223,12 +238,22 @@ def arrivals(desk: Array, instruments: Array, ladders: Array, pool: Array, wire:
         d.requests -= 1
         if pool[m.slot].order_id != m.order_id:
             continue
-        if m.kind == NEW:
-            enter(desk, instruments, ladders, pool, wire, m.slot, m.due)
-        elif m.kind == AMEND:
-            amend(desk, instruments, ladders, pool, wire, m.slot, m.due, m.qty, m.px, m.stop_px, m.trail)
-        else:
+        if m.kind == WITHDRAW:
             withdraw(desk, pool, wire, m.slot, m.due, CANCELED)
+        elif m.kind == AMEND or pool[m.slot].special or d.unusual:
+            receive(desk, instruments, ladders, pool, wire, d.request_at, m.due)
+        else:  # the hot path: every call in between costs an order 10 ns
+            arrive(desk, instruments, pool, wire, ladders[pool[m.slot].instrument_id], m.slot, m.due)
+
+
+@jit
+def receive(desk: Array, instruments: Array, ladders: Array, pool: Array, wire: Array, after: int, ts: int) -> None:
+    """The request before place `after` of the ring, when it is more than a plain order or a cancel."""
+    m = wire[REQUESTS, (after if after > 0 else wire.shape[1]) - 1]
+    if m.kind == AMEND:
+        amend(desk, instruments, ladders, pool, wire, m.slot, ts, m.qty, m.px, m.stop_px, m.trail, 0)
+    else:
+        enter(desk, instruments, ladders, pool, wire, m.slot, ts)
 
 
 @inlined

@@ -39,8 +39,8 @@ from gpi.tools.kernels.orders import (
     STANDING,
     STOP,
     STOP_LIMIT,
-    TRAILING,
     TRADING_STATE,
+    TRAILING,
     Array,
 )
 
@@ -71,7 +71,8 @@ def well_formed(wish: Any, it: Any) -> bool:
     if wish.order_type == LIMIT:
         if wish.extended and wish.tif != DAY and wish.tif != GTC:
             return False
-        return bool(0.0 < wish.px < 1e15 and on_grid(wish.px, step_at(it, wish.px)))
+        step = it.tick_size if wish.px >= 1.0 else step_at(it, wish.px)
+        return bool(0.0 < wish.px < 1e15 and on_grid(wish.px, step))
     return well_formed_stop(wish, it)
 
 
@@ -106,7 +107,7 @@ def worst_price(wish: Any, it: Any) -> float:
 
 @jit
 def collared(d: Any, wish: Any, it: Any) -> bool:
-    """Is the price within the collar: about the mid, or, for a stop-limit, about its own stop?
+    """Is the price of a stop order within the collar: of a stop-limit, about its own stop?
 
     A stop price may be as far as it likes: it protects, and it trades where the market then is.
     """
@@ -165,7 +166,8 @@ def judge_money(desk: Array, instruments: Array, wish: Any, i: int) -> int:
     if not worst <= d.gross_exposure * d.equity:
         return EXPOSURE
     if wish.side == BUY:
-        cost = wish.qty * worst_price(wish, it) * it.multiplier
+        px = wish.px if wish.order_type == LIMIT else worst_price(wish, it)
+        cost = wish.qty * px * it.multiplier
         if not d.cash - d.buy_cost - cost >= d.cash_reserve * d.equity:
             return CASH_RESERVE
     if d.loss_day:
@@ -195,8 +197,13 @@ def judge(desk: Array, instruments: Array, sent: Array, wish: Any, i: int) -> in
         return STALE_DATA
     if it.phase != OPEN:
         return MARKET_STATE
-    if not collared(d, wish, it):
-        return PRICE_COLLAR
+    if wish.order_type > MARKET:
+        if not collared(d, wish, it):
+            return PRICE_COLLAR
+    else:
+        px = wish.px if wish.order_type == LIMIT else (it.ask_px if wish.side == BUY else it.bid_px)
+        if not abs(px - it.mid) <= d.price_collar * it.mid:
+            return PRICE_COLLAR
     if it.blocked and not reduction:
         return RECONCILING
     if not reduction:

@@ -21,7 +21,7 @@ an order that is reached fills whole, whatever the size (hftbacktest's NoPartial
 
 import numpy as np
 
-from gpi.tools.kernels.jit import jit
+from gpi.tools.kernels.jit import inlined, jit
 from gpi.tools.kernels.orders import (
     ACCEPTED,
     BUY,
@@ -46,7 +46,8 @@ from gpi.tools.kernels.orders import (
     WHOLE,
     Array,
 )
-from gpi.tools.kernels.responses import SMALL, end, fill, respond
+from gpi.tools.kernels.responses import SMALL, end, ended_family, fill, respond
+
 
 @jit
 def displayed(ladder: Array, side: int, px: float, near: float) -> float:
@@ -233,13 +234,35 @@ def available(ladder: Array, side: int, px: float, wanted: float, near: float) -
 
 @jit
 def arrive(desk: Array, instruments: Array, pool: Array, wire: Array, ladder: Array, slot: int, ts: int) -> None:
-    """A new order reaches the venue: reject, take, rest or expire."""
+    """A new order reaches the venue: reject, take, rest or expire. Plain ones stay in this function: it is hot."""
     o = pool[slot]
-    if instruments[o.instrument_id].phase != OPEN:
+    it = instruments[o.instrument_id]
+    if it.phase != OPEN:
         end(desk, pool, wire, slot, ts, REJECTED, MARKET_STATE)
         return
     respond(desk, pool, wire, slot, ts, ACCEPTED, o.qty, o.px, 0)
-    meet(desk, instruments, pool, wire, ladder, slot, ts)
+    if o.special or desk[0].unusual:
+        meet(desk, instruments, pool, wire, ladder, slot, ts)
+        return
+    deeper = False if crossed(ladder, it.near) else take_displayed(desk, pool, wire, ladder, slot, ts, it.near, TAKER)
+    if o.leaves > 0.0:
+        stay(desk, pool, wire, ladder, slot, ts, deeper, it.near)
+
+
+@inlined
+def stay(desk: Array, pool: Array, wire: Array, ladder: Array, slot: int, ts: int, deeper: bool, near: float) -> None:
+    """What is left of an order that has met the display: it expires, sweeps on, or rests behind what is shown."""
+    o = pool[slot]
+    if o.tif == IOC:
+        end(desk, pool, wire, slot, ts, EXPIRED, 0)
+    elif deeper or o.px != o.px:
+        o.place = SWEEPING
+        o.queue = 0.0
+    else:
+        o.place = RESTING
+        o.queue = displayed(ladder, o.side, o.px, near)
+        o.shown = o.queue
+        o.traded = 0.0
 
 
 @jit
@@ -258,25 +281,20 @@ def meet(desk: Array, instruments: Array, pool: Array, wire: Array, ladder: Arra
         deeper = take_from_all(desk, instruments, pool, wire, ladder, slot, ts, it.near)
     else:
         deeper = False if no_book else take_displayed(desk, pool, wire, ladder, slot, ts, it.near, TAKER)
-    if o.leaves == 0.0:
-        return
-    if o.tif == IOC:
-        end(desk, pool, wire, slot, ts, EXPIRED, 0)
-    elif deeper or o.px != o.px:
-        o.place = SWEEPING
-        o.queue = 0.0
-    else:
-        o.place = RESTING
-        o.queue = displayed(ladder, o.side, o.px, it.near)
-        o.shown = o.queue
-        o.traded = 0.0
+    if o.leaves > 0.0:
+        stay(desk, pool, wire, ladder, slot, ts, deeper, it.near)
 
 
 @jit
 def withdraw(desk: Array, pool: Array, wire: Array, slot: int, ts: int, kind: int) -> None:
     """A cancel reaches the venue; a fill that came first has won the race and nothing happens."""
-    if pool[slot].place != GONE and pool[slot].place != IN_FLIGHT:
-        end(desk, pool, wire, slot, ts, kind, 0)
+    o = pool[slot]
+    if o.place == GONE or o.place == IN_FLIGHT:
+        return
+    o.place = GONE
+    respond(desk, pool, wire, slot, ts, kind, o.qty, o.px, 0)
+    if o.family:
+        ended_family(desk, pool, wire, slot, ts)
 
 
 @jit
@@ -368,9 +386,9 @@ def advance(queue: float, before: float, traded: float, now: float, power: float
     The rest left from before or behind us with odds as the weights of the two parts, and never more than stood there.
     Cite: hftbacktest, ProbQueueModel (power and logarithm functions). A level not seen before tells nothing.
     """
-    left = before - now - traded
-    if not left > 0.0 or before == np.inf:
+    if before == np.inf or now == np.inf or not before - now - traded > 0.0:
         return queue
+    left = before - now - traded
     behind = max(0.0, before - traded - queue)
     ahead, after = weight(queue, power), weight(behind, power)
     share = ahead / (ahead + after) if ahead + after > 0.0 else 0.0

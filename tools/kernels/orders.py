@@ -18,7 +18,7 @@ QUOTE, TRADE, STATUS, DEPTH = 1, 2, 4, 8  # ticks.kind
 HALTED, PAUSED, CLOSED, GAP, OFF_EXCHANGE, HIDDEN = 1, 2, 4, 16, 64, 128  # ticks.flags
 BUY, SELL = 1, -1
 SUBMIT, REFUSE, CANCEL, ACCEPTED, REJECTED, CANCELED, EXPIRED, FILLED = range(1, 9)  # orders.action
-REPLACED, TRIGGERED, HELD, REPLACE = range(9, 13)
+REPLACED, TRIGGERED, HELD, REPLACE, REDUCED = range(9, 14)
 LIMIT, MARKET, STOP, STOP_LIMIT, TRAILING = range(1, 6)
 GTC, IOC, DAY, FOK, OPG, CLS = range(1, 7)
 MAKER, TAKER = 1, 2
@@ -71,7 +71,7 @@ DESK: Final = record(
     "feed_ns order_ns response_ns stale_ns order_rate max_open_orders allow_short known"
     " external now row late day state loss_day killed kill_row next_id open_orders open_buys second filled stop"
     " request_at requests response_at responses sent_at free free_slots policy rng"
-    " waking hours part bell opened crossing self_trade banded"
+    " unusual waking hours part bell opened crossing self_trade banded"
     " n_orders n_fills n_equity",
     "position_limit gross_exposure cash_reserve daily_loss price_collar"
     " maker_bps taker_bps per_share sell_bps sell_per_share"
@@ -81,6 +81,7 @@ DESK: Final = record(
 
 `external`: orders go to a broker outside; what comes back is put on the wire from there, nothing is matched here.
 `known`: how many instruments the stream has announced, 0 when it announces none (then all can be traded).
+`unusual`: 1 where a plain order does not simply meet the display (`hours`, `crossing`, PAPER).
 `policy`: how orders fill; `rng`: the draws of a policy that draws. `waking`: orders that became live within this tick.
 `bell`: when the next part of the trading day begins, `part` is the present one, `opened` when its regular session
 began; `hours`: 1 keeps orders that may not trade outside the regular session asleep there.

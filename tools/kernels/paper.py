@@ -15,8 +15,8 @@ import numpy as np
 from gpi.tools.kernels.chance import uniform
 from gpi.tools.kernels.jit import jit
 from gpi.tools.kernels.matching import crossed, take_resting
-from gpi.tools.kernels.responses import end, fill, respond
 from gpi.tools.kernels.orders import ACCEPTED, BUY, EXPIRED, FOK, IOC, MAKER, OPEN, RESTING, TAKER, Array
+from gpi.tools.kernels.responses import end, fill, respond
 
 PARTIAL = 0.1  # of all fills
 

@@ -9,7 +9,7 @@ from gpi.tools.kernels.orders import (
     GONE,
     IN_FLIGHT,
     READY,
-    REPLACED,
+    REDUCED,
     RESPONSES,
     WITHHELD,
     Array,
@@ -94,7 +94,7 @@ def filled_family(desk: Array, pool: Array, wire: Array, slot: int, ts: int, qty
         else:
             r.leaves -= qty
             r.qty -= qty
-            respond(desk, pool, wire, o.rival_slot, ts, REPLACED, r.qty, r.px if r.px == r.px else r.stop_px, 0)
+            respond(desk, pool, wire, o.rival_slot, ts, REDUCED, r.qty, r.px if r.px == r.px else r.stop_px, 0)
     if o.leaves == 0.0:
         for which in range(2):
             leg = leg_of(pool, slot, which)

@@ -15,6 +15,7 @@ from gpi.tools.kernels.listing import link, unlink, working
 from gpi.tools.kernels.orders import (
     ACCEPTED,
     AMEND,
+    BROKER_REFUSED,
     CANCEL,
     CLS,
     DAY,
@@ -24,6 +25,7 @@ from gpi.tools.kernels.orders import (
     LIMIT,
     MARKET,
     NEW,
+    REDUCED,
     REFUSE,
     REPLACE,
     REPLACED,
@@ -187,9 +189,10 @@ def place(desk: Array, instruments: Array, pool: Array, wish: Any, i: int) -> in
     o.amending = 0
     o.pending = 0.0
     o.extended = wish.extended
+    o.since = d.now
     o.told_px = o.px
     o.told_qty = wish.qty
-    if wish.order_type > MARKET or wish.tif > DAY or wish.parent or wish.rival:
+    if wish.order_type > MARKET or wish.tif > DAY or wish.parent or wish.rival or wish.extended:
         specify(desk, instruments, pool, slot, wish)
     o.qty = wish.qty
     o.leaves = wish.qty
@@ -316,8 +319,8 @@ def alter(
     Until the answer is here, both count, the larger of the two.
     """
     d, slot = desk[0], found(instruments, pool, i, wish.order_id)
-    if slot < 0 or pool[slot].canceling:
-        refuse(desk, instruments, wish, i, UNKNOWN_ORDER, orders_out)
+    if slot < 0 or pool[slot].canceling or d.external:
+        refuse(desk, instruments, wish, i, BROKER_REFUSED if d.external else UNKNOWN_ORDER, orders_out)
         return
     o = pool[slot]
     qty, works = (o.told_qty if wish.qty != wish.qty else wish.qty), o.seen + o.pending
@@ -363,14 +366,16 @@ def alter(
 
 
 @jit
-def replaced(desk: Array, instruments: Array, pool: Array, slot: int, qty: float, px: float, leaves: float) -> None:
+def replaced(
+    desk: Array, instruments: Array, pool: Array, slot: int, kind: int, qty: float, px: float, leaves: float
+) -> None:
     """The venue took a replacement, or shrank a rival: from now on the order is what it says."""
     o = pool[slot]
     working(desk, instruments, pool, slot, -(o.seen + o.pending), 0)
     o.seen = leaves
     o.told_qty = qty
     o.told_px = px
-    if o.amending > 0:
+    if kind == REPLACED and o.amending > 0:
         o.amending -= 1
     if o.amending == 0:
         o.pending = 0.0
@@ -445,14 +450,14 @@ def deliver(
             row.cash = d.cash
         reason = m.reason if m.kind != FILLED else 0
         out = orders_out[tell_order(desk, instruments, pool, orders_out, m.due, m.slot, m.kind, reason)]
-        if m.kind == FILLED or m.kind == REPLACED:
+        if m.kind == FILLED or m.kind == REPLACED or m.kind == REDUCED:
             out.qty = m.qty
             out.px = m.px
             out.leaves = m.leaves
         if m.kind == ACCEPTED:
             o.accepted = 1
-        elif m.kind == REPLACED:
-            replaced(desk, instruments, pool, m.slot, m.qty, m.px, m.leaves)
+        elif m.kind == REPLACED or m.kind == REDUCED:
+            replaced(desk, instruments, pool, m.slot, m.kind, m.qty, m.px, m.leaves)
         elif m.kind == FILLED and m.leaves > 0.0 or m.kind == TRIGGERED or m.kind == HELD:
             pass
         else:

@@ -13,8 +13,13 @@ from gpi.tools.kernels.orders import (
     MARKET,
     OPEN,
     POOL,
+    REDUCED,
     REFUSE,
+    REPLACE,
+    REPLACED,
+    STOP_LIMIT,
     SUBMIT,
+    TRIGGERED,
     Array,
 )
 
@@ -96,7 +101,7 @@ def run(
             reason[row] = MALFORMED
             sent[d.sent_at] = d.now
             d.sent_at = (d.sent_at + 1) % sent.shape[0]
-        if nobody or act == REFUSE or act == CANCEL or act == ACCEPTED:
+        if nobody or act == REFUSE or act == CANCEL or act == ACCEPTED or TRIGGERED <= act <= REPLACE:
             continue
         it = instruments[i]
         it.position = position[row]
@@ -111,7 +116,10 @@ def run(
             w.order_type = order_type[row]
             w.tif = tif[row]
             w.qty = qty[row]
-            w.px = px[row]
+            w.px = px[row] if px[row] == px[row] or order_type[row] != STOP_LIMIT else mid[row]
+            w.stop_px = px[row]  # a row tells one price; where a stop stands is not judged
+            w.trail = 0.5
+            w.trail_fraction = 1
             found = judge(desk, instruments, sent, w, i)
             reason[row] = found
             verdict[row] = 0 if found else 1
@@ -119,5 +127,11 @@ def run(
             d.sent_at = (d.sent_at + 1) % sent.shape[0]
             remember(desk, instruments, live, wish, i, order_id[row])
         else:
-            forget(desk, instruments, live, order_id[row], leaves[row] if act == FILLED else 0.0)
+            forget(
+                desk,
+                instruments,
+                live,
+                order_id[row],
+                leaves[row] if act == FILLED or act == REPLACED or act == REDUCED else 0.0,
+            )
     return len(ts)

@@ -15,9 +15,26 @@ from collections.abc import Callable
 from typing import Any, Final, NamedTuple, Protocol
 
 from gpi.tools.kernels import orders
-from gpi.tools.kernels.orders import BUY, DAY, GTC, IOC, LIMIT, MARKET, OUTLOOK, SELL, Array
+from gpi.tools.kernels.orders import (
+    BUY,
+    CLS,
+    DAY,
+    FOK,
+    GTC,
+    IOC,
+    LIMIT,
+    MARKET,
+    OPG,
+    OUTLOOK,
+    SELL,
+    STOP,
+    STOP_LIMIT,
+    TRAILING,
+    Array,
+)
 
-TIFS: Final = {"gtc": GTC, "ioc": IOC, "day": DAY}
+TIFS: Final = {"gtc": GTC, "ioc": IOC, "day": DAY, "fok": FOK, "opg": OPG, "cls": CLS}
+NAN: Final = float("nan")
 
 
 class OpenOrder(NamedTuple):
@@ -32,6 +49,7 @@ class OpenOrder(NamedTuple):
     px: float
     qty: float
     leaves: float
+    stop_px: float
 
 
 class Outlook(NamedTuple):
@@ -93,22 +111,78 @@ class View(NamedTuple):
     intents: Array
     written: list[int]
 
-    def buy(self, qty: float, px: float | None = None, tif: str = "gtc") -> None:
-        """Want to buy: a limit order at `px`, a market order without; `tif` is gtc, ioc or day."""
-        self._want(BUY, qty, px, tif)
+    def buy(
+        self,
+        qty: float,
+        px: float | None = None,
+        tif: str | None = None,
+        stop: float | None = None,
+        extended: bool = False,
+    ) -> None:
+        """Want to buy: a limit order at `px`, a market order without; only once a trade reaches `stop`, if given.
 
-    def sell(self, qty: float, px: float | None = None, tif: str = "gtc") -> None:
-        """Want to sell: a limit order at `px`, a market order without."""
-        self._want(SELL, qty, px, tif)
+        `tif`: gtc, day, ioc, fok, opg, cls; without one ioc for market orders, gtc for the rest. `extended`: a limit
+        order that may trade before and after the regular session.
+        """
+        self._want(BUY, qty, px, tif, stop, extended)
+
+    def sell(
+        self,
+        qty: float,
+        px: float | None = None,
+        tif: str | None = None,
+        stop: float | None = None,
+        extended: bool = False,
+    ) -> None:
+        """Want to sell; as `buy`."""
+        self._want(SELL, qty, px, tif, stop, extended)
+
+    def trail(self, side: int, qty: float, distance: float, fraction: bool = False, tif: str = "gtc") -> None:
+        """Want a stop that follows the best trade at a distance: in currency, or a fraction of it."""
+        self._write(side, TRAILING, TIFS[tif], qty, NAN, NAN, distance, int(fraction))
+
+    def bracket(
+        self, side: int, qty: float, px: float | None, profit: float, stop: float, stop_limit: float | None = None
+    ) -> None:
+        """Want to enter at `px` (None: at the market) and to leave at `profit` or at `stop`, whichever comes first."""
+        enter, leave = NAN if px is None else px, NAN if stop_limit is None else stop_limit
+        self.written[0] = orders.bracket(self.intents, self.written[0], side, qty, enter, profit, stop, leave)
+
+    def one_cancels_other(
+        self, side: int, qty: float, profit: float, stop: float, stop_limit: float | None = None
+    ) -> None:
+        """Want to leave a position at `profit` or at `stop`, whichever comes first; `side` is that of both orders."""
+        leave = NAN if stop_limit is None else stop_limit
+        self.written[0] = orders.one_cancels_other(self.intents, self.written[0], side, qty, profit, stop, leave)
+
+    def replace(self, order_id: int, qty: float | None = None, px: float | None = None) -> None:
+        """Want an open order to have another size in all, or another limit; a fill that comes first wins."""
+        size, price = NAN if qty is None else float(qty), NAN if px is None else float(px)
+        self.written[0] = orders.replace(self.intents, self.written[0], order_id, size, price)
 
     def cancel(self, order_id: int) -> None:
         """Want an open order gone; a fill may still come first."""
         self.written[0] = orders.cancel(self.intents, self.written[0], order_id)
 
-    def _want(self, side: int, qty: float, px: float | None, tif: str) -> None:
-        kind, price = (MARKET, float("nan")) if px is None else (LIMIT, float(px))
-        duration = IOC if px is None else TIFS[tif]
-        self.written[0] = orders.intend(self.intents, self.written[0], side, kind, duration, float(qty), price)
+    def _want(
+        self, side: int, qty: float, px: float | None, tif: str | None, stop: float | None, extended: bool
+    ) -> None:
+        if stop is None:
+            kind = MARKET if px is None else LIMIT
+            duration = (IOC if px is None else GTC) if tif is None else TIFS[tif]
+        else:
+            kind, duration = (STOP if px is None else STOP_LIMIT), GTC if tif is None else TIFS[tif]
+        at = self.written[0]
+        self._write(side, kind, duration, qty, NAN if px is None else px, NAN if stop is None else stop, NAN, 0)
+        if extended and self.written[0] > at:
+            self.intents[at].extended = 1
+
+    def _write(
+        self, side: int, kind: int, tif: int, qty: float, px: float, stop: float, trail: float, fraction: int
+    ) -> None:
+        given = (float(qty), float(px), float(stop), float(trail))
+        at = self.written[0]
+        self.written[0] = orders.wish_for(self.intents, at, side, kind, tif, *given, fraction, 0, 0)
 
 
 class PythonStrategy(Protocol):

@@ -1,35 +1,26 @@
 """Exchange: the matching kernel with a wire's face. Requests in, events out, ticks in between.
 
 A request reaches the book at once (the wire in front of it adds the latency). Event time only: `now` is the time of
-the last tick. Give every order its account: orders of different accounts meet each other where `crossing` is on.
+the last tick, or what `advance` told. Give every order its account: orders of different accounts meet each other,
+best price first, then oldest; at one price what the market displays goes first, as if it had all been there before.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, Literal
 
 import numpy as np
 
+from gpi.formats.calendar import part_of
 from gpi.formats.errors import BadInput, UsageError
 from gpi.formats.frame import Frame
 from gpi.formats.instruments import KEY, Instruments, checked_id
-from gpi.formats.orders import (
-    ACCEPTED,
-    CANCELED,
-    DAY,
-    EXPIRED,
-    FILLED,
-    GTC,
-    IOC,
-    LIMIT,
-    MARKET,
-    REASONS,
-    REJECTED,
-    REPLACED,
-)
-from gpi.formats.ticks import TRADE
-from gpi.tools.kernels import exchange, matching, trader
+from gpi.formats.orders import CANCELED, EXPIRED, FILLED, REASONS, REJECTED
+from gpi.formats.ticks import HALTED
+from gpi.tools.kernels import exchange, limits, matching, quotes, responses, trader
+from gpi.tools.kernels.bells import toll
+from gpi.tools.kernels.chance import seeded
 from gpi.tools.kernels.memory import (
     LADDER_ROWS,
     LONG_AGO,
@@ -40,24 +31,31 @@ from gpi.tools.kernels.memory import (
     nearness,
 )
 from gpi.tools.kernels.orders import (
+    BELL,
+    CLS,
     CONSERVATIVE,
     DESK,
-    GONE,
+    GTC,
     INSTRUMENT,
     INTENT,
+    LIKELY,
     MESSAGE,
     NEVER,
     NEW,
     ORDER,
     PAPER,
     RESPONSES,
+    WHOLE,
     WIRE,
 )
+from gpi.tools.venue.requests import Event, Quote, Request
 
-Fill = Literal["conservative", "alpaca-paper", "queue"]
-POLICIES: Final = {"conservative": CONSERVATIVE, "alpaca-paper": PAPER}
-ENDS: Final = (REJECTED, CANCELED, EXPIRED, REPLACED)
+Fill = Literal["conservative", "alpaca-paper", "queue", "whole"]
+POLICIES: Final = {"conservative": CONSERVATIVE, "alpaca-paper": PAPER, "queue": LIKELY, "whole": WHOLE}
+"""The words of `gpi backtest --fill` (`gpi.tools.backtest.setup.POLICIES`)."""
+ENDS: Final = (REJECTED, CANCELED, EXPIRED)
 MALFORMED: Final = REASONS.index("MALFORMED")
+PARENT_CHILD: Final = REASONS.index("PARENT_CHILD")
 COLUMNS: Final = (
     "ts_event", "instrument_id", "kind", "side", "flags",
     "bid_px", "bid_sz", "ask_px", "ask_sz", "trade_px", "trade_sz",
@@ -65,67 +63,40 @@ COLUMNS: Final = (
 DEPTH_COLUMNS: Final = ("bids_px", "bids_sz", "asks_px", "asks_sz")
 
 
-class Request(NamedTuple):
-    """A new order. Words as in `gpi.formats.orders`; prices in currency, `trail` too, or a fraction."""
-
-    instrument_id: int
-    side: int  # 1 buy, -1 sell
-    order_type: int
-    tif: int
-    qty: float
-    px: float = math.nan
-    stop_px: float = math.nan
-    trail: float = math.nan
-    trail_fraction: bool = False
-    extended: bool = False
-    parent: int = 0
-    rival: int = 0
-    account: int = 0
-
-
-class Event(NamedTuple):
-    """What happened to an order. FILLED: `qty` and `px` are this fill's, `leaves` is unfilled after it."""
-
-    ts: int
-    order_id: int
-    action: int
-    qty: float
-    px: float
-    leaves: float
-    liquidity: int
-    reason: int
-
-
-class Quote(NamedTuple):
-    """The best bid and offer, NaN where absent; phase 0 waiting for a quote, 1 open, 2 halted."""
-
-    ts: int
-    bid_px: float
-    bid_sz: float
-    ask_px: float
-    ask_sz: float
-    phase: int
-
-
 class Exchange:
-    """Order books over a stream of ticks. Not for several threads at once."""
+    """Order books over a stream of ticks. Not for several threads at once.
 
-    def __init__(self, instruments: Instruments, levels: int = 1, fill: Fill = "alpaca-paper", seed: int = 0) -> None:
+    `hours`: orders sleep outside the regular session unless they are for extended hours. `bands`: LULD bands of this
+    tier on every share. DAY orders of shares and options end at the close by the calendar in any case.
+    """
+
+    def __init__(
+        self,
+        instruments: Instruments,
+        levels: int = 1,
+        fill: Fill = "alpaca-paper",
+        seed: int = 0,
+        hours: bool = False,
+        crossing: bool = True,
+        bands: int = 0,
+    ) -> None:
         if fill not in POLICIES:
             raise UsageError(f"fill {fill!r}: choose {', '.join(POLICIES)}")
         desk = self._desk = np.zeros(1, DESK)
         d = desk[0]
-        d.now, d.kill_row, d.next_id, d.free, d.policy = LONG_AGO, NEVER, 1, -1, POLICIES[fill]
-        d.rng = (seed * 0x9E3779B97F4A7C15 + 1) % (1 << 63) or 1
+        d.now = d.bell = d.opened = LONG_AGO
+        d.kill_row, d.next_id, d.free, d.policy, d.rng = NEVER, 1, -1, POLICIES[fill], seeded(seed)
+        d.hours, d.crossing, d.banded, self._bands = hours, crossing, bands > 0, bands
+        d.unusual = 1
         self._pool = more_slots(np.zeros(0, ORDER), desk, 64)
         self._wire = np.zeros((2, 256), MESSAGE)
         self._instruments = np.zeros(0, INSTRUMENT)
         self._ladders = np.zeros((0, LADDER_ROWS, levels))
         self._none = np.zeros((0, 1))
-        self._wish = np.zeros(1, INTENT)
+        self._wish, self._terms = np.zeros(1, INTENT), np.zeros(1, INSTRUMENT)
         self._slots: dict[int, int] = {}  # of the open orders
+        self._filled: set[int] = set()
         self._told: list[Event] = []
-        self._last: dict[int, tuple[int, float, float]] = {}
         self.announce(instruments)
 
     @property
@@ -142,29 +113,58 @@ class Exchange:
         for name in ("tick_size", "lot_size", "multiplier"):
             them[name] = [getattr(row, name) for row in instruments]
         them["near"] = nearness(them["tick_size"])
+        them["bourse"] = [row.asset_class in ("equity", "option") for row in instruments]
+        them["band_tier"] = [self._bands * (row.asset_class == "equity") for row in instruments]
+        if them["bourse"].any() and self._desk[0].bell == NEVER:
+            self._desk[0].bell = LONG_AGO
 
     def submit(self, request: Request) -> int:
-        """A new order; returns its id. What the exchange makes of it is among the events."""
+        """A new order; returns its id. What the exchange makes of it is among the events.
+
+        Any fraction of a unit can be ordered. A parent that has filled no longer holds its child back.
+        """
         d: Any = self._desk[0]
-        if not 0 <= request.instrument_id < len(self._instruments):
-            raise BadInput(f"instrument_id {request.instrument_id} has not been announced to the exchange")
+        i = request.instrument_id
+        if not 0 <= i < len(self._instruments):
+            raise BadInput(f"instrument_id {i} has not been announced to the exchange")
         if d.free_slots < 1:
             self._pool = more_slots(self._pool, self._desk, 2 * len(self._pool))
         self._make_way()
-        wish = self._wish[0]
-        wish.what, wish.instrument_id, wish.side = NEW, request.instrument_id, request.side
+        if request.parent in self._filled:
+            request = request._replace(parent=0)
+        reason = self._wrong(request)
+        wish: Any = self._wish[0]
+        wish.what, wish.instrument_id, wish.order_id, wish.side = NEW, i, 0, request.side
         wish.order_type, wish.tif, wish.qty, wish.px = request.order_type, request.tif, request.qty, request.px
-        slot = trader.place(self._desk, self._instruments, self._pool, wish, request.instrument_id)
+        wish.stop_px, wish.trail, wish.trail_fraction = request.stop_px, request.trail, request.trail_fraction
+        wish.parent, wish.rival, wish.extended = request.parent, request.rival, request.extended
+        if reason:
+            wish.order_type, wish.tif, wish.side, wish.parent, wish.rival = 1, GTC, 1, 0, 0
+        slot = trader.place(self._desk, self._instruments, self._pool, wish, i)
         order_id = int(self._pool[slot].order_id)
         self._slots[order_id] = slot
-        if not _well_formed(request):
-            matching.respond(self._desk, self._pool, self._wire, slot, self.now, REJECTED, request.qty, request.px,
-                             MALFORMED)  # fmt: skip
-            self._pool[slot].place = GONE
+        self._pool[slot].account = request.account
+        if reason:
+            responses.end(self._desk, self._pool, self._wire, slot, self.now, REJECTED, reason)
         else:
             exchange.enter(self._desk, self._instruments, self._ladders, self._pool, self._wire, slot, self.now)
         self._collect()
         return order_id
+
+    def _wrong(self, request: Request) -> int:
+        """Why a request is no order, as an index of REASONS; 0 when it is one."""
+        wish: Any = self._wish[0]
+        wish.side, wish.order_type, wish.tif, wish.qty, wish.px = request[1:6]
+        wish.stop_px, wish.trail, wish.trail_fraction, wish.extended = request[6:10]
+        self._terms[0] = self._instruments[request.instrument_id]
+        self._terms[0].lot_size = 0.0
+        terms: Any = self._terms[0]
+        if not limits.well_formed(wish, terms):
+            return MALFORMED
+        parent, rival = self._slots.get(request.parent), self._slots.get(request.rival)
+        lost = (request.parent and parent is None) or (request.rival and rival is None)
+        full = parent is not None and self._pool[parent].family and self._pool[parent].leg_too >= 0
+        return PARENT_CHILD if lost or full else 0
 
     def cancel(self, order_id: int) -> bool:
         """Take an order out of the book; False when it is not open (any more)."""
@@ -185,35 +185,47 @@ class Exchange:
         trail: float | None = None,
         tif: int | None = None,
     ) -> int | None:
-        """Another order in the place of an open one; its id, or None when there is nothing left to replace.
+        """Another order in the place of an open one; its id, or None when it is not open or there is nothing left.
 
-        `qty` counts what has been filled already, as in FIX: the new order works for the rest. REPLACED is the old
-        one's end. The place in the queue is kept when nothing but the size changes, downwards.
+        `qty` counts what has been filled already, as in FIX: the new order is for the rest. REPLACED is the old one's
+        last event, ACCEPTED the new one's first. The place in the queue is kept when nothing but the size shrinks.
         """
         slot = self._slots.get(order_id)
         if slot is None:
             return None
-        o = self._pool[slot]
-        left = float(o.leaves if qty is None else qty - (o.qty - o.leaves))
-        if not left > 0.0:
+        o: Any = self._pool[slot]
+        given: Any = [math.nan if value is None else value for value in (qty, px, stop_px, trail)]
+        if any(not 0.0 < value < math.inf for value in given if value == value):
             return None
-        kept = px is None and tif is None and left <= o.leaves
-        old = Request(int(o.instrument_id), int(o.side), int(o.order_type), int(o.tif), left, float(o.px))
-        self._make_way()
-        if not kept:
-            matching.withdraw(self._desk, self._pool, self._wire, slot, self.now, REPLACED)
-            self._collect()
-            return self.submit(old._replace(px=old.px if px is None else px, tif=old.tif if tif is None else tif))
-        matching.respond(self._desk, self._pool, self._wire, slot, self.now, REPLACED, o.qty, o.px, 0)
+        if qty is not None and not qty - (o.qty - o.leaves) > 0.0:
+            return None
+        if tif is not None and GTC <= tif <= CLS:
+            o.tif = tif
         d: Any = self._desk[0]
         new_id = int(d.next_id)
-        self._slots[new_id] = self._slots[order_id]
         d.next_id += 1
-        self._collect()
-        o.order_id, o.qty, o.leaves = new_id, left, left
-        matching.respond(self._desk, self._pool, self._wire, slot, self.now, ACCEPTED, left, o.px, 0)
+        self._slots[new_id] = slot
+        self._make_way()
+        venue: Any = (self._desk, self._instruments, self._ladders, self._pool, self._wire, slot, self.now)
+        request: Any = (*venue, *given, new_id)
+        exchange.amend(*request)
+        del self._slots[order_id]
         self._collect()
         return new_id
+
+    def halt(self, instrument_id: int | None = None) -> None:
+        """Stop trading in one instrument, or in all of them (a market-wide circuit breaker)."""
+        self._status(instrument_id, HALTED)
+
+    def resume(self, instrument_id: int | None = None) -> None:
+        """Trade again, from the next two-sided quote on."""
+        self._status(instrument_id, 0)
+
+    def _status(self, instrument_id: int | None, flags: int) -> None:
+        self._make_way()
+        for i in range(len(self._instruments)) if instrument_id is None else (instrument_id,):
+            quotes.status(self._desk, self._instruments, self._ladders, self._pool, self._wire, i, self.now, flags)
+        self._collect()
 
     def tick(self, frame: Frame) -> None:
         """Fold the rows of a ticks frame. Raises BadInput for an instrument_id that cannot be."""
@@ -230,13 +242,22 @@ class Exchange:
             if row < frame.rows:
                 if self._desk[0].stop == WIRE:
                     self._make_way()
+                elif self._desk[0].stop == BELL:
+                    self._toll(int(frame["ts_event"][row]))
                 else:
                     self._room_for(max(checked_id(int(frame["instrument_id"][row])) + 1, 2 * len(self._instruments)))
-        self._remember_trades(frame)
 
     def advance(self, ts: int) -> None:
-        """Time passes without ticks."""
+        """Time passes without ticks: bells ring, orders expire."""
+        self._make_way()
+        if ts >= self._desk[0].bell:
+            self._toll(ts)
         self._desk[0].now = max(self._desk[0].now, ts)
+
+    def _toll(self, ts: int) -> None:
+        calendar = part_of if self._instruments["bourse"].any() else None
+        toll(self._desk, self._instruments, self._ladders, self._pool, self._wire, ts, calendar)
+        self._collect()
 
     def events(self) -> list[Event]:
         """What happened since this was last called, in order."""
@@ -251,15 +272,11 @@ class Exchange:
         )
 
     def last(self, instrument_id: int) -> tuple[int, float, float]:
-        """(ts, price, size) of the last trade; (0, NaN, 0) before the first."""
-        return self._last.get(instrument_id, (0, math.nan, 0.0))
-
-    def _remember_trades(self, frame: Frame) -> None:
-        rows = np.flatnonzero(frame["kind"] & TRADE)
-        if len(rows):
-            ids, first = np.unique(frame["instrument_id"][rows][::-1], return_index=True)
-            for i, at in zip(ids.tolist(), rows[::-1][first].tolist(), strict=True):
-                self._last[i] = tuple(frame[n][at].item() for n in ("ts_event", "trade_px", "trade_sz"))
+        """(ts, price, size) of the last trade on an exchange; (0, NaN, 0) before the first."""
+        it: Any = self._instruments[instrument_id]
+        if not it.last_px > 0.0:
+            return 0, math.nan, 0.0
+        return int(it.last_ts), float(it.last_px), float(it.last_sz)
 
     def _room_for(self, count: int) -> None:
         known = len(self._instruments)
@@ -271,7 +288,7 @@ class Exchange:
 
     def _make_way(self) -> None:
         d: Any = self._desk[0]
-        worst = int((d.open_orders + 2) * (2 * self._ladders.shape[2] + 3)) + int(d.responses)
+        worst = int(exchange.worst(d.open_orders + 1, self._ladders.shape[2])) + int(d.responses)
         if worst >= self._wire.shape[1]:
             self._wire = more_messages(self._wire, self._desk, 2 * worst)
 
@@ -290,11 +307,6 @@ class Exchange:
                 )
             )  # fmt: skip
             if kind in ENDS or (filled and m.leaves == 0.0):
-                slot = self._slots.pop(order_id)
-                if self._pool[slot].place == GONE:  # one replaced in place lives on under its new id
-                    trader.release(self._desk, self._instruments, self._pool, slot)
-
-
-def _well_formed(request: Request) -> bool:
-    priced = request.order_type == MARKET or (request.order_type == LIMIT and 0.0 < request.px < math.inf)
-    return bool(abs(request.side) == 1 and request.tif in (GTC, IOC, DAY) and 0.0 < request.qty < math.inf and priced)
+                if filled:
+                    self._filled.add(order_id)
+                trader.release(self._desk, self._instruments, self._pool, self._slots.pop(order_id))

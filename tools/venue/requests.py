@@ -1,0 +1,48 @@
+"""What goes into the exchange and what comes out: requests, events, quotes."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+
+class Request(NamedTuple):
+    """A new order. Words as in `gpi.formats.orders`; prices in currency, `trail` too, or a fraction."""
+
+    instrument_id: int
+    side: int  # 1 buy, -1 sell
+    order_type: int
+    tif: int
+    qty: float
+    px: float = math.nan
+    stop_px: float = math.nan
+    trail: float = math.nan
+    trail_fraction: bool = False
+    extended: bool = False
+    parent: int = 0
+    rival: int = 0
+    account: int = 0
+
+
+class Event(NamedTuple):
+    """What happened to an order. FILLED: `qty` and `px` are this fill's, `leaves` is unfilled after it."""
+
+    ts: int
+    order_id: int
+    action: int
+    qty: float
+    px: float
+    leaves: float
+    liquidity: int
+    reason: int
+
+
+class Quote(NamedTuple):
+    """The best bid and offer, NaN where absent; phase 0 waiting for a quote, 1 open, 2 halted."""
+
+    ts: int
+    bid_px: float
+    bid_sz: float
+    ask_px: float
+    ask_sz: float
+    phase: int
