@@ -8,7 +8,7 @@ best price first, then oldest; at one price what the market displays goes first,
 from __future__ import annotations
 
 import math
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
 
@@ -18,41 +18,26 @@ from gpi.formats.frame import Frame
 from gpi.formats.instruments import KEY, Instruments, checked_id
 from gpi.formats.orders import CANCELED, EXPIRED, FILLED, REASONS, REJECTED
 from gpi.formats.ticks import HALTED
-from gpi.tools.kernels import exchange, limits, matching, quotes, responses, trader
+from gpi.tools.kernels import exchange, limits, matching, memory, quotes, responses, trader
 from gpi.tools.kernels.bells import toll
 from gpi.tools.kernels.chance import seeded
-from gpi.tools.kernels.memory import (
-    LADDER_ROWS,
-    LONG_AGO,
-    more_instruments,
-    more_ladders,
-    more_messages,
-    more_slots,
-    nearness,
-)
 from gpi.tools.kernels.orders import (
     BELL,
     CLS,
-    CONSERVATIVE,
     DESK,
     GTC,
     INSTRUMENT,
     INTENT,
-    LIKELY,
     MESSAGE,
     NEVER,
     NEW,
     ORDER,
-    PAPER,
     RESPONSES,
-    WHOLE,
     WIRE,
 )
-from gpi.tools.venue.requests import Event, Quote, Request
+from gpi.tools.venue.requests import POLICIES, Event, Fill, Quote, Request
 
-Fill = Literal["conservative", "alpaca-paper", "queue", "whole"]
-POLICIES: Final = {"conservative": CONSERVATIVE, "alpaca-paper": PAPER, "queue": LIKELY, "whole": WHOLE}
-"""The words of `gpi backtest --fill` (`gpi.tools.backtest.setup.POLICIES`)."""
+__all__ = ["POLICIES", "Event", "Exchange", "Fill", "Quote", "Request"]
 ENDS: Final = (REJECTED, CANCELED, EXPIRED)
 MALFORMED: Final = REASONS.index("MALFORMED")
 PARENT_CHILD: Final = REASONS.index("PARENT_CHILD")
@@ -84,14 +69,14 @@ class Exchange:
             raise UsageError(f"fill {fill!r}: choose {', '.join(POLICIES)}")
         desk = self._desk = np.zeros(1, DESK)
         d = desk[0]
-        d.now = d.bell = d.opened = LONG_AGO
+        d.now = d.bell = d.opened = memory.LONG_AGO
         d.kill_row, d.next_id, d.free, d.policy, d.rng = NEVER, 1, -1, POLICIES[fill], seeded(seed)
         d.hours, d.crossing, d.banded, self._bands = hours, crossing, bands > 0, bands
         d.unusual = 1
-        self._pool = more_slots(np.zeros(0, ORDER), desk, 64)
+        self._pool = memory.more_slots(np.zeros(0, ORDER), desk, 64)
         self._wire = np.zeros((2, 256), MESSAGE)
         self._instruments = np.zeros(0, INSTRUMENT)
-        self._ladders = np.zeros((0, LADDER_ROWS, levels))
+        self._ladders = np.zeros((0, memory.LADDER_ROWS, levels))
         self._none = np.zeros((0, 1))
         self._wish, self._terms = np.zeros(1, INTENT), np.zeros(1, INSTRUMENT)
         self._slots: dict[int, int] = {}  # of the open orders
@@ -112,11 +97,11 @@ class Exchange:
         them = self._instruments[:count]
         for name in ("tick_size", "lot_size", "multiplier"):
             them[name] = [getattr(row, name) for row in instruments]
-        them["near"] = nearness(them["tick_size"])
+        them["near"] = memory.nearness(them["tick_size"])
         them["bourse"] = [row.asset_class in ("equity", "option") for row in instruments]
         them["band_tier"] = [self._bands * (row.asset_class == "equity") for row in instruments]
         if them["bourse"].any() and self._desk[0].bell == NEVER:
-            self._desk[0].bell = LONG_AGO
+            self._desk[0].bell = memory.LONG_AGO
 
     def submit(self, request: Request) -> int:
         """A new order; returns its id. What the exchange makes of it is among the events.
@@ -128,7 +113,7 @@ class Exchange:
         if not 0 <= i < len(self._instruments):
             raise BadInput(f"instrument_id {i} has not been announced to the exchange")
         if d.free_slots < 1:
-            self._pool = more_slots(self._pool, self._desk, 2 * len(self._pool))
+            self._pool = memory.more_slots(self._pool, self._desk, 2 * len(self._pool))
         self._make_way()
         if request.parent in self._filled:
             request = request._replace(parent=0)
@@ -280,17 +265,17 @@ class Exchange:
 
     def _room_for(self, count: int) -> None:
         known = len(self._instruments)
-        self._instruments = more_instruments(self._instruments, count)
-        self._ladders = more_ladders(self._ladders, count)
+        self._instruments = memory.more_instruments(self._instruments, count)
+        self._ladders = memory.more_ladders(self._ladders, count)
         fresh = self._instruments[known:]
         fresh["tick_size"], fresh["lot_size"], fresh["multiplier"] = 0.01, 1.0, 1.0
-        fresh["near"] = nearness(fresh["tick_size"])
+        fresh["near"] = memory.nearness(fresh["tick_size"])
 
     def _make_way(self) -> None:
         d: Any = self._desk[0]
         worst = int(exchange.worst(d.open_orders + 1, self._ladders.shape[2])) + int(d.responses)
         if worst >= self._wire.shape[1]:
-            self._wire = more_messages(self._wire, self._desk, 2 * worst)
+            self._wire = memory.more_messages(self._wire, self._desk, 2 * worst)
 
     def _collect(self) -> None:
         """Responses become events; orders that have ended leave the book."""

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Final, Literal, NamedTuple
+
+from gpi.tools.kernels.orders import CONSERVATIVE, LIKELY, PAPER, WHOLE
+
+Fill = Literal["conservative", "alpaca-paper", "queue", "whole"]
+POLICIES: Final = {"conservative": CONSERVATIVE, "alpaca-paper": PAPER, "queue": LIKELY, "whole": WHOLE}
+"""The words of `gpi backtest --fill` (`gpi.tools.backtest.setup.POLICIES`)."""
 
 
 class Request(NamedTuple):
