@@ -143,23 +143,25 @@ def enter(ledgers: Ledgers, order: Order) -> None:
         ledgers.updates.tell(order, "new", order.submitted_at)
         work(ledgers, order)
         return
-    exchange = ledgers.world.exchange
     _send(ledgers, order, parent=0, rival=0)
-    if order.order_class == "oco":
-        for leg in order.legs:
-            _send(ledgers, leg, parent=0, rival=order.exchange_id)
-    else:
-        rival = 0
-        for leg in order.legs:
-            _send(ledgers, leg, parent=order.exchange_id, rival=rival)
-            rival = leg.exchange_id
-    ledgers.settle(exchange.events())
+    oco = order.order_class == "oco"
+    other = order if oco else None  # the exit that ends this one
+    for leg in order.legs:
+        if not leg.open:
+            continue  # it went with its entry
+        if other is not None and not other.open:
+            ledgers.end(leg, ledgers.world.exchange.now, "canceled")  # the other exit has filled already
+            continue
+        _send(ledgers, leg, 0 if oco else order.exchange_id, other.exchange_id if other else 0)
+        other = leg
 
 
 def _send(ledgers: Ledgers, order: Order, parent: int, rival: int) -> None:
-    """Hand one order to the exchange; its events are settled by the caller."""
-    order.exchange_id = ledgers.world.exchange.submit(request(ledgers, order, parent, rival))
+    """Hand one order to the exchange, and settle what it says."""
+    exchange = ledgers.world.exchange
+    order.exchange_id = exchange.submit(request(ledgers, order, parent, rival))
     ledgers.by_exchange[order.exchange_id] = order
+    ledgers.settle(exchange.events())
 
 
 def request(ledgers: Ledgers, order: Order, parent: int = 0, rival: int = 0) -> Request:

@@ -63,6 +63,11 @@ def regular(now: int, asset_class: str, by_calendar: bool) -> bool:
 def _equity(ticket: Ticket, assets: Assets) -> None:
     if ticket.qty is not None and places(ticket.qty) > FINEST:
         raise unprocessable("qty can have no more than 9 decimal places")
+    if ticket.tif not in ("day", "gtc"):
+        if ticket.type not in ("market", "limit"):
+            raise unprocessable(f"time_in_force must be day or gtc for {ticket.type} orders")
+        if ticket.order_class:
+            raise unprocessable(f"time_in_force must be day or gtc for {ticket.order_class} orders")
     fraction = ticket.notional is not None or (ticket.qty is not None and places(ticket.qty) > 0)
     if not fraction:
         return
