@@ -30,7 +30,14 @@ def test_one_bot_survives_the_crash_and_the_other_pays_for_it(tmp_path: Path) ->
     shim.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m gpi.cli.main "$@"\n')
     shim.chmod(0o755)
     path = f"{tmp_path}:{os.environ['PATH']}"
-    environment = {**os.environ, "PATH": path, "PYTHON": sys.executable, "PYTHONPATH": str(ROOT), "SPEED": "100"}
+    environment = {
+        **os.environ,
+        "PATH": path,
+        "PYTHON": sys.executable,
+        "PYTHONPATH": str(ROOT),
+        "SPEED": "80",
+        "EVENTS": "6000",
+    }
     command = ["bash", str(EXAMPLE / "both.sh")]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=200)
     assert done.returncode == 0, done.stderr

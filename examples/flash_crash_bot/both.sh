@@ -7,7 +7,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
 
-gpi simulate --scenario flash-crash --symbols SPY --seed "${SEED:-7}" --events 10000 --out "$out/day.arrow"
+gpi simulate --scenario flash-crash --symbols SPY --seed "${SEED:-7}" --events "${EVENTS:-10000}" --out "$out/day.arrow"
 for how in "" --careful; do
     ready=$out/ready$how.json
     gpi venue "$out/day.arrow" --speed "${SPEED:-60}" --wait-for 1 --linger 5 --ready "$ready" 2>"$out/venue$how.log" &
