@@ -156,6 +156,10 @@ class Desk:
 
         return until(same, timeout_s, 0.05)
 
+    def alive(self) -> bool:
+        """Whether the newest trader runs."""
+        return self._trader().alive()
+
     def stop(self) -> None:
         """SIGSTOP."""
         self._trader().send(signal.SIGSTOP)

@@ -20,7 +20,12 @@ def named(strategy: str) -> str:
 
 
 class Churn:
-    """A few working orders at once: resting far away, resting near, crossing; withdrawn when they are old."""
+    """A few working orders at once: resting far away, resting near, crossing; withdrawn when they are old.
+
+    Never short, and never on both sides of a symbol, as an account's rules demand.
+    """
+
+    careful = True
 
     def __init__(self, every: float = 5, qty: float = 10, most: float = 4, hold_s: float = 2.0) -> None:
         self.every, self.qty, self.most, self.hold_ns = int(every), qty, int(most), int(hold_s * SECOND_NS)
@@ -35,32 +40,45 @@ class Churn:
                 view.cancel(order.order_id)
         if self.ticks % self.every or view.phase != 1 or not view.bid_px < view.ask_px or view.state == 2:
             return
-        if len(view.orders) >= self.most:
+        side, qty = self._wanted(view)
+        if len(view.orders) >= self.most or qty <= 0 or (self.careful and any(o.side != side for o in view.orders)):
             return
-        turn = (self.ticks // self.every) % 4
-        buy = view.position <= 0 if turn < 3 else view.position < 0
-        tick = max(view.tick_size, 0.01)
-        if turn == 0:  # crosses
-            (view.buy if buy else view.sell)(self.qty, view.ask_px if buy else view.bid_px, tif="day")
-        elif turn == 1:  # rests at the touch
-            (view.buy if buy else view.sell)(self.qty, view.bid_px if buy else view.ask_px, tif="day")
-        elif turn == 2:  # rests far away
-            (view.buy if buy else view.sell)(self.qty, _round(view.mid * (0.99 if buy else 1.01), tick), tif="day")
+        want, turn = (view.buy if side > 0 else view.sell), (self.ticks // self.every) % 4
+        touch, far = (view.bid_px, view.ask_px) if side > 0 else (view.ask_px, view.bid_px)
+        if turn == 0:
+            want(qty, far, tif="day")  # crosses
+        elif turn == 1:
+            want(qty, touch, tif="day")
+        elif turn == 2:
+            want(qty, _round(view.mid * (1 - 0.01 * side), max(view.tick_size, 0.01)), tif="day")
         else:
-            (view.buy if buy else view.sell)(self.qty, view.ask_px if buy else view.bid_px, tif="ioc")
+            want(qty, far, tif="ioc")
+
+    def _wanted(self, view: Any) -> tuple[int, float]:
+        """(side, quantity): what is held and not yet offered goes first."""
+        if not self.careful:
+            return (1 if view.position <= 0 else -1), self.qty
+        free = view.position - view.selling
+        return (-1, min(self.qty, free)) if view.position > 0 else (1, self.qty)
+
+
+class Clumsy(Churn):
+    """Sells more than it has and crosses its own orders: what a broker refuses."""
+
+    careful = False
 
 
 class Rest:
-    """`most` orders that rest far below the market and are never withdrawn."""
+    """`most` orders that rest far below 100 and are never withdrawn."""
 
-    def __init__(self, qty: float = 1, most: float = 5, away: float = 0.02) -> None:
-        self.qty, self.most, self.away, self.sent = qty, int(most), away, 0
+    def __init__(self, qty: float = 1, most: float = 5, px: float = 95.0) -> None:
+        self.qty, self.most, self.px, self.sent = qty, int(most), px, 0
 
     def on_tick(self, view: Any) -> None:
         """One more, a cent lower each, until there are enough."""
         if self.sent < self.most and view.phase == 1 and view.bid_px < view.ask_px and view.state == 0:
             self.sent += 1
-            view.buy(self.qty, _round(view.bid_px * (1 - self.away) - 0.01 * self.sent, 0.01), tif="gtc")
+            view.buy(self.qty, _round(self.px - 0.01 * self.sent, 0.01), tif="gtc")
 
 
 class Flood:

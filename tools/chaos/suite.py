@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from gpi.tools.chaos import folding, journals, kills, models, settings, streams
+from gpi.tools.chaos import folding, journals, kills, lives, models, safety, settings, streams, wire
 from gpi.tools.chaos.rows import Row
 
-ROWS: Final[tuple[Row, ...]] = tuple(
-    sorted(
-        (*streams.ROWS, *journals.ROWS, *settings.ROWS, *models.ROWS, *folding.ROWS, *kills.ROWS),
-        key=lambda row: row.id,
-    )
-)
+TOPICS: Final = (folding, journals, kills, lives, models, safety, settings, streams, wire)
+ROWS: Final[tuple[Row, ...]] = tuple(sorted((row for topic in TOPICS for row in topic.ROWS), key=lambda row: row.id))
