@@ -63,6 +63,19 @@ def test_a_trade_at_our_price_eats_the_queue_before_us() -> None:
     assert fills(trade(market, {0: [(1, 30.0, 100, GTC)]})) == [(1, 10.0, 100, MAKER), (1, 20.0, 100, MAKER)]
 
 
+def test_a_queue_that_trades_ate_exactly_leaves_nothing_for_us() -> None:
+    """0.3 ahead, traded as 0.1 and 0.2: floats leave 3e-17 of that for us, which is no fill; the next trade is ours."""
+    market = [
+        {"ts": START, "bid": (100, 0.3), "ask": (102, 50)},
+        at(1, bid=(100, 0.3), ask=(102, 50)),
+        at(2, trade=(-1, 100, 0.1, False)),
+        at(3, trade=(-1, 100, 0.2, False)),
+        at(4, trade=(-1, 100, 5, False)),
+    ]
+    assert 0.0 < 0.2 - (0.3 - 0.1) < 1e-9
+    assert fills(trade(market, {0: [(1, 3.0, 100, GTC)]})) == [(1, 3.0, 100, MAKER)]
+
+
 def test_an_order_that_improves_the_market_is_first() -> None:
     """Nobody stands at 101: the first seller fills us."""
     market = [OPEN, at(1, trade=(-1, 101, 5, False))]

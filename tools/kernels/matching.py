@@ -337,7 +337,7 @@ def trade_fills(
             o.queue = max(0.0, o.queue - left)
             o.traded += left
         got = min(o.leaves, reach)
-        if got > 0.0:
+        if got > SMALL * max(o.qty, left):  # less is what floats leave of a queue that a trade ate exactly
             if desk[0].policy == WHOLE:
                 got = o.leaves
             else:
