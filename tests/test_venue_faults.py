@@ -225,6 +225,22 @@ def test_a_short_call_is_assigned_at_the_strike(venue: Ready) -> None:
     assert [each["cash"] for each in after["adjustments"]] == ["19000"]
 
 
+def test_an_option_that_ends_in_the_money_becomes_shares(venue: Ready) -> None:
+    """Bought at 3.2, struck at 90, the share at 100 when it ends: 100 shares at 90. Out of the money: nothing."""
+    near, far = option("AAPL260105C00090000"), option("AAPL260105C00150000")
+    with venue_here([equity("AAPL"), near, far]) as day:
+        day.tick(bid=[99, 1000], ask=[101, 1000])
+        for each in (near, far):
+            day.tick(each.symbol, bid=[3.1, 50], ask=[3.2, 50])
+            assert day.order(each.symbol, qty=2).status_code == 200
+        held = Decimal(day.account()["cash"])
+        day.tick(bid=[99, 1000], ask=[101, 1000], ts=MONDAY + 6 * 3600 * 10**9)
+        after = day.account()
+        assert {name: each["qty"] for name, each in after["positions"].items()} == {"AAPL": "200"}
+        assert Decimal(after["cash"]) == held - 200 * 90
+        assert after["positions"]["AAPL"]["avg_entry_price"] == "90"
+
+
 def test_the_told_clock_may_be_wrong(venue: Ready) -> None:
     """/v2/clock and the Date header are an hour off; orders are not."""
     honest = venue.call("GET", "/v2/clock")

@@ -9,6 +9,7 @@ from gpi.formats.frame import Frame
 from gpi.tools.venue.clock import SECOND_NS
 from gpi.tools.venue.combos import worked
 from gpi.tools.venue.entry import enter, must_wait
+from gpi.tools.venue.expiries import expired
 from gpi.tools.venue.happenings import happen
 from gpi.tools.venue.ledgers import Ledgers
 from gpi.tools.venue.margin import worth
@@ -32,6 +33,7 @@ class Passing:
         if ledgers.combos:
             worked(ledgers)
         now = ledgers.world.clock.now()
+        expired(ledgers, now)
         if now - self._sampled >= SAMPLE_NS:
             self._sampled = now
             for account in ledgers.accounts.values():
