@@ -1,0 +1,165 @@
+"""A whole real day through the live edge: venue, capture, featurize, embed, trade, in processes of their own.
+
+    gpi replay DAY | gpi venue                                     the exchange, fed by what happened that day
+    gpi capture --source venue | tee day.arrow | gpi featurize | gpi embed | gpi trade --broker alpaca --paper
+
+Then: what was captured is what the venue sent, row for row; the trader's account is the venue's, to the cent; the fills
+agree; and `gpi verify RUN --recording day.arrow` reproduces every decision.
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from bench.harness import ROOT, SHARED, report
+from gpi.formats.instruments import KEY, Instruments
+from gpi.formats.ipc import Reader
+
+GPI = str(Path(sys.executable).with_name("gpi"))
+DAYS = {
+    "AAPL, LOBSTER level 1": (["eq_lob_lobster_AAPL_20120621_L1.parquet"], "AAPL"),
+    "BAC and IBM, NBBO + trades (SIP), 2013-10-07..09": (
+        ["eq_quotes_lean_BAC_IBM_20131007_09.parquet", "eq_trades_lean_BAC_IBM_SPY_20131007_09.parquet"],
+        "BAC,IBM",
+    ),
+}
+SAME = ("ts_event", "instrument_id", "kind", "flags", "bid_px", "bid_sz", "ask_px", "ask_sz", "trade_px", "trade_sz")
+CENT = Decimal("0.01")
+
+
+def started(command: str, errors: Path) -> subprocess.Popen[bytes]:
+    """A pipeline in a shell of its own group; what it says goes to a file."""
+    return subprocess.Popen(
+        ["bash", "-c", f"set -o pipefail; {command}"], cwd=ROOT, stderr=errors.open("wb"), stdout=subprocess.DEVNULL
+    )
+
+
+def ready(path: Path, venue: subprocess.Popen[bytes]) -> dict[str, Any]:
+    """The venue's ready line, once it listens."""
+    for _ in range(600):
+        if path.exists() and path.stat().st_size:
+            told: dict[str, Any] = json.loads(path.read_text())
+            return told.get("gpi.venue", told)
+        if venue.poll() is not None:
+            break
+        time.sleep(0.1)
+    raise SystemExit(f"the venue did not start: see {path.parent}")
+
+
+def state(venue: dict[str, Any]) -> dict[str, Any]:
+    """The venue's own books."""
+    request = urllib.request.Request(venue["url"] + "/gpi/state", headers={"Authorization": f"Bearer {venue['token']}"})
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        found: dict[str, Any] = json.load(answer)
+    return found
+
+
+def columns(path: Path) -> dict[str, Any]:
+    """The columns of a recorded stream that both ends know; instruments by their symbols."""
+    with path.open("rb") as file:
+        reader = Reader(file.fileno(), str(path))
+        table, parts = Instruments.of(reader.schema), []
+        for frame in reader:
+            if KEY in (frame.notes or {}):
+                table = Instruments.from_json(frame.notes[KEY])
+            if frame.rows:
+                parts.append({name: frame[name].copy() for name in SAME})
+    found = {name: np.concatenate([part[name] for part in parts]) for name in SAME}
+    symbols = np.array([row.symbol for row in table])
+    return {**found, "instrument_id": symbols[found["instrument_id"]]}
+
+
+def rows_differ(sent: Path, captured: Path) -> str | None:
+    """The first difference between what was sent and what was captured; None: the same, row for row."""
+    theirs, ours = columns(sent), columns(captured)
+    for name in SAME:
+        a, b = theirs[name], ours[name]
+        if len(a) != len(b):
+            return f"{len(a):,} rows sent, {len(b):,} captured"
+        unequal = a != b
+        if a.dtype.kind == "f":
+            unequal &= (a == a) | (b == b)
+        if unequal.any():
+            at = int(unequal.argmax())
+            return f"row {at}, {name}: sent {a[at]}, captured {b[at]} ({int(unequal.sum()):,} rows in all)"
+    return None
+
+
+def books_differ(run: Path, account: dict[str, Any]) -> str | None:
+    """Cash, and every fill by quantity and price, in the trader's run and in the venue's books."""
+    mine = pq.read_table(run / "fills.parquet", columns=["qty", "px"]).to_pylist()
+    cash = Decimal(repr(pq.read_table(run / "equity.parquet", columns=["cash"])["cash"][-1].as_py()))
+    theirs = [order for order in account["orders"] if Decimal(order["filled_qty"])]
+    bought = sum((Decimal(repr(fill["qty"])) for fill in mine), Decimal(0))
+    sold = sum((Decimal(order["filled_qty"]) for order in theirs), Decimal(0))
+    if bought != sold:
+        return f"the trader has fills of {bought}, the venue of {sold}"
+    if cash.quantize(CENT) != Decimal(account["cash"]).quantize(CENT):
+        return f"the trader has cash of {cash}, the venue of {account['cash']}"
+    return None
+
+
+def day(name: str, files: list[str], symbols: str, folder: Path) -> bool:
+    """One data set through the whole edge; whether everything held."""
+    folder.mkdir()
+    paths, told, run = " ".join(str(SHARED / file) for file in files), folder / "ready.json", folder / "run"
+    began = time.perf_counter()
+    venue = started(
+        f"{GPI} replay {paths} | {GPI} venue --wait-for 1 --ready {told} --sent {folder / 'sent'} --rate-limit 0 "
+        f"--cash 1000000 --stay",
+        folder / "venue.log",
+    )
+    try:
+        at = ready(told, venue)
+        pipeline = started(
+            f"{GPI} capture --source venue --venue-ready {told} --symbols {symbols} --journal {folder / 'journal'} "
+            f"| tee {folder / 'day.arrow'} | {GPI} featurize | {GPI} embed | {GPI} trade --broker alpaca --paper "
+            f"--venue-ready {told} --journal {folder / 'orders.db'} --strategy market_making --out {run}",
+            folder / "pipeline.log",
+        )
+        code = pipeline.wait(timeout=3000)
+        books = state(at)
+    finally:
+        venue.terminate()
+        venue.wait(timeout=60)
+    seconds = time.perf_counter() - began
+    manifest = json.loads((run / "manifest.json").read_text())
+    report(name, manifest["ticks"], "ticks", f"{seconds:.0f} s, exit {code}, {manifest['rows']['fills']:,} fills")
+    (sent,) = (path for path in (folder / "sent").glob("*.arrow") if path.stat().st_size)
+    findings = {
+        "captured = sent, row for row": rows_differ(sent, folder / "day.arrow"),
+        "account = the venue's, to the cent": books_differ(run, books["accounts"][0]),
+        "gpi verify reproduces the decisions": verified(run, folder / "day.arrow"),
+    }
+    for what, wrong in findings.items():
+        print(f"  {what}: {wrong or 'yes'}")
+    return code == 0 and not any(findings.values())
+
+
+def verified(run: Path, recording: Path) -> str | None:
+    """What `gpi verify` says of the run, repeated from the recording."""
+    done = subprocess.run([GPI, "verify", run, "--recording", recording], cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    return None if done.returncode == 0 else done.stderr.strip().splitlines()[-1]
+
+
+def main() -> int:
+    """All days; exit 1 if anything differs."""
+    if not SHARED.is_dir():
+        print(f"real data absent: {SHARED}")
+        return 0
+    with tempfile.TemporaryDirectory() as folder:
+        held = [day(name, *each, Path(folder) / str(n)) for n, (name, each) in enumerate(DAYS.items())]
+    return 0 if all(held) else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
