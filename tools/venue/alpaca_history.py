@@ -44,7 +44,8 @@ def routes(world: World) -> Iterable[web.AbstractRouteDef]:
         history = _History(world, tape, kind)
         latest = "/latest/{0}" if kind == "crypto" else "/{0}/latest"
         for what in ("bars", "quotes", "trades"):
-            found.append(web.get(f"{prefix}/{what}", history.several(what)))
+            if (kind, what) != ("option", "quotes"):  # Alpaca has no history of them
+                found.append(web.get(f"{prefix}/{what}", history.several(what)))
             found.append(web.get(prefix + latest.format(what), history.latest(what)))
             if kind == "equity":
                 found.append(web.get(f"{prefix}/{{symbol}}/{what}", history.several(what)))

@@ -18,7 +18,7 @@ from gpi.tools.kernels import wire as w
 from gpi.tools.venue.clock import wall
 from gpi.tools.venue.messages import ALPACA, Dialect, told
 from gpi.tools.venue.names import alpaca
-from gpi.tools.venue.subscriber import ALL, Subscriber
+from gpi.tools.venue.subscriber import ALL, FAREWELL_S, Subscriber
 from gpi.tools.venue.tape import Endpoint, Tape
 from gpi.tools.venue.world import World
 
@@ -70,7 +70,7 @@ def routes(world: World) -> Iterable[web.AbstractRouteDef]:
         async def connect(request: web.Request) -> web.WebSocketResponse:
             wants = request.headers.get("Content-Type", "")
             dialect = packed if wants.startswith(PACKED) else text
-            ws = web.WebSocketResponse(compress=False, max_msg_size=1 << 22)
+            ws = web.WebSocketResponse(compress=False, max_msg_size=1 << 22, timeout=FAREWELL_S)
             await ws.prepare(request)
             await _Session(world, tape, endpoint, Subscriber(world, ws, request, dialect, "alpaca")).run(request)
             return ws

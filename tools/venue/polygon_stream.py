@@ -16,7 +16,7 @@ from gpi.tools.kernels import wire as w
 from gpi.tools.venue.clock import wall
 from gpi.tools.venue.messages import POLYGON, Dialect
 from gpi.tools.venue.names import polygon
-from gpi.tools.venue.subscriber import ALL, Subscriber
+from gpi.tools.venue.subscriber import ALL, FAREWELL_S, Subscriber
 from gpi.tools.venue.tape import Endpoint, Tape
 from gpi.tools.venue.world import World
 
@@ -46,7 +46,7 @@ def routes(world: World) -> Iterable[web.AbstractRouteDef]:
 
     def route(path: str, endpoint: Endpoint) -> web.RouteDef:
         async def connect(request: web.Request) -> web.WebSocketResponse:
-            ws = web.WebSocketResponse(compress=False, max_msg_size=1 << 22)
+            ws = web.WebSocketResponse(compress=False, max_msg_size=1 << 22, timeout=FAREWELL_S)
             await ws.prepare(request)
             await _Session(world, tape, endpoint, Subscriber(world, ws, request, dialect, "polygon")).run()
             return ws

@@ -2,8 +2,8 @@
 
 One row per message in sending order, to the oldest subscriber of the address, with the values as they stood on the
 wire: what was lost on purpose is missing, what was doubled stands twice, a NaN that was sent is a NaN (malformed items
-are no rows). Polygon's times are those of its wire, whole milliseconds. Bars and books are not ticks of one row
-each and are left out.
+are no rows). Polygon's times are those of its wire, whole milliseconds. What the wire does not say
+(the aggressor of a share's trade, a snapshot) is not in the row. Bars and books are left out.
 """
 
 from __future__ import annotations
@@ -18,11 +18,24 @@ import numpy.typing as npt
 from gpi.formats.frame import Frame, Layout
 from gpi.formats.instruments import KEY, Instruments
 from gpi.formats.ipc import Writer
-from gpi.formats.ticks import QUOTE, STATUS, TICKS, TRADE
+from gpi.formats.ticks import (
+    BUY,
+    HALTED,
+    HIDDEN,
+    OFF_EXCHANGE,
+    PAUSED,
+    QUOTE,
+    SELL,
+    STATUS,
+    TICKS,
+    TRADE,
+    UNKNOWN_SIDE,
+)
 from gpi.tools.kernels import wire as w
 
 Array = npt.NDArray[Any]
 KINDS: Final = {w.STATUS: STATUS, w.TRADE: TRADE, w.QUOTE: QUOTE}
+STATES: Final = HALTED | PAUSED
 MS: Final = 1_000_000
 
 
@@ -42,7 +55,8 @@ class Sent:
             return
         ints, nums = ints[told], nums[told]
         writer = self._writer(endpoint)
-        frame = rows(ints, nums, self._rows[endpoint], polygon=endpoint.count("/") == 1)
+        coins = np.array([each.asset_class == "crypto" for each in self._instruments], bool)[ints[:, w.I_INSTRUMENT]]
+        frame = rows(ints, nums, self._rows[endpoint], coins, polygon=endpoint.count("/") == 1)
         self._rows[endpoint] += frame.rows
         writer.write(frame)
 
@@ -67,8 +81,8 @@ class Sent:
         return writer
 
 
-def rows(ints: Array, nums: Array, first: int, polygon: bool) -> Frame:
-    """Items as rows of ticks/1, numbered from `first`."""
+def rows(ints: Array, nums: Array, first: int, coins: Array, polygon: bool) -> Frame:
+    """Items as rows of ticks/1, numbered from `first`; `coins` (n,) says which have an aggressor on the wire."""
     made = Layout.of(TICKS).empty(len(ints))
     channel, c = ints[:, w.I_CHANNEL], made.columns
     quote, trade = channel == w.QUOTE, channel == w.TRADE
@@ -76,8 +90,10 @@ def rows(ints: Array, nums: Array, first: int, polygon: bool) -> Frame:
     c["ts_event"][:], c["ts_recv"][:] = ts, ts
     c["instrument_id"][:] = ints[:, w.I_INSTRUMENT]
     c["kind"][:] = np.where(quote, QUOTE, np.where(trade, TRADE, STATUS))
-    c["side"][:] = np.where(trade, ints[:, w.I_SIDE], 0)
-    c["flags"][:] = ints[:, w.I_FLAGS]
+    c["side"][:] = np.where(trade & coins, np.where(ints[:, w.I_SIDE] < 0, SELL, BUY), UNKNOWN_SIDE)
+    c["flags"][:] = ints[:, w.I_FLAGS] & np.where(
+        trade & ~coins, OFF_EXCHANGE | HIDDEN, np.where(quote | trade, 0, STATES)
+    )
     c["seq"][:] = np.arange(first, first + len(ints))
     for px, sz, a, b in (("bid_px", "bid_sz", w.N_BID_PX, w.N_BID_SZ), ("ask_px", "ask_sz", w.N_ASK_PX, w.N_ASK_SZ)):
         missing = ~quote | ((nums[:, a] == 0.0) & (nums[:, b] == 0.0))  # a side that is 0 on the wire is no side

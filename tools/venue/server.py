@@ -45,6 +45,11 @@ def application(world: World, routed: Iterable[Routes]) -> web.Application:
     app = web.Application(middlewares=[edge(world)], client_max_size=1 << 20)
     for routes in routed:
         app.add_routes(routes(world))
+
+    async def farewell(_: web.Application) -> None:
+        await world.tape.close()
+
+    app.on_shutdown.append(farewell)
     return app
 
 

@@ -21,6 +21,7 @@ from gpi.tools.venue.world import World
 
 Array = npt.NDArray[Any]
 ALL: Final = "*"
+FAREWELL_S: Final = 5.0  # that a closing socket waits for a reader that is behind
 BACKLOG: Final = 8 << 20  # bytes waiting for a slow reader before it is cut, where slow readers are cut
 
 

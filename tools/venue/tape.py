@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
+from aiohttp import WSCloseCode
 
 from gpi.formats.frame import Frame
 from gpi.tools.kernels import wire as w
@@ -88,6 +89,11 @@ class Tape:
         for endpoint in self.endpoints.values():
             if endpoint.subscribers:
                 await self._tell(endpoint, items)
+
+    async def close(self) -> None:
+        """Say goodbye to everybody who is connected; whoever does not answer in FAREWELL_S is left."""
+        everybody = [each for endpoint in self.endpoints.values() for each in endpoint.subscribers]
+        await asyncio.gather(*(each.ws.close(code=WSCloseCode.GOING_AWAY) for each in everybody))
 
     def subscribed(self) -> int:
         """How many sockets have subscribed to something."""

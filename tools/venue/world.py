@@ -36,6 +36,9 @@ class Tape(Protocol):
     def state(self) -> dict[str, Any]:
         """What was sent, for /gpi/state."""
 
+    async def close(self) -> None:
+        """Say goodbye to every data socket."""
+
 
 @dataclass
 class World:
