@@ -310,6 +310,17 @@ def test_faults_strike_as_their_seed_says(seed: int, probability: float, asked: 
     assert hits == [after <= n < after + 3 for n in range(asked)]
 
 
+def test_what_the_rules_refuse_does_not_stop_the_feed(venue: Ready) -> None:
+    """A stranger's order that cannot be, and one for a symbol that is not listed: counted, and the day goes on."""
+    for words in ({"symbol": "AAPL", "qty": 10**9}, {"symbol": "NOPE"}):
+        venue.control(fault={"name": "external", **words, "at": MONDAY + 1})
+    venue.tick(bid=[99, 1000], ask=[101, 1000], ts=MONDAY + 10**9)
+    venue.tick(bid=[99, 1000], ask=[101, 1000], ts=MONDAY + 2 * 10**9)
+    state = venue.state()
+    assert state["counters"]["refused.external"] == 2
+    assert state["accounts"][venue.key_id]["orders"] == []
+
+
 def test_switches_are_written_on_the_command_line_and_in_files(tmp_path: Path) -> None:
     """NAME:k=v and [[fault]] tables; unknown names and unreadable words are refused with the fix."""
     assert parsed("status:status=504,count=1") == ("status", {"status": "504", "count": "1"})

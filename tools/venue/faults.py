@@ -8,15 +8,17 @@ ends after a count or a duration. Dice are per fault: adding one fault changes n
 from __future__ import annotations
 
 import random
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, Final
 
 from gpi.formats.errors import UsageError
 from gpi.tools.venue.clock import SECOND_NS
 from gpi.tools.venue.switches import SWITCHES, typed
+
+REMEMBERED: Final = 256  # faults that state() tells
 
 
 @dataclass(slots=True)
@@ -49,6 +51,7 @@ class Faults:
         self.seed = seed
         self.struck: Counter[str] = Counter()  # "name@place" -> times
         self._on: list[Fault] = []
+        self._told: deque[Fault] = deque(maxlen=REMEMBERED)  # those on and those spent, as they were set
         self._made = 0
 
     def set(self, name: str, **words: Any) -> Fault:
@@ -63,6 +66,7 @@ class Faults:
         if fault.at is not None and fault.duration is not None:
             fault.until = fault.at + int(fault.duration * SECOND_NS)
         self._on.append(fault)
+        self._told.append(fault)
         return fault
 
     def clear(self, name: str = "*") -> int:
@@ -70,6 +74,7 @@ class Faults:
         left = [f for f in self._on if not fnmatchcase(f.name, name)]
         gone = len(self._on) - len(left)
         self._on = left
+        self._told = deque((f for f in self._told if not fnmatchcase(f.name, name)), REMEMBERED)
         return gone
 
     def hit(self, place: str, **facts: Any) -> Fault | None:
@@ -96,6 +101,8 @@ class Faults:
             if fnmatchcase(place, fault.place) and self._strikes(fault, now, facts):
                 fault.struck += 1
                 self.struck[f"{fault.name}@{place}"] += 1
+                if fault.count is not None and fault.struck >= fault.count:
+                    self._on.remove(fault)  # spent
                 yield fault
 
     def _strikes(self, fault: Fault, now: int, facts: Mapping[str, Any]) -> bool:
@@ -106,7 +113,7 @@ class Faults:
         if fault.until is not None and now >= fault.until:
             return False
         fault.seen += 1
-        if fault.seen <= fault.after or (fault.count is not None and fault.struck >= fault.count):
+        if fault.seen <= fault.after:
             return False
         if fault.probability < 1.0 and fault.dice.random() >= fault.probability:
             return False
@@ -115,6 +122,6 @@ class Faults:
         return True
 
     def state(self) -> dict[str, Any]:
-        """What is on, and how often each has struck where."""
-        on = [{"name": f.name, "place": f.place, "seen": f.seen, "struck": f.struck, **f.detail} for f in self._on]
+        """The latest faults, those spent too, as they were set; and how often each has struck where."""
+        on = [{"name": f.name, "place": f.place, "seen": f.seen, "struck": f.struck, **f.detail} for f in self._told]
         return {"on": on, "struck": dict(self.struck)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
+from gpi.formats.errors import UsageError
 from gpi.formats.frame import Frame
 from gpi.tools.venue.clock import SECOND_NS
 from gpi.tools.venue.combos import worked
@@ -13,6 +14,7 @@ from gpi.tools.venue.expiries import expired
 from gpi.tools.venue.happenings import happen
 from gpi.tools.venue.ledgers import Ledgers
 from gpi.tools.venue.margin import worth
+from gpi.tools.venue.refusals import Refusal
 
 SAMPLE_NS: Final = 60 * SECOND_NS  # of the equity curve
 
@@ -39,7 +41,10 @@ class Passing:
             for account in ledgers.accounts.values():
                 account.history.append((now, worth(account, ledgers.prices).equity))
         for fault in ledgers.world.faults.due():
-            yield from happen(ledgers.world, fault.name, fault.detail)
+            try:
+                yield from happen(ledgers.world, fault.name, fault.detail)
+            except (Refusal, UsageError):  # a stranger's order that the rules refuse, a symbol not listed yet
+                ledgers.world.counters[f"refused.{fault.name}"] += 1
 
     def _open(self) -> None:
         for order in list(self._ledgers.waiting):
