@@ -74,6 +74,14 @@ def polygon_key(url: str | None = None, key_file: Path | None = None) -> Secret:
     return found[0]
 
 
+def venue_url(ready: Path) -> str:
+    """Where the venue listens that wrote this ready file. Raises UsageError."""
+    found = _content(ready, _private(ready)).get("url")
+    if not isinstance(found, str):
+        raise UsageError(f"{ready} is not what `gpi venue --ready` writes: it has no url")
+    return found
+
+
 def _take() -> None:
     """Move the keys from the environment into this process."""
     for name in (*sum(ALPACA, ()), *POLYGON):

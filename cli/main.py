@@ -20,6 +20,12 @@ def _replay() -> typer.Typer:
     return app
 
 
+def _capture() -> typer.Typer:
+    from gpi.cli.capture import app
+
+    return app
+
+
 def _simulate() -> typer.Typer:
     from gpi.cli.simulate import app
 
@@ -105,6 +111,7 @@ def _doctor() -> typer.Typer:
 
 
 COMMANDS: dict[str, tuple[Loader, str]] = {
+    "capture": (_capture, "A live feed, journaled and published as ticks; gaps refilled or flagged."),
     "replay": (_replay, "Recorded files as one stream of ticks, merged by event time."),
     "simulate": (_simulate, "A seeded synthetic market: calm, flash-crash or halt."),
     "featurize": (_featurize, "Append the tick features to every tick."),

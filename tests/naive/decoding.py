@@ -73,8 +73,8 @@ class PlainDecoder:
         else:
             row["ts_event"] = t * 1_000_000
         if kind in ("q", "Q"):
-            row |= {"kind": QUOTE, "seq": item.get("q", 0), "bid_px": item["bp"] * 1.0, "bid_sz": item["bs"] * 1.0}
-            row |= {"ask_px": item["ap"] * 1.0, "ask_sz": item["as"] * 1.0}
+            row |= {"kind": QUOTE, "seq": item.get("q", 0), "bid_sz": item["bs"] * 1.0, "ask_sz": item["as"] * 1.0}
+            row |= {"bid_px": item["bp"] * 1.0 or nan, "ask_px": item["ap"] * 1.0 or nan}  # 0: nobody bids
         elif kind in ("t", "T"):
             seq = item.get("q") or item.get("i") or 0
             row |= {"kind": TRADE, "seq": int(seq), "trade_px": item["p"] * 1.0, "trade_sz": item["s"] * 1.0}

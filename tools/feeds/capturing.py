@@ -48,6 +48,7 @@ class Capture:
     patience_s: float = 600.0
     for_s: float | None = None  # seconds to run
     until_ns: int | None = None  # wall clock at which to end
+    stats_s: float | None = None  # how often to tell the books
     counts: Counter[str] = field(default_factory=Counter)
     _supervisor: Supervisor | None = None
     _thread: threading.Thread | None = None
@@ -107,6 +108,11 @@ class Capture:
             books |= dict(sorted(self._supervisor.counts.items()))
         return books
 
+    def books(self) -> str:
+        """The report in a line, without what is nought."""
+        found = {name: count for name, count in self.report().items() if count or name in ("rows in", "out")}
+        return ", ".join(f"{name} {count:,}" for name, count in found.items())
+
     def _listen(self) -> None:
         error: BaseException | None = None
         try:
@@ -129,13 +135,16 @@ class Capture:
 
     async def _timed(self) -> None:
         """Stop when the time is over."""
-        begun = time.monotonic()
+        begun = told = time.monotonic()
         assert self._supervisor is not None
         while True:
             over = self.for_s is not None and time.monotonic() - begun >= self.for_s
             if over or (self.until_ns is not None and time.time_ns() >= self.until_ns) or self._closed:
                 self._supervisor.stop()
                 return
+            if self.stats_s is not None and time.monotonic() - told >= self.stats_s:
+                told = time.monotonic()
+                self.say(self.books())
             await asyncio.sleep(0.05)
 
     def _hear(self, message: bytes) -> None:

@@ -1,0 +1,240 @@
+"""gpi capture: a live feed as a stream of ticks."""
+
+import atexit
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gpi.cli.io import Tool, source
+from gpi.cli.running import running
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+
+    from gpi.formats.frame import Frame
+    from gpi.formats.secrets import Secret
+    from gpi.tools.feeds.intake import Intake
+    from gpi.tools.feeds.subscription import Subscription
+
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
+
+@app.command(epilog="Example: gpi capture --source alpaca --symbols @tier1 --lake lake/ | gpi featurize --to table")
+@source
+def capture(
+    source: Annotated[str, typer.Option(help="alpaca, polygon, or venue (a `gpi venue`).")] = "alpaca",
+    asset_class: Annotated[str, typer.Option(help="stocks, options or crypto.")] = "stocks",
+    symbols: Annotated[str | None, typer.Option(help="AAPL,MSFT or @tier1 or @FILE; * for all the feed has.")] = None,
+    channels: Annotated[str | None, typer.Option(help="trades,quotes,statuses,books; else all but books.")] = None,
+    feed: Annotated[str, typer.Option(help="iex, sip; indicative, opra; realtime, delayed. Else the first.")] = "",
+    url: Annotated[str | None, typer.Option(help="Another host, such as http://127.0.0.1:8700.")] = None,
+    venue_ready: Annotated[Path | None, typer.Option(help="The file that `gpi venue --ready` wrote.")] = None,
+    wire: Annotated[str, typer.Option(help="Of a venue: alpaca or polygon.")] = "alpaca",
+    key_file: Annotated[Path | None, typer.Option(help="Keys (TOML or JSON, mode 600); else docs/live.md.")] = None,
+    levels: Annotated[int, typer.Option(min=0, max=10, help="Book levels a side, with --channels books.")] = 0,
+    journal: Annotated[Path | None, typer.Option(help="Keep the messages here; else in ~/.local/state/gpi.")] = None,
+    from_journal: Annotated[Path | None, typer.Option(help="No network: tell a journal's stream again.")] = None,
+    lake: Annotated[Path | None, typer.Option(help="Write the rows into this lake as well.")] = None,
+    until: Annotated[str | None, typer.Option(help="16:00 (New York) or a time with offset.")] = None,
+    for_: Annotated[str | None, typer.Option("--for", help="30s, 5m, 6.5h.")] = None,
+    rows: Annotated[int | None, typer.Option(min=1, help="End after so many rows.")] = None,
+    on_full: Annotated[str, typer.Option(help="A slow reader: block, drop-oldest or conflate.")] = "block",
+    buffer: Annotated[int, typer.Option(min=1, help="Rows that may wait for the reader.")] = 262_144,
+    mute: Annotated[float | None, typer.Option(min=0, help="Silent seconds before a reconnection; 0: never.")] = None,
+    refill: Annotated[bool, typer.Option(help="Ask REST for what was missed.")] = True,
+    patience: Annotated[float, typer.Option(min=0, help="Seconds without a connection before giving up.")] = 600.0,
+    stats: Annotated[float | None, typer.Option(min=0.1, help="Tell the books every so many seconds.")] = None,
+) -> Tool:
+    """Live trades, quotes and statuses: journaled as they came, then published as ticks, gaps refilled or flagged.
+
+    Keys come from the environment, a file or a keyring, never from the command line (docs/live.md).
+    """
+    if from_journal is not None:
+        return _retold(from_journal)
+    from gpi.formats.errors import UsageError
+
+    vendor, url = _where(source, wire, url, venue_ready)
+    if symbols is None:
+        raise UsageError("say what to capture: --symbols AAPL,MSFT or @tier1")
+    for name, value, known in (
+        ("--asset-class", asset_class, ("stocks", "options", "crypto")),
+        ("--on-full", on_full, ("block", "drop-oldest", "conflate")),
+    ):
+        if value not in known:
+            raise UsageError(f"{name} {value}: choose {', '.join(known)}")
+    keys = _keys(vendor, url, key_file or venue_ready)  # before the vendors' clients are imported: they look for some
+
+    from gpi.tools.feeds.spans import seconds, wall_clock
+    from gpi.tools.feeds.subscription import Subscription
+
+    chosen = tuple(word.strip() for word in channels.split(",") if word.strip()) if channels else ()
+    wanted = Subscription(vendor, asset_class, _symbols(symbols), chosen, feed, url)  # type: ignore[arg-type]
+    return _live(
+        wanted,
+        keys,
+        {
+            "levels": levels,
+            "journal": journal,
+            "lake": lake,
+            "rows": rows,
+            "on_full": on_full,
+            "buffer": buffer,
+            "mute": mute if mute is not None else 30.0 if source == "venue" else 5.0,
+            "always": source == "venue" or asset_class == "crypto",
+            "refill": refill,
+        },
+        {
+            "patience_s": patience,
+            "for_s": None if for_ is None else seconds(for_),
+            "until_ns": None if until is None else wall_clock(until),
+            "stats_s": stats,
+        },
+    )
+
+
+def _live(wanted: "Subscription", keys: tuple["Secret", ...], how: dict[str, Any], limits: dict[str, Any]) -> Tool:
+    from gpi.formats.ticks import ticks
+    from gpi.tools.feeds.capturing import Capture
+    from gpi.tools.feeds.journal import Journal
+    from gpi.tools.feeds.lock import Lock, state_folder
+    from gpi.tools.feeds.outlet import Outlet
+    from gpi.tools.feeds.watchdog import Watchdog
+    from gpi.tools.stage import Stream
+
+    link, rest = wanted.link(keys), wanted.rest(keys) if how["refill"] else None
+    intake = _intake(wanted, how["levels"])
+    schema = intake.instruments.on(ticks(how["levels"]))
+    name = f"{wanted.key}-{_short(keys[0])}"
+    locks = [Lock(state_folder() / "locks" / f"{name}.lock", f"{link.name} with this key")]
+    folder = how["journal"] or state_folder() / name
+    locks.append(Lock(folder / "lock", f"{folder}, into which"))
+    kept = Journal(folder)
+    if kept.cut:
+        typer.echo(f"gpi capture: cut a torn tail of {kept.cut} bytes off the journal", err=True)
+    running_one = Capture(
+        link,
+        intake,
+        Outlet(schema, how["buffer"], how["on_full"]),
+        kept,
+        Watchdog(how["mute"], how["always"]),
+        rest,
+        lambda words: typer.echo(f"gpi capture: {words}", err=True),
+        wanted.vendor,
+        wanted.about(how["levels"]),
+        **limits,
+    )
+
+    def conclude() -> None:
+        running_one.close()
+        typer.echo(f"gpi capture: {running_one.books()}", err=True)
+        for lock in locks:
+            lock.free()
+
+    frames = _limited(running_one.frames(running().stopped), how["rows"])
+    if how["lake"] is not None:
+        frames = _also_into(how["lake"], frames, schema)
+    told = _told(frames, conclude)
+    atexit.register(
+        told.close
+    )  # a reader that left us, a second Ctrl-C: the lake and the journal are closed all the same
+    return Tool(Stream(schema, told), {"journal": str(folder)}, told.close)
+
+
+def _retold(folder: Path) -> Tool:
+    from gpi.formats.ticks import ticks
+    from gpi.tools.feeds.retold import Journaled
+    from gpi.tools.stage import Stream
+
+    told = Journaled(folder)
+    intake = _intake(told.subscription, told.about["levels"])
+    schema = intake.instruments.on(ticks(told.about["levels"]))
+    return Tool(Stream(schema, told.frames(intake, running().stopped)))
+
+
+def _intake(wanted: "Subscription", levels: int) -> "Intake":
+    from gpi.formats.ticks import ticks
+    from gpi.tools.feeds.decoding import Decoder
+    from gpi.tools.feeds.intake import Intake
+
+    instruments = wanted.instruments()
+    decoder = Decoder(wanted.vendor, wanted.asset, instruments, levels)
+    return Intake(decoder, instruments, ticks(levels), sequenced=wanted.vendor == "polygon")
+
+
+def _where(source: str, wire: str, url: str | None, ready: Path | None) -> tuple[str, str | None]:
+    """The vendor whose wire is spoken, and the host."""
+    from gpi.formats.errors import UsageError
+
+    if source not in ("alpaca", "polygon", "venue"):
+        raise UsageError(f"--source {source}: choose alpaca, polygon or venue")
+    if source != "venue":
+        return source, url
+    if wire not in ("alpaca", "polygon"):
+        raise UsageError(f"--wire {wire}: a venue speaks alpaca and polygon")
+    if url is None and ready is not None:
+        from gpi.cli.keys import venue_url
+
+        url = venue_url(ready)
+    if url is None:
+        raise UsageError("--source venue: say where it is, --venue-ready FILE or --url http://127.0.0.1:PORT")
+    return wire, url
+
+
+def _keys(vendor: str, url: str | None, key_file: Path | None) -> tuple["Secret", ...]:
+    from gpi.cli.keys import alpaca_keys, polygon_key
+
+    return alpaca_keys(url, key_file) if vendor == "alpaca" else (polygon_key(url, key_file),)
+
+
+def _short(key: "Secret") -> str:
+    """A key's fingerprint: enough to tell two apart, too little to guess one."""
+    from hashlib import blake2b
+
+    return blake2b(key.reveal().encode(), digest_size=4, person=b"gpi.capture").hexdigest()
+
+
+def _symbols(text: str) -> tuple[str, ...]:
+    """Symbols, tiers, and files of symbols (@FILE: separated by commas or lines)."""
+    from gpi.formats.universe import TIERS, expand
+
+    words: list[str] = []
+    for word in text.split(","):
+        path = Path(word.strip().removeprefix("@"))
+        if word.strip().startswith("@") and word.strip().lower() not in TIERS and path.is_file():
+            words += path.read_text(encoding="utf-8").replace("\n", ",").split(",")
+        else:
+            words.append(word)
+    return expand(",".join(words))
+
+
+def _limited(frames: "Iterator[Frame]", rows: int | None) -> "Iterator[Frame]":
+    """The first rows, or all."""
+    left = rows
+    for frame in frames:
+        if left is not None and frame.rows >= left:
+            yield frame.slice(0, left).copy()
+            return
+        yield frame
+        left = None if left is None else left - frame.rows
+
+
+def _also_into(lake: Path, frames: "Iterator[Frame]", schema: Any) -> "Iterator[Frame]":
+    """The frames, on their way written into a lake, too; its files appear at the end."""
+    from gpi.formats.parquet import LakeWriter
+
+    with LakeWriter(lake, schema) as written:
+        try:
+            for frame in frames:
+                if frame.rows or frame.notes:
+                    written.write(frame)
+                yield frame
+        except GeneratorExit:  # whoever reads us has enough: what came until now is kept
+            return
+
+
+def _told(frames: "Iterator[Frame]", conclude: Any) -> "Generator[Frame, None, None]":
+    try:
+        yield from frames
+    finally:
+        conclude()
