@@ -44,6 +44,9 @@ def capture(
     mute: Annotated[float | None, typer.Option(min=0, help="Silent seconds before a reconnection; 0: never.")] = None,
     refill: Annotated[bool, typer.Option(help="Ask REST for what was missed.")] = True,
     patience: Annotated[float, typer.Option(min=0, help="Seconds without a connection before giving up.")] = 600.0,
+    once: Annotated[
+        bool, typer.Option("--once", help="End when the other side closes or is gone, as a venue whose day is over.")
+    ] = False,
     stats: Annotated[float | None, typer.Option(min=0.1, help="Tell the books every so many seconds.")] = None,
 ) -> Tool:
     """Live trades, quotes and statuses: journaled as they came, then published as ticks, gaps refilled or flagged.
@@ -52,45 +55,33 @@ def capture(
     """
     if from_journal is not None:
         return _retold(from_journal)
-    from gpi.formats.errors import UsageError
-
     vendor, url = _where(source, wire, url, venue_ready)
-    if symbols is None:
-        raise UsageError("say what to capture: --symbols AAPL,MSFT or @tier1")
-    for name, value, known in (
-        ("--asset-class", asset_class, ("stocks", "options", "crypto")),
-        ("--on-full", on_full, ("block", "drop-oldest", "conflate")),
-    ):
-        if value not in known:
-            raise UsageError(f"{name} {value}: choose {', '.join(known)}")
+    _check("--asset-class", asset_class, ("stocks", "options", "crypto"))
+    _check("--on-full", on_full, ("block", "drop-oldest", "conflate"))
+    names = _symbols(symbols)
     keys = _keys(vendor, url, key_file or venue_ready)  # before the vendors' clients are imported: they look for some
-
     from gpi.tools.feeds.spans import seconds, wall_clock
     from gpi.tools.feeds.subscription import Subscription
 
-    chosen = tuple(word.strip() for word in channels.split(",") if word.strip()) if channels else ()
-    wanted = Subscription(vendor, asset_class, _symbols(symbols), chosen, feed, url)  # type: ignore[arg-type]
-    return _live(
-        wanted,
-        keys,
-        {
-            "levels": levels,
-            "journal": journal,
-            "lake": lake,
-            "rows": rows,
-            "on_full": on_full,
-            "buffer": buffer,
-            "mute": mute if mute is not None else 30.0 if source == "venue" else 5.0,
-            "always": source == "venue" or asset_class == "crypto",
-            "refill": refill,
-        },
-        {
-            "patience_s": patience,
-            "for_s": None if for_ is None else seconds(for_),
-            "until_ns": None if until is None else wall_clock(until),
-            "stats_s": stats,
-        },
-    )
+    wanted = Subscription(vendor, asset_class, names, _words(channels), feed, url)  # type: ignore[arg-type]
+    always, silence = source == "venue" or asset_class == "crypto", 30.0 if source == "venue" else 5.0
+    how = {"levels": levels, "journal": journal, "lake": lake, "rows": rows, "on_full": on_full, "buffer": buffer}
+    how |= {"mute": silence if mute is None else mute, "always": always, "refill": refill}
+    limits = {"patience_s": patience, "once": once, "stats_s": stats}
+    limits["for_s"] = None if for_ is None else seconds(for_)
+    limits["until_ns"] = None if until is None else wall_clock(until)
+    return _live(wanted, keys, how, limits)
+
+
+def _check(option: str, value: str, known: tuple[str, ...]) -> None:
+    from gpi.formats.errors import UsageError
+
+    if value not in known:
+        raise UsageError(f"{option} {value}: choose {', '.join(known)}")
+
+
+def _words(text: str | None) -> tuple[str, ...]:
+    return tuple(word.strip() for word in (text or "").split(",") if word.strip())
 
 
 def _live(wanted: "Subscription", keys: tuple["Secret", ...], how: dict[str, Any], limits: dict[str, Any]) -> Tool:
@@ -153,25 +144,27 @@ def _retold(folder: Path) -> Tool:
 
 
 def _intake(wanted: "Subscription", levels: int) -> "Intake":
+    from gpi.formats.errors import UsageError
     from gpi.formats.ticks import ticks
-    from gpi.tools.feeds.decoding import Decoder
     from gpi.tools.feeds.intake import Intake
+    from gpi.tools.feeds.plain import PlainDecoder
 
     instruments = wanted.instruments()
-    decoder = Decoder(wanted.vendor, wanted.asset, instruments, levels)
-    return Intake(decoder, instruments, ticks(levels), sequenced=wanted.vendor == "polygon")
+    if levels or "books" in wanted.channels:
+        raise UsageError("books are not decoded yet: capture trades, quotes and statuses")
+    return Intake(
+        PlainDecoder(wanted.asset, instruments), instruments, ticks(levels), sequenced=wanted.vendor == "polygon"
+    )
 
 
 def _where(source: str, wire: str, url: str | None, ready: Path | None) -> tuple[str, str | None]:
     """The vendor whose wire is spoken, and the host."""
     from gpi.formats.errors import UsageError
 
-    if source not in ("alpaca", "polygon", "venue"):
-        raise UsageError(f"--source {source}: choose alpaca, polygon or venue")
+    _check("--source", source, ("alpaca", "polygon", "venue"))
     if source != "venue":
         return source, url
-    if wire not in ("alpaca", "polygon"):
-        raise UsageError(f"--wire {wire}: a venue speaks alpaca and polygon")
+    _check("--wire", wire, ("alpaca", "polygon"))
     if url is None and ready is not None:
         from gpi.cli.keys import venue_url
 
@@ -194,10 +187,13 @@ def _short(key: "Secret") -> str:
     return blake2b(key.reveal().encode(), digest_size=4, person=b"gpi.capture").hexdigest()
 
 
-def _symbols(text: str) -> tuple[str, ...]:
+def _symbols(text: str | None) -> tuple[str, ...]:
     """Symbols, tiers, and files of symbols (@FILE: separated by commas or lines)."""
+    from gpi.formats.errors import UsageError
     from gpi.formats.universe import TIERS, expand
 
+    if text is None:
+        raise UsageError("say what to capture: --symbols AAPL,MSFT or @tier1")
     words: list[str] = []
     for word in text.split(","):
         path = Path(word.strip().removeprefix("@"))

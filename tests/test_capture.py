@@ -19,10 +19,10 @@ from gpi.tools.feeds.capturing import Capture
 from gpi.tools.feeds.intake import Intake
 from gpi.tools.feeds.journal import Journal, Kind, Record, read, segments
 from gpi.tools.feeds.outlet import CONFLATED, DROPPED, Outlet, Policy
+from gpi.tools.feeds.plain import PlainDecoder
 from gpi.tools.feeds.subscription import Subscription
 from gpi.tools.feeds.watchdog import Watchdog
 from tests.market_server import KEY_ID, SECRET, MarketServer, Visit
-from tests.naive.decoding import PlainDecoder
 
 T0 = 1_700_000_000_000_000_000
 MS = 1_000_000
@@ -125,7 +125,7 @@ def again(folder: Path, vendor: str = "alpaca") -> Frame:
     intake = Intake(PlainDecoder("stocks", instruments), instruments, TICKS, sequenced=vendor == "polygon")
     records = list(read(folder))
     frames = [frame for record in records for frame in intake.take([record]).frames]
-    return concatenated([*frames, *intake.finish(records[-1].ts_recv).frames], TICKS)
+    return concatenated([*frames, *intake.finish().frames], TICKS)
 
 
 def same(a: Frame, b: Frame) -> bool:

@@ -46,6 +46,7 @@ class Capture:
     vendor: Vendor
     about: dict[str, Any]  # for the journal's BEGIN: what is captured
     patience_s: float = 600.0
+    once: bool = False  # end when the other side closes cleanly
     for_s: float | None = None  # seconds to run
     until_ns: int | None = None  # wall clock at which to end
     stats_s: float | None = None  # how often to tell the books
@@ -123,7 +124,9 @@ class Capture:
 
     async def _run(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._supervisor = Supervisor(self.link, self, self.watchdog, self._hear, self.flush, self.say, self.patience_s)
+        self._supervisor = Supervisor(
+            self.link, self, self.watchdog, self._hear, self.flush, self.say, self.patience_s, self.once
+        )
         self._take([self._record(Kind.BEGIN, self.about)])
         timer = asyncio.ensure_future(self._timed())
         try:
@@ -131,7 +134,7 @@ class Capture:
         finally:
             timer.cancel()
             self.flush()
-            self._queue(self.intake.finish(self._now()))
+            self._queue(self.intake.finish())
 
     async def _timed(self) -> None:
         """Stop when the time is over."""

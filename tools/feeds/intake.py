@@ -31,9 +31,17 @@ KEPT_ROWS: Final = 1 << 16  # rows of the recent past, for telling what a refill
 class Decoded(Protocol):
     """What a decoder gives for some messages."""
 
-    frame: Frame | None
-    controls: list[dict[str, Any]]
-    rejected: Sequence[Any]
+    @property
+    def frame(self) -> Frame | None:
+        """All rows, or none."""
+
+    @property
+    def controls(self) -> list[dict[str, Any]]:
+        """What the other side said about the connection."""
+
+    @property
+    def rejected(self) -> Sequence[Any]:
+        """Items that are no rows, each with its `reason`."""
 
 
 class Decodes(Protocol):
@@ -86,6 +94,7 @@ class Intake:
         self._expected: Counter[int] = Counter()  # rows of the last refill that the socket may bring, too
         self._until = 0  # ts_event up to which it may
         self._begun = False
+        self._last_recv = 0
 
     @property
     def waiting(self) -> bool:
@@ -99,6 +108,7 @@ class Intake:
         messages: list[bytes] = []
         times: list[int] = []
         for kind, ts_recv, payload in records:
+            self._last_recv = ts_recv
             if kind == Kind.MESSAGE:
                 messages.append(payload)
                 times.append(ts_recv)
@@ -116,11 +126,11 @@ class Intake:
         self._messages(messages, times, found)
         return found._replace(rows=self.counts["rows in"] - before)
 
-    def finish(self, ts_recv: int) -> Taken:
+    def finish(self) -> Taken:
         """The end of the records: what still waits comes out, after GAP rows, for nobody will refill it now."""
         found = Taken([], [], [])
         if self.waiting:
-            self._filled({"lost": None}, ts_recv, found)
+            self._filled({"lost": None}, self._last_recv, found)
         return found
 
     def catch_up(self) -> dict[int, int]:

@@ -33,14 +33,12 @@ class Journaled:
     def frames(self, intake: Intake, stopped: Callable[[], bool]) -> Iterator[Frame]:
         """All rows, in frames of the rows of some records. Raises BadInput where another feed's records follow."""
         records = chain([self._first], self._records)
-        last = self._first.ts_recv
         while batch := list(islice(records, AT_ONCE)):
             self._same_feed(batch)
-            last = batch[-1].ts_recv
             yield from intake.take(batch).frames
             if stopped():
                 return
-        yield from intake.finish(last).frames
+        yield from intake.finish().frames
 
     def _same_feed(self, batch: list[Record]) -> None:
         for record in batch:

@@ -13,7 +13,10 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from enum import Enum, auto
+from errno import ECONNREFUSED
 from typing import Any, Final, Protocol
+
+from websockets.exceptions import ConnectionClosedOK
 
 from gpi.formats.errors import GpiError, VenueError
 from gpi.formats.secrets import masked
@@ -30,6 +33,8 @@ SLOT_S: Final = 90.0
 SLOT_PAUSE_S: Final = 3.0
 FIRST_PAUSE_S: Final = 0.2
 LAST_PAUSE_S: Final = 30.0
+CLOSED: Final = "closed by the other side"
+GONE: Final = "connection refused: nobody listens there"
 HTTP: Final = {"401": Step.BAD_KEY, "403": Step.BAD_KEY, "406": Step.BUSY, "429": Step.BUSY}
 
 
@@ -53,7 +58,10 @@ class Floor(Protocol):
 
 
 class Supervisor:
-    """Runs until `stop`. Hand `heard` what the tap heard; `controls` and `holes` come back through `on`."""
+    """Runs until `stop`; with `once` until the other side closes cleanly or is gone.
+
+    What the tap heard comes back through `on`, decoded.
+    """
 
     def __init__(
         self,
@@ -64,13 +72,13 @@ class Supervisor:
         flush: Callable[[], None],
         say: Callable[[str], None],
         patience_s: float,
-        seed: int | None = None,
+        once: bool = False,
     ) -> None:
         self.counts: Counter[str] = Counter()  # connections, and what ended them
         self._link, self._floor, self._watchdog = link, floor, watchdog
         self._hear, self._flush, self._say = hear, flush, say
-        self._patience = patience_s
-        self._dice = random.Random(seed)
+        self._patience, self._once = patience_s, once
+        self._dice = random.Random()
         self._stop = asyncio.Event()
         self._filling: asyncio.Task[None] | None = None
         self._phase, self._since = Phase.DIALLING, 0.0
@@ -102,7 +110,7 @@ class Supervisor:
         self._lost_since = time.monotonic()
         while not self._stop.is_set():
             why = await self._one_connection()
-            if self._stop.is_set():
+            if self._stop.is_set() or (self._once and self._was_live and why in (CLOSED, GONE)):
                 break
             if self._filling is not None:
                 self._filling.cancel()  # the gap is open, and is filled when the feed is back
@@ -160,7 +168,9 @@ class Supervisor:
         error = talk.exception()
         if isinstance(error, GpiError):
             raise error
-        return self._status(error) if error is not None else "closed by the other side"
+        if isinstance(error, OSError) and error.errno == ECONNREFUSED:
+            return GONE
+        return CLOSED if error is None or isinstance(error, ConnectionClosedOK) else self._status(error)
 
     def _status(self, error: BaseException) -> str:
         """The words of an error; a handshake refused with a status that means something is that trouble."""
