@@ -65,9 +65,16 @@ def capture(
 
     wanted = Subscription(vendor, asset_class, names, _words(channels), feed, url)  # type: ignore[arg-type]
     always, silence = source == "venue" or asset_class == "crypto", 30.0 if source == "venue" else 5.0
-    how = {"levels": levels, "journal": journal, "lake": lake, "rows": rows, "on_full": on_full, "buffer": buffer}
+    how: dict[str, Any] = {
+        "levels": levels,
+        "journal": journal,
+        "lake": lake,
+        "rows": rows,
+        "on_full": on_full,
+        "buffer": buffer,
+    }
     how |= {"mute": silence if mute is None else mute, "always": always, "refill": refill}
-    limits = {"patience_s": patience, "once": once, "stats_s": stats}
+    limits: dict[str, Any] = {"patience_s": patience, "once": once, "stats_s": stats}
     limits["for_s"] = None if for_ is None else seconds(for_)
     limits["until_ns"] = None if until is None else wall_clock(until)
     return _live(wanted, keys, how, limits)
