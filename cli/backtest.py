@@ -23,6 +23,11 @@ def backtest(
     order_ms: desk.OrderMs = 1.0,
     response_ms: desk.ResponseMs = 1.0,
     out: desk.OutDir = None,
+    fill: desk.Fill = "conservative",
+    hours: desk.Hours = False,
+    self_trade: desk.SelfTrade = "allow",
+    luld: desk.Luld = 0,
+    seed: desk.Seed = 0,
     kill_row: desk.KillRow = None,
     answers: desk.Answers = None,
 ) -> Tool:
@@ -30,5 +35,15 @@ def backtest(
 
     The same engine as `gpi trade --paper`: the same stream gives the same orders and fills.
     """
-    terms = desk.Terms(strategy, param, limits, fees, cash, (feed_ms, order_ms, response_ms), kill_row, answers)
+    terms = desk.Terms(
+        strategy,
+        param,
+        limits,
+        fees,
+        cash,
+        (feed_ms, order_ms, response_ms),
+        kill_row,
+        answers,
+        (fill, hours, self_trade, luld, seed),
+    )
     return desk.desk(terms, out, None)

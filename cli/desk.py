@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 Strategy = Annotated[str, typer.Option(help="market_making, momentum, an installed one, file.py or file.py:Class.")]
 Param = Annotated[list[str] | None, typer.Option("--param", help="A strategy parameter, name=number; repeat.")]
 Limits = Annotated[Path | None, typer.Option(help="Risk limits (TOML); else the shipped, conservative ones.")]
-Fees = Annotated[str, typer.Option(help="Fee schedule: zero, alpaca_equity, binance_spot; auto: by asset class.")]
+Fees = Annotated[
+    str, typer.Option(help="Fees by date: zero, alpaca_equity, alpaca_option, alpaca_crypto, binance_spot; auto.")
+]
 Cash = Annotated[float, typer.Option(min=0, help="Starting cash.")]
 OrderMs = Annotated[float, typer.Option(min=0, help="Order latency, ms of event time.")]
 FeedMs = Annotated[float, typer.Option(min=0, help="Feed latency, ms.")]
@@ -31,6 +33,13 @@ OutDir = Annotated[Path | None, typer.Option("--out", help="Run directory: order
 Answers = Annotated[
     Path | None, typer.Option(help="Repeat a live run: its answers.parquet, what the broker told it, row by row.")
 ]
+Fill = Annotated[str, typer.Option(help="How recorded liquidity fills: conservative, queue, whole, alpaca-paper.")]
+Hours = Annotated[
+    bool, typer.Option("--hours", help="Plain orders of shares and options sleep outside the regular session.")
+]
+SelfTrade = Annotated[str, typer.Option(help="An order that could meet our own: allow, refuse, cancel-oldest.")]
+Luld = Annotated[int, typer.Option(min=0, max=2, help="Limit up - limit down bands of this tier on shares; 0: none.")]
+Seed = Annotated[int, typer.Option(help="Of what is drawn: partial fills of alpaca-paper.")]
 KillRow = Annotated[int | None, typer.Option(help="Pull the kill switch at this row, as a recorded run did.")]
 
 
@@ -46,6 +55,13 @@ class Terms:
     latency_ms: tuple[float, float, float]  # feed, order, response
     kill_row: int | None
     answers: Path | None = None
+    rules: tuple[str, bool, str, int, int] = (
+        "conservative",
+        False,
+        "allow",
+        0,
+        0,
+    )  # fill, hours, self-trade, LULD, seed
 
 
 @dataclass
@@ -125,40 +141,45 @@ def desk(terms: Terms, out: Path | None, kill_file: Path | None) -> Tool:
 def prepared(terms: Terms, external: bool) -> "Setup":
     """The setup of a session by its options. Raises UsageError for a strategy, parameter or limit that is not right."""
     from gpi.formats.errors import UsageError
-    from gpi.tools.backtest.setup import PRESETS, Latency, Setup
+    from gpi.formats.fees import SCHEDULES
+    from gpi.tools.backtest.setup import Latency, Rules, Setup
     from gpi.tools.risk.limits import read
     from gpi.tools.strategies.loading import load, parameters
 
-    if terms.fees not in (*PRESETS, "auto"):
-        raise UsageError(f"--fees {terms.fees}: choose auto, {', '.join(PRESETS)}")
+    if terms.fees not in (*SCHEDULES, "auto"):
+        raise UsageError(f"--fees {terms.fees}: choose auto, {', '.join(SCHEDULES)}")
     if not all(isfinite(number) for number in (*terms.latency_ms, terms.cash)):
         raise UsageError("cash and latencies must be finite numbers")
     feed, order, response = (round(ms * 1e6) for ms in terms.latency_ms)
     strategy = load(terms.strategy, parameters(terms.param or []))
+    fill, hours, apart, bands, seed = terms.rules
     return Setup(
         strategy,
         read(terms.limits),
         latency=Latency(feed, order, response),
         cash=terms.cash,
+        seed=seed,
         kill_row=terms.kill_row,
+        rules=Rules(fill, hours=hours, self_trade=apart, bands=bands),
         external=external,
     )
 
 
 def fitted_fees(setup: "Setup", fees: str, stream: "Stream") -> "Setup":
-    """The setup with the fee schedule of that name; auto: Binance's for crypto, Alpaca's for the rest."""
+    """The setup with the dated fee schedule of that name; auto: Binance's for crypto, Alpaca's for the rest."""
     from dataclasses import replace
 
     from gpi.formats.errors import UsageError
+    from gpi.formats.fees import SCHEDULES
     from gpi.formats.instruments import Instruments
-    from gpi.tools.backtest.setup import PRESETS
 
     if fees == "auto":
         classes = {row.asset_class for row in Instruments.of(stream.schema)} - {"index"}
-        if classes - {"equity"} and classes != {"crypto"}:
+        if len(classes) > 1:
             raise UsageError(
-                f"the stream carries {' and '.join(sorted(classes))}: --fees auto knows equities or crypto, "
-                f"each alone; name one of {', '.join(PRESETS)}"
+                f"the stream carries {' and '.join(sorted(classes))}: --fees auto knows one class of instruments, "
+                f"alone; name one of {', '.join(SCHEDULES)}"
             )
-        fees = "binance_spot" if classes == {"crypto"} else "alpaca_equity"
-    return replace(setup, fees=PRESETS[fees])
+        schedules = {"crypto": "binance_spot", "option": "alpaca_option"}
+        fees = schedules.get(next(iter(classes), ""), "alpaca_equity")
+    return replace(setup, schedule=fees)

@@ -48,6 +48,11 @@ def trade(
     kill_file: Annotated[
         Path | None, typer.Option(help="When this file appears: cancel everything, refuse the rest, exit 4.")
     ] = None,
+    fill: desk.Fill = "conservative",
+    hours: desk.Hours = False,
+    self_trade: desk.SelfTrade = "allow",
+    luld: desk.Luld = 0,
+    seed: desk.Seed = 0,
     kill_row: desk.KillRow = None,
 ) -> Tool:
     """Trade a stream of ticks. Every order passes the risk gate; the orders go down the pipe.
@@ -57,7 +62,17 @@ def trade(
     """
     from gpi.formats.errors import UsageError
 
-    terms = desk.Terms(strategy, param, limits, fees, cash, (feed_ms, order_ms, response_ms), kill_row)
+    terms = desk.Terms(
+        strategy,
+        param,
+        limits,
+        fees,
+        cash,
+        (feed_ms, order_ms, response_ms),
+        kill_row,
+        None,
+        (fill, hours, self_trade, luld, seed),
+    )
     if broker is None:
         if not paper or real or kill or rearm:
             raise UsageError("choose where orders go: --paper (filled here), or --broker alpaca with --paper or --live")

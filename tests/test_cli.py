@@ -154,22 +154,22 @@ def test_the_pipeline_loads_neither_pandas_nor_torch() -> None:
 
 
 def test_automatic_fees_refuse_what_they_do_not_know() -> None:
-    """Equities or crypto, each alone; a stream of both, or of options, must be told whose fees it pays."""
+    """Shares, options or crypto, each alone; a stream of two of them must be told whose fees it pays."""
     from gpi.cli.desk import fitted_fees
     from gpi.formats.errors import UsageError
     from gpi.formats.instruments import Instruments, crypto, equity, index
     from gpi.formats.ticks import TICKS
-    from gpi.tools.backtest.setup import ALPACA_EQUITY, BINANCE_SPOT, Setup
+    from gpi.tools.backtest.setup import Setup
     from gpi.tools.stage import Stream
     from gpi.tools.strategies.loading import load
 
     setup = Setup(load("market_making"))
 
     def fees(*rows: object) -> object:
-        return fitted_fees(setup, "auto", Stream(Instruments(rows).on(TICKS), iter(()))).fees  # type: ignore[arg-type]
+        return fitted_fees(setup, "auto", Stream(Instruments(rows).on(TICKS), iter(()))).schedule  # type: ignore[arg-type]
 
-    assert fees(equity("SPY"), index("SPX")) == ALPACA_EQUITY
-    assert fees(crypto("BTCUSDT")) == BINANCE_SPOT
+    assert fees(equity("SPY"), index("SPX")) == "alpaca_equity"
+    assert fees(crypto("BTCUSDT")) == "binance_spot"
     with pytest.raises(UsageError, match="name one of"):
         fees(equity("SPY"), crypto("BTCUSDT"))
 

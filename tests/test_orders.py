@@ -456,3 +456,16 @@ def test_the_laws_hold_with_every_kind_of_order(fill: str) -> None:
     for name in told.columns:
         for rows in (parts, saved):
             np.testing.assert_array_equal(told[name], np.concatenate([p[name] for p in rows]), err_msg=name)
+
+
+def test_fees_follow_the_trading_day() -> None:
+    """1,000,000 dollars sold before and after section 31 fell from 27.80 a million to nothing: 27.80, then no more."""
+    first, second = trading_day(date(2025, 5, 13)), trading_day(date(2025, 5, 14))
+    assert first is not None and second is not None
+    quote = {"bid": (100_00, 10**5), "ask": (100_02, 10**5)}
+    market = [{"ts": day.open + n, **quote} for day in (first, second) for n in (0, 1, 2)]
+    script = {0: [lambda v: v.sell(10_000.0)], 3: [lambda v: v.sell(10_000.0)]}
+    terms = Terms(default=(TICK, 1.0, 1.0), bourse=(1.0,))
+    got = trade(market, script, schedule="alpaca_equity", terms=terms)
+    taf, audit = 1.66, 0.46  # 0.000166 and 0.000046 a share, each up to the cent
+    np.testing.assert_allclose(got.fills["fee"], [27.80 + taf + audit, taf + audit], atol=1e-9)

@@ -6,6 +6,8 @@ from dataclasses import asdict
 
 import numpy as np
 
+from gpi.formats.calendar import day_of
+from gpi.formats.fees import SCHEDULES
 from gpi.tools.backtest.setup import POLICIES, SELF_TRADES, Setup, Terms
 from gpi.tools.kernels import memory
 from gpi.tools.kernels.chance import seeded
@@ -50,6 +52,17 @@ def start(setup: Setup, levels: int, known: int = 0) -> State:
     more_slots(state, FIRST_SLOTS)
     more_instruments(state, setup, FIRST_INSTRUMENTS)
     return state
+
+
+def charge_by(state: State, setup: Setup, ts: int) -> None:
+    """Fees as the schedule has them on the trading day of `ts`; what accrued on another day is forgotten."""
+    d, day = state["desk"][0], day_of(ts)
+    if not setup.schedule or (d.dated and d.fee_day == day.toordinal()):
+        return
+    d.dated, d.fee_day = 1, day.toordinal()
+    for name, value in asdict(SCHEDULES[setup.schedule].at(day)).items():
+        d[name] = value
+    d.levy = d.section_31 = d.activity = d.audit = d.clearing = 0.0
 
 
 def more_slots(state: State, capacity: int) -> None:

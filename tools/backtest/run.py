@@ -207,6 +207,7 @@ def as_dict(setup: Setup) -> dict[str, Any]:
         "seed": setup.seed,
         "trading_state": setup.trading_state,
         "rules": asdict(setup.rules),
+        "schedule": setup.schedule,
         "external": setup.external,
     }
 
@@ -234,7 +235,8 @@ def setup_of(manifest: dict[str, Any], strategy: Strategy) -> Setup:
     rules = told.get("rules", {})
     return Setup(
         strategy, limits, fees, latency, told["cash"], terms, told["seed"], state, kill_row,
-        Rules(**{**rules, "unshortable": tuple(rules.get("unshortable", ()))}), told["external"],
+        Rules(**{**rules, "unshortable": tuple(rules.get("unshortable", ()))}),
+        told.get("schedule", ""), told["external"],
     )  # fmt: skip
 
 

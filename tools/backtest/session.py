@@ -189,6 +189,7 @@ class Session:
     def _grow(self, instrument_id: int, ts: int) -> None:
         stop, s = self.account.stop, self.state
         if stop == BELL:
+            memory.charge_by(s, self.setup, ts)
             listed = any(self.setup.terms.bourse) if self.setup.terms else False
             ring: Any = (*self._engine[:5], ts, part_of if listed else None)
             toll(*ring)

@@ -10,6 +10,7 @@ from typing import Any, Final, Protocol
 import numpy as np
 
 from gpi.formats.errors import BadInput, UsageError
+from gpi.formats.fees import SCHEDULES
 from gpi.formats.instruments import Instruments
 from gpi.tools.kernels.orders import ACTIVE, CONSERVATIVE, LIKELY, LIMITS, PAPER, WHOLE, Array
 
@@ -206,9 +207,13 @@ class Setup:
     kill_row: int | None = None
     """Pull the kill switch at this row: how a run that was killed is reproduced."""
     rules: Rules = Rules()
+    schedule: str = ""
+    """A name of `gpi.formats.fees.SCHEDULES`, looked up for every trading day, in the place of `fees`."""
     external: bool = False
     """Orders go to a broker outside, whose answers come through `Session.answer`; cash and state come from there."""
 
     def __post_init__(self) -> None:
+        if self.schedule and self.schedule not in SCHEDULES:
+            raise UsageError(f"--fees {self.schedule}: choose {', '.join(SCHEDULES)}")
         if not 0.0 <= self.cash < math.inf:
             raise UsageError(f"the cash to start with is a number from 0 on, not {self.cash}")

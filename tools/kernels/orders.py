@@ -70,12 +70,13 @@ LIMITS: Final = record("", " ".join(LIMIT_NAMES))
 DESK: Final = record(
     "feed_ns order_ns response_ns stale_ns order_rate max_open_orders allow_short known"
     " external now row late day state loss_day killed kill_row next_id open_orders open_buys second filled stop"
-    " request_at requests response_at responses sent_at free free_slots policy rng"
+    " request_at requests response_at responses sent_at free free_slots policy rng dated fee_day rounding"
     " unusual waking hours part bell opened crossing self_trade banded"
     " n_orders n_fills n_equity",
     "position_limit gross_exposure cash_reserve daily_loss price_collar"
     " maker_bps taker_bps per_share sell_bps sell_per_share"
-    " start_cash cash realized fees holdings exposure equity peak day_equity buy_cost likely_power",
+    " start_cash cash realized fees holdings exposure equity peak day_equity buy_cost likely_power"
+    " sell_cap audit_per_share clearing_per_share clearing_cap levy section_31 activity audit clearing",
 )
 """One record: limits, fees, latencies, the account as the trader knows it, ring positions, output cursors.
 
@@ -86,6 +87,7 @@ DESK: Final = record(
 `bell`: when the next part of the trading day begins, `part` is the present one, `opened` when its regular session
 began; `hours`: 1 keeps orders that may not trade outside the regular session asleep there.
 `crossing`: 1 lets orders of different accounts meet; `banded`: 1 keeps LULD bands.
+`dated`: 1 where fees follow a dated schedule; `levy` to `clearing` are what has accrued on the trading day.
 `likely_power`: of the queue model that guesses who cancelled (0: logarithms).
 """
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from gpi.tools.kernels.account import fee, settle
+from gpi.tools.kernels.fees import accrue
 from gpi.tools.kernels.jit import inlined, jit
 from gpi.tools.kernels.limits import judge, judge_kin
 from gpi.tools.kernels.listing import link, unlink, working
@@ -434,7 +435,11 @@ def deliver(
             o.seen = m.leaves
             paid = m.fee
             if paid != paid:
-                paid = fee(desk, o.side, m.liquidity, m.qty, m.qty * m.px * instruments[i].multiplier)
+                notional = m.qty * m.px * instruments[i].multiplier
+                if d.dated:
+                    paid = accrue(d, d, d.day, o.side, m.liquidity, m.qty, notional)
+                else:
+                    paid = fee(desk, o.side, m.liquidity, m.qty, notional)
             settle(desk, instruments, i, o.side, m.qty, m.px, paid)
             row = fills_out[d.n_fills]
             d.n_fills += 1
