@@ -28,6 +28,7 @@ def backtest(
     self_trade: desk.SelfTrade = "allow",
     luld: desk.Luld = 0,
     seed: desk.Seed = 0,
+    latency_model: desk.LatencyModel = None,
     kill_row: desk.KillRow = None,
     answers: desk.Answers = None,
 ) -> Tool:
@@ -35,15 +36,6 @@ def backtest(
 
     The same engine as `gpi trade --paper`: the same stream gives the same orders and fills.
     """
-    terms = desk.Terms(
-        strategy,
-        param,
-        limits,
-        fees,
-        cash,
-        (feed_ms, order_ms, response_ms),
-        kill_row,
-        answers,
-        (fill, hours, self_trade, luld, seed),
-    )
+    delays, rules = (feed_ms, order_ms, response_ms), (fill, hours, self_trade, luld, seed)
+    terms = desk.Terms(strategy, param, limits, fees, cash, delays, kill_row, answers, rules, latency_model)
     return desk.desk(terms, out, None)

@@ -39,6 +39,9 @@ Hours = Annotated[
 ]
 SelfTrade = Annotated[str, typer.Option(help="An order that could meet our own: allow, refuse, cancel-oldest.")]
 Luld = Annotated[int, typer.Option(min=0, max=2, help="Limit up - limit down bands of this tier on shares; 0: none.")]
+LatencyModel = Annotated[
+    Path | None, typer.Option(help="Recorded delays (Parquet: ts, order_ns, response_ns), not constant ones.")
+]
 Seed = Annotated[int, typer.Option(help="Of what is drawn: partial fills of alpaca-paper.")]
 KillRow = Annotated[int | None, typer.Option(help="Pull the kill switch at this row, as a recorded run did.")]
 
@@ -55,13 +58,9 @@ class Terms:
     latency_ms: tuple[float, float, float]  # feed, order, response
     kill_row: int | None
     answers: Path | None = None
-    rules: tuple[str, bool, str, int, int] = (
-        "conservative",
-        False,
-        "allow",
-        0,
-        0,
-    )  # fill, hours, self-trade, LULD, seed
+    rules: tuple[str, bool, str, int, int] = ("conservative", False, "allow", 0, 0)
+    """Fill, hours, self-trade, LULD, seed."""
+    delays: Path | None = None
 
 
 @dataclass
@@ -142,6 +141,8 @@ def prepared(terms: Terms, external: bool) -> "Setup":
     """The setup of a session by its options. Raises UsageError for a strategy, parameter or limit that is not right."""
     from gpi.formats.errors import UsageError
     from gpi.formats.fees import SCHEDULES
+    from gpi.tools.backtest.delays import Delays
+    from gpi.tools.backtest.delays import read as read_delays
     from gpi.tools.backtest.setup import Latency, Rules, Setup
     from gpi.tools.risk.limits import read
     from gpi.tools.strategies.loading import load, parameters
@@ -160,6 +161,7 @@ def prepared(terms: Terms, external: bool) -> "Setup":
         cash=terms.cash,
         seed=seed,
         kill_row=terms.kill_row,
+        delays=Delays() if terms.delays is None else read_delays(terms.delays),
         rules=Rules(fill, hours=hours, self_trade=apart, bands=bands),
         external=external,
     )

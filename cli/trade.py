@@ -10,6 +10,11 @@ from gpi.cli.io import Tool, trading
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
+Claim = Annotated[list[str] | None, typer.Option(help="Take this symbol's foreign position as ours; ALL; repeat.")]
+KillFile = Annotated[
+    Path | None, typer.Option(help="When this file appears: cancel everything, refuse the rest, exit 4.")
+]
+
 
 @app.command(
     epilog="Example: gpi replay day.parquet --speed realtime | gpi featurize | gpi embed | "
@@ -28,9 +33,7 @@ def trade(
     url: Annotated[str | None, typer.Option(help="A venue on this machine instead of Alpaca (`gpi venue`).")] = None,
     key_file: Annotated[Path | None, typer.Option(help="Keys of the broker: TOML or JSON, mode 600.")] = None,
     journal: Annotated[Path | None, typer.Option(help="Order journal; else one per account, kept for good.")] = None,
-    claim: Annotated[
-        list[str] | None, typer.Option(help="Take this symbol's foreign position as ours; ALL; repeat.")
-    ] = None,
+    claim: Claim = None,
     take_over: Annotated[bool, typer.Option("--take-over", help="Cancel the orders of a trader that is dead.")] = False,
     kill: Annotated[
         bool, typer.Option("--kill", help="Cancel everything at the broker, suspend trading, end.")
@@ -45,14 +48,13 @@ def trade(
     order_ms: desk.OrderMs = 1.0,
     response_ms: desk.ResponseMs = 1.0,
     out: desk.OutDir = None,
-    kill_file: Annotated[
-        Path | None, typer.Option(help="When this file appears: cancel everything, refuse the rest, exit 4.")
-    ] = None,
+    kill_file: KillFile = None,
     fill: desk.Fill = "conservative",
     hours: desk.Hours = False,
     self_trade: desk.SelfTrade = "allow",
     luld: desk.Luld = 0,
     seed: desk.Seed = 0,
+    latency_model: desk.LatencyModel = None,
     kill_row: desk.KillRow = None,
 ) -> Tool:
     """Trade a stream of ticks. Every order passes the risk gate; the orders go down the pipe.
@@ -62,17 +64,8 @@ def trade(
     """
     from gpi.formats.errors import UsageError
 
-    terms = desk.Terms(
-        strategy,
-        param,
-        limits,
-        fees,
-        cash,
-        (feed_ms, order_ms, response_ms),
-        kill_row,
-        None,
-        (fill, hours, self_trade, luld, seed),
-    )
+    delays, rules = (feed_ms, order_ms, response_ms), (fill, hours, self_trade, luld, seed)
+    terms = desk.Terms(strategy, param, limits, fees, cash, delays, kill_row, None, rules, latency_model)
     if broker is None:
         if not paper or real or kill or rearm:
             raise UsageError("choose where orders go: --paper (filled here), or --broker alpaca with --paper or --live")

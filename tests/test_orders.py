@@ -2,15 +2,19 @@
 
 from collections.abc import Callable
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpi.formats import orders as words
 from gpi.formats.calendar import session as trading_day
+from gpi.formats.errors import BadInput
 from gpi.formats.frame import Frame
 from gpi.formats.instruments import Instruments, equity
 from gpi.formats.orders import (
@@ -32,6 +36,8 @@ from gpi.formats.orders import (
     TRIGGERED,
 )
 from gpi.formats.ticks import CLOSED
+from gpi.tools.backtest.delays import Delays
+from gpi.tools.backtest.delays import read as read_delays
 from gpi.tools.backtest.session import Session
 from gpi.tools.backtest.setup import Latency, Rules, Terms
 from gpi.tools.venue.exchange import Exchange, Request
@@ -469,3 +475,22 @@ def test_fees_follow_the_trading_day() -> None:
     got = trade(market, script, schedule="alpaca_equity", terms=terms)
     taf, audit = 1.66, 0.46  # 0.000166 and 0.000046 a share, each up to the cent
     np.testing.assert_allclose(got.fills["fee"], [27.80 + taf + audit, taf + audit], atol=1e-9)
+
+
+def test_recorded_delays_are_those_of_the_recording(tmp_path: Path) -> None:
+    """A recording of one round trip gives the rows of that constant; between two it runs linearly."""
+    table = pa.table({"ts": [START], "order_ns": [2_000_000], "response_ns": [3_000_000]})
+    pq.write_table(table, tmp_path / "delays.parquet")
+    market = [at(n, **DEEP) for n in range(30)]
+    script = {0: [(1, 5.0, 102, GTC)], 3: [(1, 5.0, 100, GTC)], 8: [2], 20: [(1, 5.0, 102, GTC)]}
+    constant = trade(market, script, latency=Latency(0, 2_000_000, 3_000_000)).orders
+    recorded = trade(market, script, delays=read_delays(tmp_path / "delays.parquet")).orders
+    for name in constant.columns:
+        np.testing.assert_array_equal(recorded[name], constant[name], err_msg=name)
+    trips = np.array([[0, 2, 5], [10, 16, 25]]) * 1_000_000 + START  # 2 and 3 ms, ten later 6 and 9
+    slower = trade(market, {5: [(1, 5.0, 102, GTC)]}, delays=Delays("here", trips))
+    assert slower.fills["ts_event"][0] - START == 5_000_000 + 4_000_000  # half way between 2 and 6
+    accepted = slower.orders["ts_event"][slower.orders["action"] == ACCEPTED]
+    assert accepted[0] - START == 9_000_000 + 6_000_000  # the venue answers half way between 2 and 16
+    with pytest.raises(BadInput, match="delays"):
+        read_delays(tmp_path / "none.parquet")

@@ -49,6 +49,9 @@ def start(setup: Setup, levels: int, known: int = 0) -> State:
         "ladders": np.zeros((0, memory.LADDER_ROWS, levels)),
         "memory": np.zeros(0, setup.strategy.memory),
     }
+    if len(setup.delays.trips):
+        d.delays, d.last_request, d.last_response = len(setup.delays.trips), memory.LONG_AGO, memory.LONG_AGO
+        state["wire"] = setup.delays.on(state["wire"])
     more_slots(state, FIRST_SLOTS)
     more_instruments(state, setup, FIRST_INSTRUMENTS)
     return state

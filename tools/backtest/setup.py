@@ -12,6 +12,7 @@ import numpy as np
 from gpi.formats.errors import BadInput, UsageError
 from gpi.formats.fees import SCHEDULES
 from gpi.formats.instruments import Instruments
+from gpi.tools.backtest.delays import Delays
 from gpi.tools.kernels.orders import ACTIVE, CONSERVATIVE, LIKELY, LIMITS, PAPER, WHOLE, Array
 
 MS: Final = 1_000_000
@@ -209,6 +210,8 @@ class Setup:
     rules: Rules = Rules()
     schedule: str = ""
     """A name of `gpi.formats.fees.SCHEDULES`, looked up for every trading day, in the place of `fees`."""
+    delays: Delays = Delays()
+    """Recorded delays, in the place of the constant ones of `latency` but the feed's."""
     external: bool = False
     """Orders go to a broker outside, whose answers come through `Session.answer`; cash and state come from there."""
 

@@ -256,8 +256,8 @@ def finish(
     for last in range(2):
         if last:
             withdraw_all(desk, instruments, pool, wire, orders_out)
-        arrivals(desk, instruments, ladders, pool, wire, d.now + d.order_ns)
-        until = d.now + d.order_ns + d.response_ns
+        arrivals(desk, instruments, ladders, pool, wire, max(d.now + d.order_ns, d.last_request))
+        until = max(d.now + d.order_ns + d.response_ns, d.last_response)
         deliver(desk, instruments, pool, wire, orders_out, fills_out, until)
         d.now = until
     snapshot(desk, instruments, equity_out)

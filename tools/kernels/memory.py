@@ -30,7 +30,8 @@ def more_slots(pool: Array, desk: Array, capacity: int) -> Array:
 def more_messages(wire: Array, desk: Array, capacity: int) -> Array:
     """Both rings of the wire with `capacity`, oldest message first."""
     d = desk[0]
-    grown = np.zeros((2, capacity), MESSAGE)
+    grown = np.zeros((len(wire), capacity), MESSAGE)
+    grown[2:, : wire.shape[1]] = wire[2:]
     for ring, at in ((REQUESTS, d.request_at), (RESPONSES, d.response_at)):
         grown[ring, : wire.shape[1]] = np.roll(wire[ring], -int(at))
     d.request_at = d.response_at = 0

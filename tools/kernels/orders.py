@@ -41,7 +41,7 @@ DAY_NS: Final = 86_400 * SECOND
 NEVER: Final = np.iinfo(np.int64).max
 MAX_INTENTS: Final = 32  # intents of one decision
 NOBODY: Final = -9  # a parent or rival that is none of our orders
-REQUESTS, RESPONSES = 0, 1  # the two rings of the wire
+REQUESTS, RESPONSES, RECORDING = 0, 1, 2  # the two rings of the wire, and recorded delays
 CONSERVATIVE, PAPER, LIKELY, WHOLE = 0, 1, 2, 3  # desk.policy: how recorded liquidity fills our orders
 ALLOW, REFUSE_NEWEST, CANCEL_OLDEST = 0, 1, 2  # desk.self_trade: our order would meet our own
 
@@ -70,7 +70,8 @@ LIMITS: Final = record("", " ".join(LIMIT_NAMES))
 DESK: Final = record(
     "feed_ns order_ns response_ns stale_ns order_rate max_open_orders allow_short known"
     " external now row late day state loss_day killed kill_row next_id open_orders open_buys second filled stop"
-    " request_at requests response_at responses sent_at free free_slots policy rng dated fee_day rounding"
+    " request_at requests response_at responses sent_at free free_slots policy rng"
+    " dated fee_day rounding delays last_request last_response"
     " unusual waking hours part bell opened crossing self_trade banded"
     " n_orders n_fills n_equity",
     "position_limit gross_exposure cash_reserve daily_loss price_collar"

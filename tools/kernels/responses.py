@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from gpi.tools.kernels.delays import reaches_trader
 from gpi.tools.kernels.jit import jit
 from gpi.tools.kernels.orders import (
     CANCELED,
@@ -27,7 +28,7 @@ def respond(
     at = d.response_at + d.responses
     m = wire[RESPONSES, at if at < wire.shape[1] else at - wire.shape[1]]
     d.responses += 1
-    m.due = ts + d.response_ns
+    m.due = ts + d.response_ns if d.delays == 0 else reaches_trader(desk, wire, ts)
     m.ts = ts
     m.kind = kind
     m.slot = slot

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from gpi.tools.kernels.account import fee, settle
+from gpi.tools.kernels.delays import reaches_venue
 from gpi.tools.kernels.fees import accrue
 from gpi.tools.kernels.jit import inlined, jit
 from gpi.tools.kernels.limits import judge, judge_kin
@@ -111,7 +112,7 @@ def request(desk: Array, pool: Array, wire: Array, slot: int, kind: int) -> int:
     at = at if at < wire.shape[1] else at - wire.shape[1]
     m = wire[REQUESTS, at]
     d.requests += 1
-    m.due = d.now + d.order_ns
+    m.due = d.now + d.order_ns if d.delays == 0 else reaches_venue(desk, wire, d.now)
     m.kind = kind
     m.slot = slot
     m.order_id = pool[slot].order_id
