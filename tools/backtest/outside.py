@@ -13,7 +13,7 @@ import numpy as np
 from gpi.formats.answers import BLOCK, CASH, POSITION, STATE, Answer, Ask
 from gpi.formats.errors import BadInput
 from gpi.formats.instruments import Instruments
-from gpi.formats.orders import ACCEPTED, FILLED
+from gpi.formats.orders import ACCEPTED, CANCELED, EXPIRED, FILLED, REJECTED
 from gpi.tools.backtest import memory
 from gpi.tools.backtest.setup import Setup
 from gpi.tools.kernels.account import mark
@@ -22,6 +22,7 @@ from gpi.tools.kernels.trader import adopt
 from gpi.tools.stage import State
 
 SLACK: Final = 8
+ENDS: Final = (REJECTED, CANCELED, EXPIRED)
 
 
 def asks(state: State, instruments: Instruments) -> list[Ask]:
@@ -109,13 +110,15 @@ def _opening(state: State) -> None:
 
 
 def _respond(state: State, setup: Setup, answer: Answer) -> None:
-    d = state["desk"][0]
-    found = np.flatnonzero(state["pool"]["order_id"] == answer.order_id)
-    if len(found):
-        slot = int(found[0])
+    d, leaves = state["desk"][0], answer.leaves
+    open_slots = np.flatnonzero(state["pool"]["order_id"] == answer.order_id)
+    found = [int(slot) for slot in open_slots if not _ending(state, int(slot), answer.order_id)]
+    if found:
+        slot = found[0]
     elif answer.action != FILLED:
         return  # its end was told already
     else:
+        leaves = 0.0  # of an order that has ended nothing works, whatever is unfilled of it
         _room_for(state, setup, answer.instrument_id)
         if d.free_slots < 1:
             memory.more_slots(state, 2 * len(state["pool"]))
@@ -129,7 +132,17 @@ def _respond(state: State, setup: Setup, answer: Answer) -> None:
     d.responses += 1
     m.due, m.ts, m.kind, m.slot, m.order_id = d.now, answer.ts_event, answer.action, slot, answer.order_id
     m.liquidity, m.reason, m.fee = answer.liquidity, answer.reason, answer.fee
-    m.qty, m.px, m.leaves = answer.qty, answer.px, answer.leaves
+    m.qty, m.px, m.leaves = answer.qty, answer.px, leaves
+
+
+def _ending(state: State, slot: int, order_id: int) -> bool:
+    """Whether an end of this order waits on the wire: once the trader has read it, the slot is free."""
+    d, wire = state["desk"][0], state["wire"]
+    for n in range(int(d.responses)):
+        m = wire[RESPONSES, (d.response_at + n) % wire.shape[1]]
+        if m.slot == slot and m.order_id == order_id and (m.kind in ENDS or (m.kind == FILLED and m.leaves == 0.0)):
+            return True
+    return False
 
 
 def _room_for(state: State, setup: Setup, instrument_id: int) -> None:

@@ -101,7 +101,7 @@ class Blotter:
         """Fold a frame of the trade_updates socket, whatever it holds."""
         try:
             found = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             found = None
         if not isinstance(found, dict) or found.get("stream") != "trade_updates":
             if not isinstance(found, dict) or found.get("stream") not in ("authorization", "listening"):

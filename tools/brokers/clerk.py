@@ -18,8 +18,9 @@ from gpi.formats.orders import CANCELED, EXPIRED
 from gpi.tools.brokers import refusals, wire
 from gpi.tools.brokers.blotter import Blotter
 from gpi.tools.brokers.bucket import CANCEL, ORDER, RESOLVE
+from gpi.tools.brokers.gate import refuses
 from gpi.tools.brokers.guards import Guards
-from gpi.tools.brokers.holds import HALTED, Holds
+from gpi.tools.brokers.holds import ACTIVE, HALTED, Holds
 from gpi.tools.brokers.journal import Journal
 from gpi.tools.brokers.life import INTENT, LIVE, SENT, UNKNOWN, Life, reason
 from gpi.tools.brokers.outbox import Job, Outbox
@@ -90,7 +91,7 @@ class Clerk:
         """(reason, note, request); without a reason it may be sent."""
         if self.guards.runaway(now):
             self.halt("EXEC_THROTTLE", f"more than {self.guards.asks_per_s} new orders within a second")
-        why = self.holds.refuses(key, ask.side, ask.qty, float(self.blotter.position(key)))
+        why = refuses(self.holds, self.blotter, ask, key)
         if why:
             return why, "", None
         instrument = self.instruments.get(ask.instrument_id)
@@ -242,8 +243,8 @@ class Clerk:
         if not life.open:
             self.attention.pop(life.client_id, None)
             self._cancels.pop(life.client_id, None)
-        elif life.withdrawing and not life.end:
-            self._cancel(life, now)
+        elif (life.withdrawing or life.told_end) and not life.end:
+            self._cancel(life, now)  # nobody waits for it any more: it was withdrawn, or called rejected too early
 
     def due(self, now_ns: int, now: float) -> None:
         """What time brings: looks at orders, orders gone stale, orders whose way is free."""
@@ -259,10 +260,23 @@ class Clerk:
                 self.outbox.add(Job(RESOLVE, "resolve", "GET", "/orders:by_client_order_id", data, client_id))
         for job in self.outbox.stale(now):
             self._expired(job.client_id)
+        self._judge_again()
         for client_id, (job, blocking) in list(self._once_more.items()):
             if not any(self._leaving(broker_id) for broker_id in blocking):
                 del self._once_more[client_id]
                 self.outbox.add(job._replace(since=now))
+
+    def _judge_again(self) -> None:
+        """What waits to be sent was judged when it was asked for: what may not be sent any more is refused."""
+        if self.holds.level == ACTIVE and not self.holds.blocks:
+            return
+        for job in self.outbox.orders:
+            life = self.blotter.lives[job.client_id]
+            why = refuses(self.holds, self.blotter, life.ask, job.symbol, life)
+            if why:
+                self.outbox.withdraw(job.client_id)
+                life.refused(reason(why), life.ask.ts_event)
+                self.blotter.touch(life)
 
     def _expired(self, client_id: str) -> None:
         life = self.blotter.lives[client_id]

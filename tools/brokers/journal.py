@@ -125,10 +125,14 @@ class Journal:
         return f"{owner(account)}{self.id}-{self.epoch}-"
 
     def intend(self, client_id: str, ask: Ask, request: dict[str, Any] | None, now: int, note: str = "") -> None:
-        """One intent; `request` None: it was refused before it was sent, and `note` says why."""
+        """One intent; `request` None: it was refused before it was sent, and `note` says why.
+
+        Of an order that the journal has already (a former run's, thought to have ended) only the state changes.
+        """
         self._write(
             "INSERT INTO orders (client_id, epoch, order_id, symbol, instrument_id, side, ask, request, intended,"
-            " state, changed, note) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            " state, changed, note) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+            " ON CONFLICT (client_id) DO UPDATE SET state = 'intent', changed = excluded.changed, note = excluded.note",
             client_id, self.epoch, ask.order_id, ask.symbol, ask.instrument_id, ask.side,
             json.dumps(ask._asdict()), json.dumps(request), now, "refused" if request is None else "intent", now, note,
         )  # fmt: skip

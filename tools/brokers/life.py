@@ -58,10 +58,17 @@ class Life:
         """What is unfilled."""
         return max(Decimal(0), self.qty - self.executions.filled)
 
+    @property
+    def told_end(self) -> bool:
+        """Whether the session believes that it has ended."""
+        return self._ended
+
     def told(self, order: Told) -> None:
         """Fold what the broker says of the order."""
         self.broker_id = self.broker_id or order.broker_id
         self.executions.claim(order.filled)
+        if self.state == REFUSED:
+            self.end = 0  # it was called rejected, and it was not
         if order.end and not self.end:
             self.end, self.end_ts = order.end, order.ts
         if order.status != "rejected" or order.filled:

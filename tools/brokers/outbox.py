@@ -62,6 +62,11 @@ class Outbox:
             found.append(self._orders.popitem(last=False)[1])
         return found
 
+    @property
+    def orders(self) -> list[Job]:
+        """The orders that wait, oldest first."""
+        return list(self._orders.values())
+
     def drop_orders(self) -> list[Job]:
         """Take back every order that was not sent."""
         found = list(self._orders.values())

@@ -7,7 +7,6 @@ once when an order claims more than is known. Missing executions are recovered o
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final
 
@@ -19,6 +18,7 @@ from gpi.tools.brokers.clerk import Clerk, Outcome
 from gpi.tools.brokers.executions import ZERO
 from gpi.tools.brokers.holds import HALTED, Holds
 from gpi.tools.brokers.life import LIVE, Life
+from gpi.tools.brokers.looks import BARRED, positions, readable, stamp
 from gpi.tools.brokers.outbox import Job, Outbox
 from gpi.tools.brokers.rest import Reply
 
@@ -26,6 +26,7 @@ PAGE: Final = 100
 MOST_OPEN: Final = 500
 IN_KIND: Final = Decimal("0.005")  # of what was bought: coins that the broker keeps as its fee
 OVERLAP_NS: Final = 2_000_000_000
+BEFORE_NS: Final = 60_000_000_000  # how long before its order an execution may be stamped, at most
 GAP_S: Final = 0.5
 SETTLE_S: Final = 1.0
 FULL: Final = ("orders", "activities", "positions", "account")
@@ -77,7 +78,8 @@ class Reconciliation:
         if what == "activities":
             asked = {"direction": "asc", "page_size": PAGE}
             if self.since_ns:
-                asked["after"] = stamp(max(self.since_ns - OVERLAP_NS, 0))
+                gaps = [life.ask.ts_event - BEFORE_NS for life in self.blotter.gaps.values()]
+                asked["after"] = stamp(max(min([self.since_ns - OVERLAP_NS, *gaps]), 0))
             return "/account/activities/FILL", {**asked, "page_token": page} if page else asked
         return f"/{what}", None
 
@@ -107,8 +109,8 @@ class Reconciliation:
             self._asked["orders"] = {each.client_id: ZERO for each in live}
 
     def replied(self, job: Job, outcome: Outcome, now: float) -> None:
-        """Fold what a look has found; an unreadable one is made again."""
-        if not isinstance(outcome, Reply) or outcome.status != 200:
+        """Fold what a look has found; one that cannot be read, whatever its status, is made again."""
+        if not isinstance(outcome, Reply) or outcome.status != 200 or not readable(job.what, outcome.body):
             if any(job.what == waiting[0] for waiting in self._waiting.values()):
                 self.outbox.add(job)  # the bucket spaces these; a hold stays until one succeeds
             return
@@ -131,7 +133,7 @@ class Reconciliation:
                     self.holds.free(cause)
 
     def _orders(self, body: Any, now: float) -> None:
-        rows = body if isinstance(body, list) else []
+        rows: list[Any] = body
         told = [each for each in map(wire.order, rows) if each is not None]
         before = set(self.blotter.external)
         for each in told:
@@ -177,7 +179,7 @@ class Reconciliation:
 
     def _activities(self, job: Job, body: Any) -> bool:
         """True when the last page was read."""
-        rows = [row for row in (body if isinstance(body, list) else []) if isinstance(row, dict)]
+        rows = [row for row in body if isinstance(row, dict)]
         newest = 0
         for row in rows:
             if self.blotter.activity(row):
@@ -253,8 +255,6 @@ class Reconciliation:
             self.cash_due = True
 
     def _account(self, body: Any) -> None:
-        if not isinstance(body, dict):
-            return
         self.cash = wire.number(body.get("cash")) or ZERO
         self.equity = wire.number(body.get("equity")) or ZERO
         unmoved = self._asked.pop("account", None) == self.blotter.expected
@@ -267,23 +267,3 @@ class Reconciliation:
             self.say(f"halted: the broker says {', '.join(flags)}")
         else:
             self.holds.free("account")
-
-
-BARRED: Final = ("trading_blocked", "account_blocked", "trade_suspended_by_user")
-
-
-def positions(body: Any) -> dict[str, tuple[Decimal, Decimal]]:
-    """(quantity, average price) by symbol key; a short is negative whatever sign its quantity has."""
-    held = {}
-    for row in body if isinstance(body, list) else []:
-        qty = wire.number(row.get("qty")) if isinstance(row, dict) else None
-        if qty is not None and row.get("symbol"):
-            qty = -abs(qty) if row.get("side") == "short" else qty
-            held[wire.key(str(row["symbol"]))] = (qty, wire.number(row.get("avg_entry_price")) or ZERO)
-    return held
-
-
-def stamp(ns: int) -> str:
-    """ns UTC as RFC 3339."""
-    whole, rest = divmod(ns, 1_000_000_000)
-    return f"{datetime.fromtimestamp(whole, UTC):%Y-%m-%dT%H:%M:%S}.{rest:09d}Z"

@@ -37,7 +37,9 @@ STATUSES: Final = frozenset(ENDS) | {
     "new", "partially_filled", "done_for_day", "pending_cancel", "pending_replace", "pending_review", "accepted",
     "pending_new", "accepted_for_bidding", "stopped", "suspended", "calculated", "held",
 }  # fmt: skip
+MOST: Final = Decimal(10) ** 18
 NOISE: Final = Decimal("0.000001")  # of a step: what floating point adds, and no one's intention
+LATEST_NS: Final = 2**63
 DOLLAR: Final = Decimal(1)
 SUB_DOLLAR: Final = Decimal("0.0001")
 
@@ -104,24 +106,33 @@ def request(ask: Ask, instrument: Instrument, client_id: str) -> dict[str, Any]:
 
 
 def _tif(ask: Ask, instrument: Instrument, qty: Decimal) -> str:
+    """Alpaca's name for it. What must not rest is never sent as what rests: that raises Unsendable."""
+    rests = ask.tif in (GTC, DAY)
     if instrument.asset_class == "crypto":
-        return "ioc" if ask.tif in (IOC, FOK) else "gtc"
+        if not rests and ask.tif != IOC:
+            raise Unsendable("in crypto Alpaca knows GTC and IOC only")
+        return "gtc" if rests else "ioc"
     if instrument.asset_class == "option" or qty != qty.to_integral_value():
-        return "day"  # the only one that Alpaca takes for options and for fractions of a share
+        if not rests:
+            raise Unsendable("Alpaca takes options and fractions of a share for the day only")
+        return "day"
     return TIFS[ask.tif]
 
 
 def _price(px: float, side: int, instrument: Instrument) -> Decimal:
     """On the price grid, never more aggressive than asked: buys are rounded down, sells up."""
     step = _decimal(instrument.tick_size)
-    if instrument.asset_class == "equity" and math.isfinite(px) and _decimal(px) < DOLLAR:
-        step = min(step, SUB_DOLLAR)
+    listed = instrument.asset_class == "equity" and step.is_finite() and step > SUB_DOLLAR
+    if listed and math.isfinite(px) and _decimal(px) < DOLLAR:
+        step = SUB_DOLLAR
     return _on_grid(px, step, ROUND_FLOOR if side > 0 else ROUND_CEILING, "price")
 
 
 def _on_grid(value: float, step: Decimal, rounding: str, what: str) -> Decimal:
     if not math.isfinite(value) or not value > 0:
         raise Unsendable(f"the {what} {value} is not a number above 0")
+    if not (step.is_finite() and step > 0):
+        raise Unsendable(f"the instrument's step of {what}, {step}, is not a number above 0")
     steps = _decimal(value) / step
     whole = steps.to_integral_value(ROUND_HALF_EVEN)
     if abs(steps - whole) > NOISE:
@@ -183,18 +194,18 @@ def activity(data: Any) -> tuple[str, Execution] | None:
 
 
 def number(value: Any) -> Decimal | None:
-    """A number as the wire has it (a string, mostly); None for anything that is not finite."""
+    """A number as the wire has it (a string, mostly); None for anything that no price, quantity or sum can be."""
     if value is None or isinstance(value, bool):
         return None
     try:
         found = Decimal(str(value))
     except InvalidOperation:
         return None
-    return found if found.is_finite() else None
+    return found if found.is_finite() and abs(found) < MOST else None
 
 
 def nanoseconds(text: Any) -> int:
-    """An RFC 3339 time as ns UTC, with all its digits; 0 for anything else."""
+    """An RFC 3339 time as ns UTC, with all its digits; 0 for anything else, and for what 64 bits cannot tell."""
     if not isinstance(text, str) or len(text) < 20:
         return 0
     head, rest = text[:19], text[19:]
@@ -202,9 +213,12 @@ def nanoseconds(text: Any) -> int:
     if at < 0:
         return 0
     digits, zone = rest[:at].lstrip("."), rest[at:].upper()
+    if digits and not (digits.isascii() and digits.isdigit()):
+        return 0
     try:
         moment = datetime.fromisoformat(head + ("+00:00" if zone == "Z" else zone))
-    except ValueError:
+        seconds = (moment - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds()
+    except (ValueError, TypeError, OverflowError):
         return 0
-    seconds = (moment - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds()
-    return int(seconds) * 1_000_000_000 + int((digits or "0")[:9].ljust(9, "0"))
+    found = int(seconds) * 1_000_000_000 + int((digits or "0")[:9].ljust(9, "0"))
+    return found if 0 < found < LATEST_NS else 0  # Go writes the year 1 where it has no time
