@@ -145,7 +145,7 @@ def live(terms: Terms, out: Path | None, account: Account) -> Tool:
         _typed(account.number)
     setup = prepared(terms, external=True)
     made = LiveDesk(setup, terms.fees, out, account, running())
-    return Tool(made.trade, {"strategy": setup.strategy.digest, "limits": attested(setup)["config"]}, made.conclude)
+    return Tool(made.trade, {"strategy": setup.strategy.digest}, made.conclude)
 
 
 def opened(account: Account, instruments: Any, setup: "Setup") -> "Alpaca":
