@@ -8,6 +8,7 @@ agree; and `gpi verify RUN --recording day.arrow` reproduces every decision.
 """
 
 import json
+import signal
 import subprocess
 import sys
 import tempfile
@@ -34,18 +35,34 @@ DAYS = {
 }
 SAME = ("ts_event", "instrument_id", "kind", "flags", "bid_px", "bid_sz", "ask_px", "ask_sz", "trade_px", "trade_sz")
 CENT = Decimal("0.01")
+SPEED = 200  # times as fast as it was
+READY = "reconciled"
+HONEST = [130, 0, 0, 0, 0]  # the capture was ended by Ctrl-C, the rest drained
 
 
-def started(command: str, errors: Path) -> subprocess.Popen[bytes]:
-    """A pipeline in a shell of its own group; what it says goes to a file."""
-    return subprocess.Popen(
-        ["bash", "-c", f"set -o pipefail; {command}"], cwd=ROOT, stderr=errors.open("wb"), stdout=subprocess.DEVNULL
-    )
+def started(command: str, log: Path, **streams: Any) -> subprocess.Popen[bytes]:
+    """One process; what it says goes to a file."""
+    given = {"stdout": subprocess.DEVNULL, **streams}
+    return subprocess.Popen(command.split(), cwd=ROOT, stderr=log.open("wb"), **given)
+
+
+def piped(commands: list[str], folder: Path) -> list[subprocess.Popen[bytes]]:
+    """Processes joined by pipes; each logs into a file of its own name."""
+    made: list[subprocess.Popen[bytes]] = []
+    for command in commands:
+        before = made[-1].stdout if made else subprocess.DEVNULL
+        last = command is commands[-1]
+        name = command.split()[1] if command.startswith(GPI) else command.split()[0]
+        out = subprocess.DEVNULL if last else subprocess.PIPE
+        made.append(started(command, folder / f"{name}.log", stdin=before, stdout=out))
+        if len(made) > 1 and made[-2].stdout is not None:
+            made[-2].stdout.close()  # the next one owns it now
+    return made
 
 
 def ready(path: Path, venue: subprocess.Popen[bytes]) -> dict[str, Any]:
     """The venue's ready line, once it listens."""
-    for _ in range(600):
+    for _ in range(1200):
         if path.exists() and path.stat().st_size:
             told: dict[str, Any] = json.loads(path.read_text())
             return told.get("gpi.venue", told)
@@ -55,12 +72,34 @@ def ready(path: Path, venue: subprocess.Popen[bytes]) -> dict[str, Any]:
     raise SystemExit(f"the venue did not start: see {path.parent}")
 
 
-def state(venue: dict[str, Any]) -> dict[str, Any]:
-    """The venue's own books."""
-    request = urllib.request.Request(venue["url"] + "/gpi/state", headers={"Authorization": f"Bearer {venue['token']}"})
-    with urllib.request.urlopen(request, timeout=30) as answer:
+def asked(venue: dict[str, Any], path: str, said: dict[str, Any] | None = None) -> dict[str, Any]:
+    """The venue's own books, or a word to its control."""
+    headers = {"Authorization": f"Bearer {venue['token']}", "Content-Type": "application/json"}
+    body = None if said is None else json.dumps(said).encode()
+    with urllib.request.urlopen(urllib.request.Request(venue["url"] + path, body, headers), timeout=60) as answer:
         found: dict[str, Any] = json.load(answer)
     return found
+
+
+def heard(log: Path, words: str, who: subprocess.Popen[bytes]) -> None:
+    """Wait until a process has said so. Raises SystemExit where it has ended instead."""
+    while words not in log.read_text():
+        if who.poll() is not None:
+            raise SystemExit(f"{log} does not say {words!r}: {log.read_text()[-500:]}")
+        time.sleep(0.1)
+
+
+def played(venue: dict[str, Any], capture: subprocess.Popen[bytes]) -> None:
+    """Let the day come, wait until it is over and everything sent has arrived, and end the capture as Ctrl-C does."""
+    asked(venue, "/gpi/control", {"go": True})
+    sent, before = None, object()
+    while capture.poll() is None:
+        time.sleep(2.0)
+        told = asked(venue, "/gpi/state?brief")
+        before, sent = sent, told["tape"]["sent"]
+        if told["feed"] == "over" and sent == before:
+            capture.send_signal(signal.SIGINT)
+            return
 
 
 def columns(path: Path) -> dict[str, Any]:
@@ -113,36 +152,48 @@ def day(name: str, files: list[str], symbols: str, folder: Path) -> bool:
     folder.mkdir()
     paths, told, run = " ".join(str(SHARED / file) for file in files), folder / "ready.json", folder / "run"
     began = time.perf_counter()
-    venue = started(
-        f"{GPI} replay {paths} | {GPI} venue --wait-for 1 --ready {told} --sent {folder / 'sent'} --rate-limit 0 "
-        f"--cash 1000000 --stay",
-        folder / "venue.log",
+    replay, venue = piped(
+        [
+            f"{GPI} replay {paths}",
+            f"{GPI} venue --wait-for 99 --ready {told} --sent {folder / 'sent'} --rate-limit 0 --speed {SPEED} "
+            "--cash 1000000 --stay",
+        ],
+        folder,
     )
     try:
         at = ready(told, venue)
-        pipeline = started(
-            f"{GPI} capture --source venue --venue-ready {told} --symbols {symbols} --journal {folder / 'journal'} "
-            f"| tee {folder / 'day.arrow'} | {GPI} featurize | {GPI} embed | {GPI} trade --broker alpaca --paper "
-            f"--venue-ready {told} --journal {folder / 'orders.db'} --strategy market_making --out {run}",
-            folder / "pipeline.log",
+        pipeline = piped(
+            [
+                f"{GPI} capture --source venue --venue-ready {told} --symbols {symbols} --journal {folder / 'journal'}",
+                f"tee {folder / 'day.arrow'}",
+                f"{GPI} featurize",
+                f"{GPI} embed",
+                f"{GPI} trade --broker alpaca --paper --url {at['url']} --key-file {told} "
+                f"--journal {folder / 'orders'} --strategy market_making --out {run}",
+            ],
+            folder,
         )
-        code = pipeline.wait(timeout=3000)
-        books = state(at)
+        heard(folder / "capture.log", "subscribed", pipeline[0])
+        heard(folder / "trade.log", READY, pipeline[-1])
+        played(at, pipeline[0])
+        codes = [each.wait(timeout=600) for each in pipeline]
+        books = asked(at, "/gpi/state")
     finally:
         venue.terminate()
         venue.wait(timeout=60)
+        replay.wait(timeout=60)
     seconds = time.perf_counter() - began
     manifest = json.loads((run / "manifest.json").read_text())
-    report(name, manifest["ticks"], "ticks", f"{seconds:.0f} s, exit {code}, {manifest['rows']['fills']:,} fills")
+    report(name, manifest["ticks"], "ticks", f"{seconds:.0f} s, exits {codes}, {manifest['rows']['fills']:,} fills")
     (sent,) = (path for path in (folder / "sent").glob("*.arrow") if path.stat().st_size)
     findings = {
         "captured = sent, row for row": rows_differ(sent, folder / "day.arrow"),
-        "account = the venue's, to the cent": books_differ(run, books["accounts"][0]),
+        "account = the venue's, to the cent": books_differ(run, next(iter(books["accounts"].values()))),
         "gpi verify reproduces the decisions": verified(run, folder / "day.arrow"),
     }
     for what, wrong in findings.items():
         print(f"  {what}: {wrong or 'yes'}")
-    return code == 0 and not any(findings.values())
+    return codes == HONEST and not any(findings.values())
 
 
 def verified(run: Path, recording: Path) -> str | None:

@@ -68,6 +68,8 @@ class LiveDesk:
         except BaseException:
             broker.close()
             raise
+        cash, equity = broker.cash
+        _say(f"reconciled: cash {cash:,.2f}, equity {equity:,.2f}; trading")
         schema = ORDERS.with_metadata({**(stream.schema.metadata or {}), **ORDERS.metadata})
         return Stream(schema, self._frames(stream, session, broker, directory))
 

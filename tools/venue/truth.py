@@ -17,6 +17,7 @@ def truth(world: World, brief: bool = False) -> dict[str, Any]:
     return {
         "now": world.clock.now(),
         "time": stamp(world.clock.now()),
+        "feed": world.feed,
         "rows": world.rows,
         "accounts": {key_id: _account(world, each, brief) for key_id, each in world.accounts.accounts.items()},
         "counters": dict(world.counters),

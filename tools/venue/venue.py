@@ -178,10 +178,13 @@ async def live(
 
 
 async def _played(world: World, feed: Feed, wait_for: int) -> None:
+    world.feed = "waiting"
     while world.tape.subscribed() < wait_for and not feed.going:
         await asyncio.sleep(LOOK_S)
     feed.go()
+    world.feed = "playing"
     await feed.play(world)
+    world.feed = "over"
 
 
 def _begun(world: World, feed: Feed) -> None:

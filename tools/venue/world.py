@@ -60,6 +60,7 @@ class World:
     go: Callable[[], None] = lambda: None  # let the feed come
     playing: asyncio.Lock = field(default_factory=asyncio.Lock)  # one frame at a time, from the feed or from control
     rows: int = 0  # of the feed, played
+    feed: str = "none"  # waiting, playing or over, where there is one
 
     def key_of(self, key_id: str | None, secret: str | None) -> str | None:
         """The key id, if the pair is right; None otherwise."""
