@@ -169,7 +169,7 @@ def day(name: str, files: list[str], symbols: str, folder: Path) -> bool:
                 f"{GPI} featurize",
                 f"{GPI} embed",
                 f"{GPI} trade --broker alpaca --paper --url {at['url']} --key-file {told} "
-                f"--journal {folder / 'orders'} --strategy market_making --out {run}",
+                f"--journal {folder / 'orders'} --pace {SPEED} --strategy market_making --out {run}",
             ],
             folder,
         )

@@ -35,6 +35,7 @@ class Account:
     kill_file: Path | None = None
     claims: tuple[str, ...] = ()
     take_over: bool = False
+    pace: float = 1.0
 
 
 @dataclass
@@ -145,6 +146,8 @@ def live(terms: Terms, out: Path | None, account: Account) -> Tool:
         if not account.number:
             raise UsageError("--live trades real money: say which account with --account NUMBER")
         _typed(account.number)
+    if account.pace != 1.0 and account.url is None:
+        raise UsageError("--pace is for a venue that replays a day: give its --url, too")
     setup = prepared(terms, external=True)
     made = LiveDesk(setup, terms.fees, out, account, running())
     return Tool(made.trade, {"strategy": setup.strategy.digest}, made.conclude)
@@ -155,12 +158,15 @@ def opened(account: Account, instruments: Any, setup: "Setup") -> "Alpaca":
     from dataclasses import replace
 
     from gpi.tools.brokers.alpaca import Alpaca
+    from gpi.tools.brokers.guards import Guards
 
     keys, url = found_keys(account)
     facts = attested(setup)
     limits = ", ".join(f"{name} {value:g}" for name, value in facts["limits"].items())
     _say(f"attested: code {facts['code'][:16]}, configuration {facts['config'][:16]}, {url}; limits: {limits}")
-    broker = Alpaca(keys, url, instruments, replace(broker_terms(account), attested=facts), _say)
+    broker = Alpaca(
+        keys, url, instruments, replace(broker_terms(account), attested=facts), _say, Guards.at(account.pace)
+    )
     broker.open()
     return broker
 

@@ -35,6 +35,9 @@ def trade(
     journal: Annotated[Path | None, typer.Option(help="Order journal; else one per account, kept for good.")] = None,
     claim: Claim = None,
     take_over: Annotated[bool, typer.Option("--take-over", help="Cancel the orders of a trader that is dead.")] = False,
+    pace: Annotated[
+        float, typer.Option(min=1, help="How many times as fast as the clock the --url venue plays.")
+    ] = 1.0,
     kill: Annotated[
         bool, typer.Option("--kill", help="Cancel everything at the broker, suspend trading, end.")
     ] = False,
@@ -75,7 +78,7 @@ def trade(
     if paper == real:
         raise UsageError("choose the account: --broker alpaca --paper, or --broker alpaca --live --account NUMBER")
     claims = tuple(claim or ())
-    where = live.Account(real, account, url, key_file, journal, kill_file, claims, take_over)
+    where = live.Account(real, account, url, key_file, journal, kill_file, claims, take_over, pace)
     if kill or rearm:
         (live.pull_kill if kill else live.rearm)(where)
         raise typer.Exit()

@@ -28,6 +28,13 @@ class Guards:
     _executed: deque[float] = field(default_factory=deque)
     _rejected: int = 0
 
+    @classmethod
+    def at(cls, pace: float) -> Guards:
+        """The same guards for a venue whose day passes `pace` times as fast: the windows shrink with it."""
+        usual = cls()
+        return cls(usual.duplicate_s / pace, usual.rejects, int(usual.asks_per_s * pace),
+                   int(usual.executions_per_min * pace))  # fmt: skip
+
     def duplicate(self, ask: Ask, client_id: str, now: float) -> str:
         """The client id of the same order (symbol, side, size, prices) sent within the window; "" if there is none."""
         same = (ask.symbol, ask.side, ask.order_type, ask.qty, repr(ask.px), repr(ask.stop_px), repr(ask.trail))
