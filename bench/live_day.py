@@ -35,7 +35,7 @@ DAYS = {
 }
 SAME = ("ts_event", "instrument_id", "kind", "flags", "bid_px", "bid_sz", "ask_px", "ask_sz", "trade_px", "trade_sz")
 CENT = Decimal("0.01")
-SPEED = 200  # times as fast as it was
+SPEED = 60  # times as fast as it was
 READY = "reconciled"
 HONEST = [130, 0, 0, 0, 0]  # the capture was ended by Ctrl-C, the rest drained
 

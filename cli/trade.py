@@ -35,9 +35,7 @@ def trade(
     journal: Annotated[Path | None, typer.Option(help="Order journal; else one per account, kept for good.")] = None,
     claim: Claim = None,
     take_over: Annotated[bool, typer.Option("--take-over", help="Cancel the orders of a trader that is dead.")] = False,
-    pace: Annotated[
-        float, typer.Option(min=1, help="How many times as fast as the clock the --url venue plays.")
-    ] = 1.0,
+    pace: Annotated[float, typer.Option(min=1, help="How many times as fast the --url venue plays.")] = 1.0,
     kill: Annotated[
         bool, typer.Option("--kill", help="Cancel everything at the broker, suspend trading, end.")
     ] = False,
