@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from gpi.tools.chaos import folding, journals, kills, lives, models, safety, settings, streams, wire
+from gpi.tools.chaos import feeds, folding, journals, kills, lives, models, safety, settings, streams, wire
 from gpi.tools.chaos.rows import Row
 
-TOPICS: Final = (folding, journals, kills, lives, models, safety, settings, streams, wire)
+TOPICS: Final = (feeds, folding, journals, kills, lives, models, safety, settings, streams, wire)
 ROWS: Final[tuple[Row, ...]] = tuple(sorted((row for topic in TOPICS for row in topic.ROWS), key=lambda row: row.id))
