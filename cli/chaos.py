@@ -79,6 +79,7 @@ def _carried_out(
 ) -> "list[Outcome]":
     import tempfile
 
+    from gpi.tools.chaos.desk import practice
     from gpi.tools.chaos.lab import Lab
     from gpi.tools.chaos.rows import run
     from gpi.tools.chaos.zygote import Zygote
@@ -88,6 +89,7 @@ def _carried_out(
     outcomes = []
     try:
         lab = Lab(seed, scratch, zygote, _rooms(), keep, not short)
+        practice(lab)
         for row in rows:
             wanted = units or (row.short if short else row.long)
             outcomes.append(run(row, lab, wanted, case, jobs))
@@ -138,6 +140,7 @@ def _warm() -> None:
         with contextlib.redirect_stderr(null), contextlib.suppress(SystemExit):
             _gpi(["run", line, "--out", f"{folder}/out.arrow"])
     _warm_exchange()
+    _warm_session()
 
 
 def _warm_exchange() -> None:
@@ -156,6 +159,35 @@ def _warm_exchange() -> None:
         exchange.cancel(number)
     exchange.advance(10 * 10**9)
     exchange.events()
+
+
+def _warm_session() -> None:
+    """Load the kernels of a session that trades elsewhere."""
+    from gpi.cli.desk import Terms, fitted_fees, prepared
+    from gpi.formats import answers, orders
+    from gpi.formats.instruments import KEY, Instruments, equity
+    from gpi.formats.ticks import TICKS
+    from gpi.tools.backtest.session import Session
+    from gpi.tools.chaos.strategies import named
+    from gpi.tools.stage import Stream
+    from gpi.tools.venue.rows import told
+
+    table = Instruments([equity("WARM")]).to_json().encode()
+    schema = TICKS.with_metadata({**TICKS.metadata, KEY.encode(): table})
+    terms = Terms(named("Churn"), ["every=1"], None, "zero", 1e6, (0.0, 0.0, 0.0), None)
+    session = Session(schema, fitted_fees(prepared(terms, external=True), "zero", Stream(schema, iter(()))))
+    quote = {"bid": [99, 100], "ask": [101, 100], "trade": [101, 50, 1]}
+    for ts in range(1, 9):
+        session.step(told(0, 0, quote, ts * 10**9))
+        for ask in session.asks():
+            actions = (orders.ACCEPTED, orders.FILLED, orders.CANCELED)
+            session.answer(
+                [answers.Answer(ask.ts_event, each, ask.order_id, 0, 1, 1.0, 100.0, 9.0) for each in actions]
+            )
+    session.answer([answers.Answer(0, orders.FILLED, 999, 0, 1, 1.0, 100.0)])
+    session.answer([answers.Answer(0, each, 0, 0, 0, 0.0, 1.0) for each in range(answers.STATE, answers.CASH + 1)])
+    session.wind_down()
+    session.finish()
 
 
 def _rooms() -> dict[str, Callable[..., Any]]:
