@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -80,29 +81,22 @@ class Desk:
         strategy: str = "Churn",
         *options: object,
         fresh: bool = False,
-        name: str | None = None,
+        environment: Mapping[str, str] | None = None,
         **parameters: float,
     ) -> Child:
         """A trader on this market; it reconciles before it trades."""
         self.runs += 1
         stdin = self.market.pipe()
-        words: list[object] = [
-            "trade",
-            "--broker",
-            "alpaca",
-            "--paper",
-            "--url",
-            self.venue.url,
-            "--key-file",
-            self.venue.keys,
-        ]
+        words: list[object] = ["trade", "--broker", "alpaca", "--paper", "--url", self.venue.url]
+        words += [] if environment else ["--key-file", self.venue.keys]
         words += ["--strategy", named(strategy), "--limits", self.limits, "--fees", "zero", "--out", self.run]
         words += ["--journal", self.journal, "--kill-file", self.kill_file]
         for key, value in parameters.items():
             words += ["--param", f"{key}={value}"]
         try:
+            name = f"trader-{self.runs}"
             self.trader = self.commands.start(
-                *words, *options, stdin=stdin, fresh=fresh, name=name or f"trader-{self.runs}"
+                *words, *options, stdin=stdin, fresh=fresh, name=name, environment=environment
             )
         finally:
             os.close(stdin)
@@ -163,6 +157,10 @@ class Desk:
     def alive(self) -> bool:
         """Whether the newest trader runs."""
         return self._trader().alive()
+
+    def last_line(self) -> str:
+        """The last thing the newest trader said."""
+        return self._trader().last_line()
 
     def stop(self) -> None:
         """SIGSTOP."""

@@ -4,8 +4,22 @@ from __future__ import annotations
 
 from typing import Final
 
-from gpi.tools.chaos import feeds, folding, journals, kills, lives, models, safety, settings, streams, wire
+from gpi.tools.chaos import (
+    canary,
+    feeds,
+    folding,
+    journals,
+    kills,
+    lives,
+    machine,
+    models,
+    safety,
+    settings,
+    soak,
+    streams,
+    wire,
+)
 from gpi.tools.chaos.rows import Row
 
-TOPICS: Final = (feeds, folding, journals, kills, lives, models, safety, settings, streams, wire)
+TOPICS: Final = (canary, feeds, folding, journals, kills, lives, machine, models, safety, settings, soak, streams, wire)
 ROWS: Final[tuple[Row, ...]] = tuple(sorted((row for topic in TOPICS for row in topic.ROWS), key=lambda row: row.id))
