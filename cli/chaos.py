@@ -79,8 +79,8 @@ def _carried_out(
 ) -> "list[Outcome]":
     import tempfile
 
-    from gpi.tools.chaos.desk import practice
     from gpi.tools.chaos.lab import Lab
+    from gpi.tools.chaos.practice import practice
     from gpi.tools.chaos.rows import run
     from gpi.tools.chaos.zygote import Zygote
 
@@ -133,7 +133,16 @@ def _warm() -> None:
     for name in COMMANDS:
         if name != "train":
             load(name)
-    for room in ("venue.venue", "feeds.pace", "backtest.run", "backtest.answered", "brokers.alpaca"):
+    for room in (
+        "venue.venue",
+        "feeds.pace",
+        "backtest.run",
+        "backtest.answered",
+        "brokers.alpaca",
+        "feeds.capturing",
+        "feeds.alpaca",
+        "feeds.polygon",
+    ):
         import_module(f"gpi.tools.{room}")
     with tempfile.TemporaryDirectory() as folder, open(os.devnull, "w") as null:
         line = f"simulate --events 500 --levels 0 | featurize | trade --paper --out {folder}/run"

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import shutil
 import signal
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from gpi.formats.errors import GpiError
 from gpi.tools.chaos.lab import Lab
 from gpi.tools.chaos.ledger import Book, compare
 from gpi.tools.chaos.market import SYMBOLS, Market
 from gpi.tools.chaos.processes import Child, Processes, until
-from gpi.tools.chaos.rows import Case, Seen, dice
+from gpi.tools.chaos.rows import Case, Seen
 from gpi.tools.chaos.strategies import named
 from gpi.tools.chaos.venue import Venue
 
 START_S: Final = 30.0  # in which a trader must be reconciled, however busy the machine
 FINISH_S: Final = 30.0
-PRACTICES: Final = 4
 LOOSE: Final = """
 position_limit = 0.9
 gross_exposure = 1.8
@@ -169,19 +165,3 @@ class Desk:
     def _trader(self) -> Child:
         assert self.trader is not None
         return self.trader
-
-
-def practice(lab: Lab) -> None:
-    """A trader that trades a little, before anything counts: whatever must be compiled first, is."""
-    for attempt in range(PRACTICES):
-        folder = lab.folder / f"practice-{attempt}"
-        folder.mkdir()
-        case = Case(attempt, dice(lab.seed, "practice", attempt), folder, Seen(), 1)
-        with contextlib.suppress(GpiError, OSError), Desk(lab, case) as desk:
-            desk.start("Churn", every=1, hold_s=0.2)
-            if desk.trading(120.0) is not None:
-                desk.market.tick(100)
-                desk.finish()
-                if not case.seen.violations:
-                    break
-    shutil.rmtree(folder, ignore_errors=True)

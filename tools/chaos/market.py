@@ -56,6 +56,7 @@ class Market:
         self.mids = dict.fromkeys(symbols, 100.0)
         self.halted: set[str] = set()
         self.told = 0
+        self.trades = 0.3  # share of quotes with a trade in them
         self._readers: dict[int, Writer] = {}
         self._turn = 0
 
@@ -76,14 +77,15 @@ class Market:
                     self._readers[fd].close()
             self._drop(fd)
 
-    def tick(self, times: int = 1, every_s: float = 0.0, only: str | None = None) -> None:
-        """So many ticks, the symbols in turn."""
+    def tick(self, times: int = 1, every_s: float = 0.0, only: str | None = None) -> bool:
+        """So many ticks, the symbols in turn. Never true, so that `until(lambda: tick() or done())` ticks on."""
         for _ in range(times):
             symbol = only or self.symbols[self._turn % len(self.symbols)]
             self._turn += 1
             self.quote(symbol)
             if every_s:
                 time.sleep(every_s)
+        return False
 
     def quote(self, symbol: str, mid: float | None = None, size: float | None = None, tell: bool = True) -> None:
         """A quote a cent or two around a mid that walks, now and then with a trade in it."""
@@ -93,7 +95,7 @@ class Market:
         bid_sz, ask_sz = (size or float(100 * dice.randint(1, 9)) for _ in range(2))
         asked: dict[str, Any] = {"symbol": symbol, "bid": [bid, bid_sz], "ask": [ask, ask_sz], "ts": time.time_ns()}
         row = {"kind": QUOTE, "bid_px": bid, "bid_sz": bid_sz, "ask_px": ask, "ask_sz": ask_sz}
-        if dice.random() < 0.3:
+        if dice.random() < self.trades:
             side = dice.choice((1, -1))
             px, sz = ask if side > 0 else bid, float(100 * dice.randint(1, 5))
             asked["trade"] = [px, sz, side]

@@ -7,6 +7,7 @@ import time
 from datetime import datetime
 from typing import Any, Final
 
+from gpi.formats.errors import VenueError
 from gpi.tools.chaos.desk import Desk
 from gpi.tools.chaos.lab import Lab
 from gpi.tools.chaos.processes import until
@@ -172,7 +173,9 @@ def strangers(lab: Lab, case: Case) -> None:
         desk.seen.expect(not _exposure(desk, "SPY"), "new exposure beside an external order")
         theirs = next(o for o in desk.venue.account()["orders"] if o["from"] == "external")
         desk.venue.rest("DELETE", f"/v2/orders/{theirs['id']}")
-        desk.venue.control(external={"symbol": "NVDA", "side": "buy", "qty": 7})
+        bought = until(lambda: desk.market.tick(2) or _bought(desk), 20, 0.01)
+        if not desk.seen.expect(bought is not None, "the venue takes no external order beside ours"):
+            return
         shown = until(lambda: desk.market.tick(2) or "EXTERNAL position" in _said(desk), 40, 0.01)
         desk.seen.within("the position shown as EXTERNAL s", shown, 35.0)
         desk.seen.expect(not _exposure(desk, "NVDA"), "new exposure beside an external position")
@@ -182,6 +185,15 @@ def strangers(lab: Lab, case: Case) -> None:
         freed = until(lambda: desk.market.tick(2) or _ours(desk, "NVDA") > before, 30, 0.01)
         desk.seen.expect(freed is not None, f"a claimed symbol is not traded: {_said(desk)[-200:]}")
         desk.finish()
+
+
+def _bought(desk: Desk) -> bool:
+    """A person buys; refused while an order of ours stands on the other side."""
+    try:
+        desk.venue.control(external={"symbol": "NVDA", "side": "buy", "qty": 7})
+    except VenueError:
+        return False
+    return True
 
 
 def _said(desk: Desk) -> str:

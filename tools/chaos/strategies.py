@@ -112,18 +112,17 @@ class Trusting:
 
 
 class Once:
-    """One order, then quiet: side and quantity by parameter; `tif` day."""
+    """One order that crosses, then quiet."""
 
-    def __init__(self, side: float = 1, qty: float = 10, cross: float = 1) -> None:
-        self.side, self.qty, self.cross, self.done = side, qty, cross, False
+    def __init__(self, side: float = 1, qty: float = 10) -> None:
+        self.side, self.qty, self.done = side, qty, False
 
     def on_tick(self, view: Any) -> None:
         """The order, at the first good quote while trading is allowed."""
         if self.done or view.phase != 1 or view.state or not view.bid_px < view.ask_px:
             return
         self.done = True
-        near, far = (view.bid_px, view.ask_px) if self.side > 0 else (view.ask_px, view.bid_px)
-        (view.buy if self.side > 0 else view.sell)(self.qty, far if self.cross else near, tif="day")
+        (view.buy if self.side > 0 else view.sell)(self.qty, _round(view.mid * (1 + 0.02 * self.side), 0.01), tif="day")
 
 
 def _round(px: float, tick: float) -> float:

@@ -23,10 +23,12 @@ def lost_fill(lab: Lab, case: Case) -> None:
     with Desk(lab, case) as desk:
         desk.market.tick(6)
         desk.start("Once", side=1, qty=10)
-        desk.venue.fault("lose", place="stream.updates.send", symbol="SPY", after=2, count=50)
+        desk.venue.fault("lose", place="stream.updates.send", after=2, count=50)
         if desk.trading() is None:
             return
-        until(lambda: desk.market.tick(2) or desk.venue.account()["positions"], 10, 0.02)
+        whole = until(lambda: desk.market.tick(2) or _whole(desk), 20, 0.02)
+        if not desk.seen.expect(whole is not None, "the order was never filled"):
+            return
         orders = len(desk.venue.account()["orders"])
         began = time.monotonic()
         found = until(lambda: desk.market.tick(2) or _heard_all(desk), POLL_S + 5, 0.05)
@@ -36,6 +38,10 @@ def lost_fill(lab: Lab, case: Case) -> None:
         desk.venue.clear()
         desk.finish()
         desk.judge()
+
+
+def _whole(desk: Desk) -> bool:
+    return all(order["status"] == "filled" for order in desk.venue.account()["orders"])
 
 
 def _heard_all(desk: Desk) -> bool:
@@ -67,7 +73,7 @@ def _torn(desk: Desk) -> bool:
         return False
     desk.venue.clear()
     began = time.monotonic()
-    back = until(lambda: desk.market.tick(1) or _connected(desk) > before, 20, 0.01)
+    back = until(lambda: desk.market.tick() or _connected(desk) > before, 20, 0.01)
     if not desk.seen.expect(back is not None, "the socket never came back"):
         return False
     desk.seen.measure("back s", time.monotonic() - began)
