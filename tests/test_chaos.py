@@ -1,5 +1,6 @@
 """The fault suite: its own machinery, its short form against the real commands, and what it once found."""
 
+from decimal import Decimal
 from pathlib import Path
 
 from gpi.tools.brokers.bucket import ORDER, Bucket
@@ -78,3 +79,31 @@ def test_a_higher_limit_than_assumed_holds_at_once() -> None:
         200, {"X-RateLimit-Limit": "1000", "X-RateLimit-Remaining": "990", "X-RateLimit-Reset": "60"}, 0.0, 0.0
     )
     assert bucket.take(ORDER, 0.0)
+
+
+def test_an_order_of_a_dead_trader_is_soon_believed_missing(tmp_path: Path) -> None:
+    """What a killed trader journaled and never sent: two looks within five seconds, then it never lived."""
+    from gpi.formats.answers import Ask
+    from gpi.tools.brokers.blotter import Blotter
+    from gpi.tools.brokers.clerk import Clerk
+    from gpi.tools.brokers.guards import Guards
+    from gpi.tools.brokers.holds import Holds
+    from gpi.tools.brokers.journal import Journal
+    from gpi.tools.brokers.life import REFUSED, UNKNOWN, Life
+    from gpi.tools.brokers.outbox import Outbox
+    from gpi.tools.brokers.rest import Reply
+
+    journal, blotter, outbox = Journal(tmp_path / "orders.sqlite"), Blotter(), Outbox(Bucket())
+    clerk = Clerk(blotter, Holds(), journal, outbox, Guards(), "PA1", lambda line: None)
+    life = Life(Ask(1, 0, 1, 0, "SPY", 1, 1, 1, 10.0, 100.0), "c-1", {}, Decimal(10), mute=True, state=UNKNOWN)
+    blotter.place(life)
+    clerk.watch(life, 0.0, 0.0)
+    now = 0.0
+    while life.state == UNKNOWN and now < 60.0:
+        clerk.due(0, now)
+        for job in outbox.due(now):
+            outbox.done(job)
+            clerk.replied(job, Reply(404, {"code": 40410000}, ""), now)
+        now += 0.1
+    journal.close()
+    assert life.state == REFUSED and 3.0 < now < 5.0

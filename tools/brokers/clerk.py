@@ -28,6 +28,7 @@ from gpi.tools.brokers.rest import NotSent, Reply
 
 FIRST_LOOK_S, LONGEST_LOOK_S = 0.1, 5.0
 GRACE_S: Final = 10.0  # how long an accept may still appear after its request was lost
+LEFT_GRACE_S: Final = 2.0  # the same for an order of a trader that died: its connections are closed with it
 AGAIN_S: Final = 2.0  # between the two looks that must both find nothing
 
 Outcome = Reply | VenueError
@@ -39,6 +40,7 @@ class Attention:
 
     due: float
     since: float
+    grace: float
     tries: int = 0
     missing: float = 0.0
 
@@ -202,7 +204,8 @@ class Clerk:
     def watch(self, life: Life, now: float, after: float = FIRST_LOOK_S) -> None:
         """Look at this order soon, and again until it is settled."""
         if life.client_id not in self.attention:
-            self.attention[life.client_id] = Attention(now + after, now)
+            grace = min(LEFT_GRACE_S, self.grace_s) if life.mute else self.grace_s
+            self.attention[life.client_id] = Attention(now + after, now, grace)
 
     def _cancelled(self, life: Life, job: Job, outcome: Outcome, now: float) -> None:
         if isinstance(outcome, Reply) and outcome.status == 429:
@@ -227,10 +230,11 @@ class Clerk:
             self._absent(life, entry, now)
 
     def _absent(self, life: Life, entry: Attention, now: float) -> None:
-        if now - entry.since < self.grace_s:
+        if now - entry.since < entry.grace:
             return
         if not entry.missing:
             entry.missing = now
+            entry.due = now + AGAIN_S
         elif now - entry.missing >= AGAIN_S:
             life.refused(reason("BROKER_REFUSED"), life.ask.ts_event)
             self.settled(life, now)
@@ -256,6 +260,8 @@ class Clerk:
             elif now >= entry.due:
                 entry.tries += 1
                 entry.due = now + min(FIRST_LOOK_S * 2**entry.tries, LONGEST_LOOK_S)
+                if now < entry.since + entry.grace:  # the first look after the grace comes at its end
+                    entry.due = min(entry.due, entry.since + entry.grace)
                 data = {"client_order_id": client_id}
                 self.outbox.add(Job(RESOLVE, "resolve", "GET", "/orders:by_client_order_id", data, client_id))
         for job in self.outbox.stale(now):

@@ -13,6 +13,7 @@ from gpi.tools.chaos import (
     lives,
     machine,
     models,
+    nonsense,
     safety,
     settings,
     soak,
@@ -21,5 +22,20 @@ from gpi.tools.chaos import (
 )
 from gpi.tools.chaos.rows import Row
 
-TOPICS: Final = (canary, feeds, folding, journals, kills, lives, machine, models, safety, settings, soak, streams, wire)
+TOPICS: Final = (
+    canary,
+    feeds,
+    folding,
+    journals,
+    kills,
+    lives,
+    machine,
+    models,
+    nonsense,
+    safety,
+    settings,
+    soak,
+    streams,
+    wire,
+)
 ROWS: Final[tuple[Row, ...]] = tuple(sorted((row for topic in TOPICS for row in topic.ROWS), key=lambda row: row.id))

@@ -110,7 +110,7 @@ def ambiguous_posts(lab: Lab, case: Case) -> None:
             desk.venue.fault("hang", place="rest.orders.post.after", count=2, after=dice.randrange(40), seconds=20)
         deadline = time.monotonic() + 60 + wanted * 0.4
         while _ambiguous(desk) < wanted and time.monotonic() < deadline and desk.alive():
-            desk.market.tick(20)
+            desk.market.tick(10, every_s=0.005)
         desk.seen.count("ambiguous POSTs", _ambiguous(desk))
         desk.seen.expect(_ambiguous(desk) >= wanted, f"only {_ambiguous(desk)} of {wanted} POSTs met a fault")
         desk.venue.clear()
@@ -150,10 +150,10 @@ def storms(lab: Lab, case: Case) -> None:
     """F07: 429 for everything; nothing is sent before Reset, no cancel is dropped, old orders expire here."""
     seconds = 60.0 if lab.long and case.number == 0 else 6.0
     with Desk(lab, case, MANY) as desk:
-        desk.start("Churn", every=1, hold_s=0.5)
+        desk.start("Churn", every=4, hold_s=0.5)
         if desk.trading() is None:
             return
-        desk.market.tick(200)
+        desk.market.tick(150, every_s=0.008)
         desk.venue.fault("storm", seconds=seconds)
         before = dict(desk.venue.state()["counters"])
         end = time.monotonic() + seconds
@@ -195,9 +195,8 @@ def garbled(lab: Lab, case: Case) -> None:
         desk.venue.fault("extra-fields", probability=0.3)
         desk.venue.fault("null-data", probability=0.2)
         desk.venue.fault("html", place="rest.*.after", probability=0.15, status=502)
-        for _ in range(200):
-            desk.market.tick(4)
-            time.sleep(0.005)
+        for _ in range(300):
+            desk.market.tick(2, every_s=0.006)
         struck = desk.venue.state()["faults"]["struck"]
         desk.seen.count("garbled answers", sum(struck.values()))
         desk.venue.clear()
