@@ -205,6 +205,9 @@ def test_a_bucket_keeps_the_last_requests_for_cancels() -> None:
     bucket.heard(429, headers, 1000.0, 70.0)
     assert not bucket.take(CANCEL, 99.9)
     assert bucket.take(ORDER, 101.0)
+    bucket = Bucket(tokens=1e9, ceiling=1e12)
+    bucket.heard(200, {}, 1000.0, 0.0)
+    assert all(bucket.take(ORDER, 1.0) for _ in range(1000)), "a venue that tells no limit has none"
 
 
 @given(steps=st.lists(st.tuples(WHAT, st.integers(0, 5)), max_size=80))

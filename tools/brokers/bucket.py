@@ -6,6 +6,7 @@ an eighth, a new order a quarter, a routine look a half.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -28,6 +29,7 @@ class Bucket:
     barred: float = 0.0  # nothing before this: the broker said 429
     tokens: float = 50.0
     filled_at: float = 0.0
+    told: bool = False  # the broker has said its limit
 
     def wait(self, lane: int, now: float) -> float:
         """Seconds until this lane may send; 0 now."""
@@ -58,7 +60,9 @@ class Bucket:
         """Learn from a reply. `server`: the broker's clock in epoch seconds, from its Date header."""
         limit, left, reset = (_count(headers.get(f"X-RateLimit-{name}")) for name in ("Limit", "Remaining", "Reset"))
         fresh = bool(limit) and limit != self.limit  # what was counted under another limit means nothing
-        self.limit = limit or self.limit
+        self.limit, self.told = limit or self.limit, self.told or bool(limit)
+        if status < 400 and not self.told:
+            self.limit = self.remaining = math.inf  # a venue that tells no limit has none but our ceiling
         wait = None if reset is None else min(max(reset - server, 0.0) + 0.05, LONGEST_WAIT_S)
         if left is not None and wait is not None:
             new_window = fresh or now + wait > self.resets + 1.0
