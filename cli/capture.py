@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
     from gpi.formats.frame import Frame
     from gpi.formats.secrets import Secret
-    from gpi.tools.feeds.intake import Intake
     from gpi.tools.feeds.subscription import Subscription
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -92,7 +91,6 @@ def _words(text: str | None) -> tuple[str, ...]:
 
 
 def _live(wanted: "Subscription", keys: tuple["Secret", ...], how: dict[str, Any], limits: dict[str, Any]) -> Tool:
-    from gpi.formats.ticks import ticks
     from gpi.tools.feeds.capturing import Capture
     from gpi.tools.feeds.journal import Journal
     from gpi.tools.feeds.lock import Lock, state_folder
@@ -101,8 +99,8 @@ def _live(wanted: "Subscription", keys: tuple["Secret", ...], how: dict[str, Any
     from gpi.tools.stage import Stream
 
     link, rest = wanted.link(keys), wanted.rest(keys) if how["refill"] else None
-    intake = _intake(wanted, how["levels"])
-    schema = intake.instruments.on(ticks(how["levels"]))
+    intake = wanted.intake(how["levels"], wanted.live)
+    schema = intake.instruments.on(intake.schema)
     name = f"{wanted.key}-{_short(keys[0])}"
     locks = [Lock(state_folder() / "locks" / f"{name}.lock", f"{link.name} with this key")]
     folder = how["journal"] or state_folder() / name
@@ -140,28 +138,13 @@ def _live(wanted: "Subscription", keys: tuple["Secret", ...], how: dict[str, Any
 
 
 def _retold(folder: Path) -> Tool:
-    from gpi.formats.ticks import ticks
     from gpi.tools.feeds.retold import Journaled
     from gpi.tools.stage import Stream
 
     told = Journaled(folder)
-    intake = _intake(told.subscription, told.about["levels"])
-    schema = intake.instruments.on(ticks(told.about["levels"]))
+    intake = told.subscription.intake(told.about["levels"], told.about["live"])
+    schema = intake.instruments.on(intake.schema)
     return Tool(Stream(schema, told.frames(intake, running().stopped)))
-
-
-def _intake(wanted: "Subscription", levels: int) -> "Intake":
-    from gpi.formats.errors import UsageError
-    from gpi.formats.ticks import ticks
-    from gpi.tools.feeds.intake import Intake
-    from gpi.tools.feeds.plain import PlainDecoder
-
-    instruments = wanted.instruments()
-    if levels or "books" in wanted.channels:
-        raise UsageError("books are not decoded yet: capture trades, quotes and statuses")
-    return Intake(
-        PlainDecoder(wanted.asset, instruments), instruments, ticks(levels), sequenced=wanted.vendor == "polygon"
-    )
 
 
 def _where(source: str, wire: str, url: str | None, ready: Path | None) -> tuple[str, str | None]:

@@ -16,10 +16,8 @@ from gpi.formats.secrets import Secret
 from gpi.formats.ticks import GAP, QUOTE, TICKS, TRADE
 from gpi.tools.feeds import supervisor
 from gpi.tools.feeds.capturing import Capture
-from gpi.tools.feeds.intake import Intake
 from gpi.tools.feeds.journal import Journal, Kind, Record, read, segments
 from gpi.tools.feeds.outlet import CONFLATED, DROPPED, Outlet, Policy
-from gpi.tools.feeds.plain import PlainDecoder
 from gpi.tools.feeds.subscription import Subscription
 from gpi.tools.feeds.watchdog import Watchdog
 from tests.market_server import KEY_ID, SECRET, MarketServer, Visit
@@ -67,13 +65,12 @@ def capture(
     secret: str = SECRET,
     refill: bool = True,
 ) -> Capture:
-    """A capture of the server, with a decoder in plain Python."""
+    """A capture of the server."""
     wanted = Subscription(vendor, "stocks", symbols, ("trades", "quotes"), url=server.url)
     keys = (Secret(KEY_ID), Secret(secret)) if vendor == "alpaca" else (Secret(secret),)
-    instruments = wanted.instruments()
     return Capture(
         wanted.link(keys),
-        Intake(PlainDecoder("stocks", instruments), instruments, TICKS, sequenced=vendor == "polygon"),
+        wanted.intake(0, wanted.live),
         Outlet(TICKS, capacity, policy),
         Journal(folder),
         Watchdog(mute_s, always=True),
@@ -119,13 +116,19 @@ def events(frame: Frame) -> list[int]:
     return [int(ts - T0) // MS for ts in frame["ts_event"]]
 
 
-def again(folder: Path, vendor: str = "alpaca") -> Frame:
+def again(folder: Path, vendor: Any = "alpaca") -> Frame:
     """The stream that the journal gives."""
-    instruments = Subscription("alpaca", "stocks", ("BAC",)).instruments()
-    intake = Intake(PlainDecoder("stocks", instruments), instruments, TICKS, sequenced=vendor == "polygon")
+    intake = Subscription(vendor, "stocks", ("BAC",)).intake(0, live=False)
     records = list(read(folder))
     frames = [frame for record in records for frame in intake.take([record]).frames]
     return concatenated([*frames, *intake.finish().frames], TICKS)
+
+
+def balanced(books: dict[str, int]) -> bool:
+    """Whether everything that came became something."""
+    became = ("out", "bars", "controls", "repeated", "dropped", "conflated", "left in the journal")
+    whole = sum(n for name, n in books.items() if name in became or name.startswith("quarantined"))
+    return books["items in"] + books["gap rows"] == whole
 
 
 def same(a: Frame, b: Frame) -> bool:
@@ -161,7 +164,7 @@ def test_what_was_sent_is_what_comes_out_and_what_the_journal_tells(tmp_path: Pa
     )
     assert same(again(tmp_path), got)
     books = running.report()
-    assert books["rows in"] == books["out"] == 200 and books["connections"] == 1
+    assert books["out"] == 200 and books["controls"] == 3 and books["connections"] == 1 and balanced(books)
 
 
 async def _torn_at_once(visit: Visit) -> None:
@@ -258,8 +261,7 @@ def test_a_gap_that_cannot_be_refilled_is_a_row(tmp_path: Path, refill: bool) ->
         running = capture(server, tmp_path, symbols=("BAC", "IBM", "AAPL"), refill=refill)
         got = rows_until(running, lambda frames: bool(frames) and T0 + 7 * MS in frames[-1]["ts_event"])
     assert events(got) == [1, 2, 1, 2, 7] and got["flags"].tolist() == [0, 0, GAP, GAP, 0]
-    books = running.report()
-    assert books["rows in"] + books["gap rows"] == books["out"]
+    assert running.report()["gap rows"] == 2 and balanced(running.report())
     assert same(again(tmp_path), got)
 
 
@@ -407,9 +409,11 @@ def test_the_watchdog_sleeps_when_the_market_does() -> None:
 
 
 def test_malformed_items_cost_only_themselves(tmp_path: Path) -> None:
-    """The good ones of the same message come, the bad ones are counted."""
+    """The good ones of the same message come; the others are counted, and nothing is said of them."""
     bad = [{"T": "q", "S": "BAC"}, {"T": "t", "S": "BAC", "t": stamp(1), "p": "x", "s": 1}, {"T": "z"}]
-    message = [bad[0], quote(1), bad[1], quote(2), bad[2], trade(3)]
+    bar = {"T": "b", "S": "BAC", "o": 1, "h": 1, "l": 1, "c": 1, "v": 1, "t": stamp(1)}
+    correction = {"T": "c", "S": "BAC", "x": "V", "t": stamp(1), "oi": 1, "op": 1.0}
+    message = [bad[0], quote(1), bar, bad[1], quote(2), correction, bad[2], trade(3)]
 
     async def talk(visit: Visit) -> None:
         await visit.open()
@@ -422,7 +426,9 @@ def test_malformed_items_cost_only_themselves(tmp_path: Path) -> None:
         got = rows_until(running, count(3))
     books = running.report()
     assert events(got) == [1, 2, 3]
-    assert books["rows in"] == 7 == books["out"] + sum(v for k, v in books.items() if k.startswith("quarantined"))
+    assert (books["bars"], books["controls"]) == (1, 4) and balanced(books)
+    assert sum(v for k, v in books.items() if k.startswith("quarantined")) == 4
+    assert not any("None" in line for line in said)
 
 
 def frames_of(*numbers: int, kind: int = QUOTE, instrument: int = 0) -> Frame:
@@ -478,13 +484,14 @@ def test_the_queue_is_bounded_while_the_journal_takes_everything(tmp_path: Path)
         stream = running.frames(lambda: False)
         next(stream)
         for _ in range(200):
-            if running.intake.counts["rows in"] == 2000:
+            if running.intake.counts["rows out"] == 2000:
                 break
-            running._thread and running._thread.join(0.05)
+            assert running._thread is not None
+            running._thread.join(0.05)
         assert running.outlet.waiting <= 100
         stream.close()  # type: ignore[attr-defined]
     books = running.report()
-    assert books["rows in"] == books["out"] + books["dropped"] + books["left in the journal"] == 2000
+    assert books["out"] + books["dropped"] + books["left in the journal"] == 2000 and balanced(books)
     assert events(again(tmp_path)) == list(range(2000))
 
 

@@ -95,9 +95,12 @@ class Capture:
         self.journal.close()
 
     def report(self) -> dict[str, int]:
-        """The books: rows in + gap rows = out + quarantined + repeated + dropped + conflated + left in the journal."""
+        """The books. What came, items in + gap rows, is what became of it:
+
+        out + quarantined + bars + controls + repeated + dropped + conflated + left in the journal.
+        """
         counts, outlet = self.intake.counts, self.outlet
-        books = {"rows in": counts["rows in"], "gap rows": counts["gap rows"], "out": outlet.out}
+        books = {name: counts[name] for name in ("items in", "gap rows", "bars", "controls")} | {"out": outlet.out}
         books |= {name: count for name, count in sorted(counts.items()) if name.startswith("quarantined")}
         books |= {"repeated": counts["repeated"], "dropped": outlet.dropped, "conflated": outlet.conflated}
         books |= {
@@ -111,7 +114,7 @@ class Capture:
 
     def books(self) -> str:
         """The report in a line, without what is nought."""
-        found = {name: count for name, count in self.report().items() if count or name in ("rows in", "out")}
+        found = {name: count for name, count in self.report().items() if count or name in ("items in", "out")}
         return ", ".join(f"{name} {count:,}" for name, count in found.items())
 
     def _listen(self) -> None:
@@ -179,7 +182,7 @@ class Capture:
         for frame in found.frames:
             self.outlet.put(frame)
         if self._supervisor is not None:
-            self._supervisor.on(found.controls, found.holes, found.rows)
+            self._supervisor.on(found.controls, found.holes, found.data)
 
     def _now(self) -> int:
         self._last_recv = max(self._last_recv, time.time_ns())  # a clock set back does not turn time around

@@ -230,3 +230,9 @@ class Decoder:
                 for name, value in values.items():
                     frame[name][row] = value
         return frame
+
+
+def warm() -> None:
+    """Compile the kernels, or load them: before a connection is open, for the other side does not wait."""
+    told = b'{"T":"q","S":"A","t":"2024-01-02T00:00:00Z","bp":1,"bs":1,"ap":1,"as":1}'
+    Decoder("alpaca", "stocks", Instruments()).decode(b"[%b,%b]" % (told, told), 0)

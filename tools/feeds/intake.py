@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +18,8 @@ from gpi.formats.frame import Array, Frame, Layout, concatenated
 from gpi.formats.instruments import KEY, Instruments
 from gpi.formats.quarantine import taken
 from gpi.formats.ticks import QUOTE, TRADE
+from gpi.tools.feeds.decoding import Decoder
+from gpi.tools.feeds.items import TALK
 from gpi.tools.feeds.journal import Kind, Record
 from gpi.tools.feeds.outlet import gaps
 from gpi.tools.kernels.sequence import first_hole
@@ -26,29 +28,6 @@ RECENT: Final = 64  # frames after which what is known of the past is brought up
 OVERLAP_NS: Final = 2_000_000_000  # how far back of the last row a refill asks again: feeds are not quite in order
 MIX: Final = np.uint64(0x9E37_79B9_7F4A_7C15)
 KEPT_ROWS: Final = 1 << 16  # rows of the recent past, for telling what a refill brings again
-
-
-class Decoded(Protocol):
-    """What a decoder gives for some messages."""
-
-    @property
-    def frame(self) -> Frame | None:
-        """All rows, or none."""
-
-    @property
-    def controls(self) -> list[dict[str, Any]]:
-        """What the other side said about the connection."""
-
-    @property
-    def rejected(self) -> Sequence[Any]:
-        """Items that are no rows, each with its `reason`."""
-
-
-class Decodes(Protocol):
-    """A decoder of one vendor's messages."""
-
-    def decode_many(self, messages: Sequence[bytes], ts_recvs: Sequence[int]) -> Decoded:
-        """All rows of the messages as one frame; controls and what was rejected beside it."""
 
 
 class Hole(NamedTuple):
@@ -66,7 +45,7 @@ class Taken(NamedTuple):
     frames: list[Frame]
     controls: list[dict[str, Any]]
     holes: list[Hole]
-    rows: int = 0  # decoded, whether published now or waiting
+    data: int = 0  # items that were no talk about the connection, whether published now or waiting
 
 
 class Intake:
@@ -76,13 +55,13 @@ class Intake:
     lost; the record FILLED may say that it does not.
     """
 
-    def __init__(self, decoder: Decodes, instruments: Instruments, schema: pa.Schema, sequenced: bool = False) -> None:
+    def __init__(self, decoder: Decoder, instruments: Instruments, schema: pa.Schema, sequenced: bool = False) -> None:
         self.sequenced = sequenced
         self.contiguous = sequenced
         self.decoder = decoder
         self.instruments = instruments
         self.schema = schema
-        self.counts: Counter[str] = Counter()  # rows in, out, repeated, quarantined: REASON
+        self.counts: Counter[str] = Counter()  # items in, rows out, bars, controls, repeated, quarantined: REASON
         self.latest: dict[int, int] = {}  # instrument -> ts_event of its newest row, up to the last `catch_up`
         self._announced = len(instruments)
         self._recent: list[Frame] = []  # published, oldest first
@@ -95,6 +74,8 @@ class Intake:
         self._until = 0  # ts_event up to which it may
         self._begun = False
         self._last_recv = 0
+        self._data = 0  # items that were no talk about the connection
+        self._hole(Layout.of(schema).empty(0))  # its kernel is compiled now, not between two messages
 
     @property
     def waiting(self) -> bool:
@@ -104,7 +85,7 @@ class Intake:
     def take(self, records: Iterable[Record]) -> Taken:
         """Everything these records say, in order. Runs of messages are decoded together."""
         found = Taken([], [], [])
-        before = self.counts["rows in"]
+        before = self._data
         messages: list[bytes] = []
         times: list[int] = []
         for kind, ts_recv, payload in records:
@@ -124,7 +105,7 @@ class Intake:
             elif kind == Kind.BEGIN:
                 self._begin(ts_recv, found)
         self._messages(messages, times, found)
-        return found._replace(rows=self.counts["rows in"] - before)
+        return found._replace(data=self._data - before)
 
     def finish(self) -> Taken:
         """The end of the records: what still waits comes out, after GAP rows, for nobody will refill it now."""
@@ -184,19 +165,20 @@ class Intake:
 
     def _decoded(self, messages: list[bytes], times: list[int], found: Taken) -> Frame | None:
         made = self.decoder.decode_many(messages, times)
-        found.controls.extend(made.controls)
+        talk = [each for each in made.controls if each.get("T", each.get("ev")) in TALK]
+        found.controls.extend(talk)
         for each in made.rejected:
             self.counts[f"quarantined: {getattr(each.reason, 'label', each.reason)}"] += 1
-        self.counts["rows in"] += len(made.rejected)
+        rows = made.frame.rows if made.frame is not None else 0
+        items = rows + len(made.rejected) + made.bars + len(made.controls)
+        self.counts.update({"items in": items, "bars": made.bars, "controls": len(made.controls)})
+        self._data += items - len(talk)
         if len(self.instruments) > self._announced:  # new ones are announced before their first row
             self._announced = len(self.instruments)
             note = Layout.of(self.schema).empty(0)
             note.notes = {KEY: self.instruments.to_json()}
             found.frames.append(note)
-        if made.frame is None or made.frame.rows == 0:
-            return None
-        self.counts["rows in"] += made.frame.rows
-        return made.frame
+        return made.frame if rows else None
 
     def _publish(self, frame: Frame, found: Taken) -> None:
         if not frame.rows:

@@ -24,6 +24,8 @@ CONTROLS: Final = frozenset(
     ("success", "error", "subscription", "status", "c", "x", "l", "n", "i", "LULD", "NOI", "FMV", "LV", "V")
 )
 """Said, but no tick: controls proper, trade corrections (c) and cancels (x), price bands, news, imbalances, values."""
+TALK: Final = frozenset(("success", "error", "subscription", "status"))
+"""Of these, what is said about the connection itself."""
 BARS: Final = frozenset(("b", "u", "d", "A", "AM", "XA", "XAS"))
 HALTS: Final = {"H": HALTED, "2": HALTED, "Q": HALTED, "P": PAUSED, "T": 0, "3": 0, "R": 0, "O": 0}
 """Alpaca's status codes of both tapes: halt, volatility pause, (quotation) resumption; a quoting period trades not."""

@@ -44,5 +44,5 @@ class Journaled:
         for record in batch:
             if record.kind == Kind.BEGIN:
                 about = json.loads(record.payload)
-                if any(about.get(name) != self.about.get(name) for name in ("vendor", "asset", "levels")):
+                if any(about.get(name) != self.about.get(name) for name in ("vendor", "asset", "levels", "live")):
                     raise BadInput(f"{self._folder} holds two feeds: give each capture a journal of its own")

@@ -11,12 +11,16 @@ from gpi.formats.errors import UsageError
 from gpi.formats.instruments import Instruments
 from gpi.formats.secrets import Secret
 from gpi.tools.feeds import alpaca, polygon
+from gpi.tools.feeds.decoding import Decoder, warm
+from gpi.tools.feeds.intake import Intake
 from gpi.tools.feeds.link import Link
 from gpi.tools.feeds.refill import AlpacaRest, PolygonRest, Refiller
 from gpi.tools.feeds.wirenames import Vendor, instrument, wire
 
 Asset = Literal["stocks", "options", "crypto"]
 ASSETS: Final = ("stocks", "options", "crypto")
+SKEW_NS: Final = 60 * 1_000_000_000  # our clock may be so far behind the vendor's
+PAST_NS: Final = 7 * 86_400 * 1_000_000_000  # what a refill brings after a long weekend is no older
 DEFAULT: Final = ("trades", "quotes", "statuses")
 
 
@@ -65,6 +69,19 @@ class Subscription:
         host = (urlsplit(self.url).netloc if self.url else "").replace(":", "-")
         return "-".join(word for word in (self.vendor, self.asset, self.feed, host) if word)
 
+    @property
+    def live(self) -> bool:
+        """Whether this is the vendor's own feed, so that its times are near those of receipt."""
+        return self.url is None
+
+    def intake(self, levels: int, live: bool) -> Intake:
+        """What makes rows of its messages, with `levels` of a coin's book; `live` as it was when they were received."""
+        warm()
+        instruments = self.instruments()
+        limits = {"future_ns": SKEW_NS, "past_ns": PAST_NS} if live else {}
+        decoder = Decoder(self.vendor, self.asset, instruments, levels, **limits)
+        return Intake(decoder, instruments, decoder.schema, sequenced=self.vendor == "polygon")
+
     def about(self, levels: int) -> dict[str, Any]:
         """For the journal: enough to decode it again."""
         return {
@@ -75,6 +92,7 @@ class Subscription:
             "symbols": list(self.symbols),
             "channels": list(self.channels),
             "levels": levels,
+            "live": self.live,
         }
 
     @classmethod

@@ -94,9 +94,9 @@ class Supervisor:
         """End the conversation; `run` returns soon."""
         self._stop.set()
 
-    def on(self, controls: Sequence[dict[str, Any]], holes: Sequence[Hole], rows: int) -> None:
+    def on(self, controls: Sequence[dict[str, Any]], holes: Sequence[Hole], data: int) -> None:
         """What the last messages held."""
-        if rows:
+        if data:
             self._watchdog.fed()
             self._failures = 0
         for control in controls:
