@@ -64,7 +64,7 @@ class LiveDesk:
         broker = self.broker = opened(self.account, Instruments.of(stream.schema), setup)
         try:
             session = self.session = Session(stream.schema, setup, broker.kill_file)
-            self.run.watchers.append(session.watch)
+            self.run.watchers += [session.watch, self._lost]
             directory = None if self.out is None else RunDirectory(self.out, session, stream.schema)
         except BaseException:
             broker.close()
@@ -97,6 +97,11 @@ class LiveDesk:
             last = self._wind_down(session, broker, directory, complete)
         yield from last
 
+    def _lost(self) -> None:
+        """On a quiet feed, too, the end of the broker is the end of trading."""
+        if self.broker is not None and self.broker.failure is not None:
+            self.run.terminated = True
+
     def _hear(self, session: "Session", answers: list["Answer"], directory: "RunDirectory | None") -> None:
         if answers:
             if directory is not None:
@@ -107,8 +112,7 @@ class LiveDesk:
         self, session: "Session", broker: "Alpaca", directory: "RunDirectory | None", complete: bool
     ) -> list["Frame"]:
         try:
-            self._hear(session, broker.answers(), directory)
-            told = [session.wind_down()]
+            told = [session.wind_down()]  # before anything more is heard: a repetition of the run does the same
             broker.ask(session.asks())
             self._hear(session, broker.finish(WIND_DOWN_S), directory)
         finally:
@@ -164,9 +168,8 @@ def opened(account: Account, instruments: Any, setup: "Setup") -> "Alpaca":
     facts = attested(setup)
     limits = ", ".join(f"{name} {value:g}" for name, value in facts["limits"].items())
     _say(f"attested: code {facts['code'][:16]}, configuration {facts['config'][:16]}, {url}; limits: {limits}")
-    broker = Alpaca(
-        keys, url, instruments, replace(broker_terms(account), attested=facts), _say, Guards.at(account.pace)
-    )
+    told = replace(broker_terms(account), attested=facts, stale_s=facts["limits"]["stale_data_s"])
+    broker = Alpaca(keys, url, instruments, told, _say, Guards.at(account.pace))
     broker.open()
     return broker
 
@@ -229,14 +232,14 @@ def pull_kill(account: Account) -> None:
     from gpi.formats.errors import VenueError
     from gpi.tools.brokers.deadman import kill
     from gpi.tools.brokers.rest import Rest
-    from gpi.tools.brokers.startup import kill_file_of
+    from gpi.tools.brokers.startup import kill_files
 
     keys, url = found_keys(account)
     rest = Rest(keys, url)
-    path = kill_file_of(rest, broker_terms(account), url)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.touch()
-    _say(f"killed: {path}")
+    for path in kill_files(rest, broker_terms(account), url):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+        _say(f"killed: {path}")
     if not kill(rest):
         raise VenueError("the broker did not confirm that every order is cancelled and trading suspended: look there")
     _say(

@@ -1,5 +1,6 @@
 """A broker that says odd things at odd times: what is not known is not believed, and what is alive is not forgotten."""
 
+import queue
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,8 @@ from gpi.formats.orders import (
     REASONS,
     REJECTED,
 )
-from gpi.tools.brokers import wire
+from gpi.formats.secrets import Secret
+from gpi.tools.brokers import deadman, startup, wire
 from gpi.tools.brokers.blotter import Blotter
 from gpi.tools.brokers.bucket import RESOLVE, Bucket
 from gpi.tools.brokers.clerk import Clerk
@@ -30,8 +32,9 @@ from gpi.tools.brokers.holds import HALTED, REDUCING, STARTING, Holds
 from gpi.tools.brokers.journal import Journal
 from gpi.tools.brokers.outbox import Job, Outbox
 from gpi.tools.brokers.reconciliation import Reconciliation
-from gpi.tools.brokers.rest import Reply
+from gpi.tools.brokers.rest import Keys, Reply, Rest
 from gpi.tools.brokers.startup import write
+from gpi.tools.brokers.updates import Updates
 from tests.test_outside import QUIET, START, begun
 from tests.trading import frame
 
@@ -290,3 +293,71 @@ def test_a_late_fill_of_a_part_leaves_no_ghost_of_an_order() -> None:
     session.answer([Answer(START, FILLED, 1, 0, 1, 2.0, 1.0, 3.0, 0.0)])
     session.step(frame(QUIET[2:3]))
     assert session.account.open_orders == 0 and session.state["instruments"][0].buying == 0.0
+
+
+def test_what_was_decided_on_old_ticks_is_not_sent(bench: Bench) -> None:
+    """A delayed feed, a backlog after an outage, a recording played into a live account."""
+    bench.clerk.guards.stale_s = 2.0
+    old = bench.ask()
+    assert REASONS[bench.blotter.answers()[-1].reason] == "STALE_DATA"
+    bench.clerk.asks([Ask(NEW, START, 99, 0, "AAA", 1, LIMIT, GTC, 1.0, 99.0)], START + 1_900_000_000, 0.0)
+    assert [job.client_id for job in bench.send()] == [bench.journal.client_id(ACCOUNT, 99)]
+    assert not bench.blotter.lives[old].open and any("delayed" in line for line in bench.said)
+
+
+@pytest.mark.parametrize("wrong", [RuntimeError("odd"), KeyError("data"), EOFError()])
+def test_the_stream_of_updates_is_opened_again_whatever_ended_it(wrong: Exception) -> None:
+    """An error that nobody thought of must not leave a trader deaf."""
+    heard: queue.SimpleQueue[str] = queue.SimpleQueue()
+    updates = Updates(Keys(Secret("PK"), Secret("s")), "http://127.0.0.1:9", lambda what, data: heard.put(what), 1)
+
+    async def connection() -> None:
+        raise wrong
+
+    updates._connection = connection  # type: ignore[method-assign]
+    updates.start()
+    assert [heard.get(timeout=5) for _ in range(3)] == ["down"] * 3
+    updates.stop()
+
+
+class Orders:
+    """A broker of which only the list of open orders is asked; rows appear with the n-th look."""
+
+    def __init__(self, *rows: tuple[int, str]) -> None:
+        self.rows, self.looks, self.cancelled = rows, 0, list[str]()
+
+    def call(self, method: str, path: str, data: Any = None) -> Reply:
+        if method == "DELETE":
+            self.cancelled.append(path.rpartition("/")[2])
+            return Reply(204)
+        self.looks += 1
+        there = [each for at, each in self.rows if self.looks >= at and f"id-of-{each}" not in self.cancelled]
+        return Reply(200, [row(each) for each in there])
+
+
+def test_the_dead_man_cancels_what_former_runs_left_but_not_a_later_trader_s() -> None:
+    """The power went, and the next trader died at its start: nobody else looks after the first one's orders."""
+    theirs = ["gpi-PA1-ab-1-7", "gpi-PA1-ab-3-1", "gpi-PA1-ab-x-1", "gpi-PA1-cd-1-1", "gpi-PA12-ab-1-1", "by hand"]
+    broker = Orders(*((0, each) for each in ["gpi-PA1-ab-2-1", *theirs]))
+    assert deadman.cancel(broker, "gpi-PA1-ab-2-", 10.0)  # type: ignore[arg-type]
+    assert sorted(broker.cancelled) == ["id-of-gpi-PA1-ab-1-7", "id-of-gpi-PA1-ab-2-1"]
+
+
+def test_the_dead_man_waits_for_an_order_that_was_on_its_way() -> None:
+    """Its request left before the trader died, and the broker lists it only later."""
+    broker = Orders((4, "gpi-PA1-ab-2-1"))
+    assert deadman.cancel(broker, "gpi-PA1-ab-2-", 10.0, late_s=0.8)  # type: ignore[arg-type]
+    assert broker.cancelled == ["id-of-gpi-PA1-ab-2-1"]
+
+
+def test_a_kill_reaches_the_trader_though_the_broker_cannot_be_asked(tmp_path: Path) -> None:
+    """Whose account it is cannot be known: every trader of this host on this machine stops."""
+    for name in ("orders-PA1-9.sqlite", "orders-PA2-9.sqlite", "orders-PA3-8.sqlite", "orders-PA4.sqlite"):
+        (tmp_path / name).touch()
+    url = "http://127.0.0.1:9"
+    rest = Rest(Keys(Secret("PK"), Secret("s")), url)
+    found = startup.kill_files(rest, startup.Terms(tmp_path), url)
+    assert sorted(path.name for path in found) == ["orders-PA1-9.kill", "orders-PA2-9.kill"]
+    found = startup.kill_files(rest, startup.Terms(tmp_path, journal=tmp_path / "mine.sqlite"), url)
+    assert [path.name for path in found] == ["mine.kill"]
+    rest.close()

@@ -114,7 +114,12 @@ class Alpaca:
         """Cancel what is open, wait until every order has ended, ask for the account; then what is left to tell."""
         done = threading.Event()
         self._inbox.put(("finish", done))
-        if not done.wait(timeout_s) and self.failure is None and (left := len(self.engine.blotter.open)):
+        if (
+            self._thread.is_alive()
+            and not done.wait(timeout_s)
+            and self.failure is None
+            and (left := len(self.engine.blotter.open))
+        ):
             self._failed = VenueError(f"{left} orders did not end within {timeout_s:g} s: the dead-man cancels them")
         return self.answers()
 

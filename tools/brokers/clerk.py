@@ -7,7 +7,6 @@ broker is asked by client_order_id; that there is none is believed after a grace
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 
@@ -16,6 +15,7 @@ from gpi.formats.errors import VenueError
 from gpi.formats.instruments import Instrument
 from gpi.formats.orders import CANCELED, EXPIRED
 from gpi.tools.brokers import refusals, wire
+from gpi.tools.brokers.attention import Attention
 from gpi.tools.brokers.blotter import Blotter
 from gpi.tools.brokers.bucket import CANCEL, ORDER, RESOLVE
 from gpi.tools.brokers.gate import refuses
@@ -32,17 +32,6 @@ LEFT_GRACE_S: Final = 2.0  # the same for an order of a trader that died: its co
 AGAIN_S: Final = 2.0  # between the two looks that must both find nothing
 
 Outcome = Reply | VenueError
-
-
-@dataclass(slots=True)
-class Attention:
-    """An order that must be looked at: when next, how often it was, when it was first found missing."""
-
-    due: float
-    since: float
-    grace: float
-    tries: int = 0
-    missing: float = 0.0
 
 
 class Clerk:
@@ -78,7 +67,7 @@ class Clerk:
     def _new(self, ask: Ask, now_ns: int, now: float) -> None:
         client_id = self.journal.client_id(self.account, ask.order_id)
         key = wire.key(ask.symbol)
-        why, note, body = self._checked(ask, client_id, key, now)
+        why, note, body = self._checked(ask, client_id, key, now_ns, now)
         qty = Decimal(body["qty"]) if body else Decimal(0)
         life = Life(ask, client_id, body, qty)
         self.journal.intend(client_id, ask, body, now_ns, note or why)
@@ -89,13 +78,20 @@ class Clerk:
             return
         self.outbox.add(Job(ORDER, "new", "POST", "/orders", body, client_id, key, now))
 
-    def _checked(self, ask: Ask, client_id: str, key: str, now: float) -> tuple[str, str, dict[str, str] | None]:
+    def _checked(
+        self, ask: Ask, client_id: str, key: str, now_ns: int, now: float
+    ) -> tuple[str, str, dict[str, str] | None]:
         """(reason, note, request); without a reason it may be sent."""
         if self.guards.runaway(now):
             self.halt("EXEC_THROTTLE", f"more than {self.guards.asks_per_s} new orders within a second")
         why = refuses(self.holds, self.blotter, ask, key)
         if why:
             return why, "", None
+        if note := self.guards.stale(ask, now_ns):
+            if not self.blotter.counts["stale decision"]:
+                self.say(f"not sent: {note}. Is the feed delayed, behind, or a recording?")
+            self.blotter.counts["stale decision"] += 1
+            return "STALE_DATA", note, None
         instrument = self.instruments.get(ask.instrument_id)
         if instrument is None:
             return "MALFORMED", "an instrument that was never announced", None

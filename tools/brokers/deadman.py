@@ -20,11 +20,13 @@ from typing import Any, Final
 
 from gpi.formats.errors import VenueError
 from gpi.formats.secrets import Secret
-from gpi.tools.brokers.rest import Keys, Reply, Rest
+from gpi.tools.brokers.rest import Keys, Reply, Rest, loopback
 
 PATIENCE_S: Final = 5.0
 LOOK_S: Final = 0.1  # how often the kill file is looked for
-ENOUGH_S: Final = 120.0  # how long it keeps trying to get the orders cancelled
+ENOUGH_S: Final = 86_400.0  # how long it keeps trying to get the orders cancelled, through an outage of the network
+ENOUGH_HERE_S: Final = 120.0  # at a venue on this machine: one that is gone so long has no orders
+LATE_S: Final = 5.0  # how long a request that was on its way when the trader died may still arrive
 BEAT: Final = b"."
 GOODBYE: Final = b"q"
 
@@ -59,7 +61,10 @@ class Deadman:
         os.close(theirs)
         os.close(ready)
         self._ready = heard
-        os.write(self._pipe, json.dumps(vars(orders)).encode() + b"\n")
+        try:
+            os.write(self._pipe, json.dumps(vars(orders)).encode() + b"\n")
+        except BrokenPipeError:
+            pass  # it died at once: `wait_ready` says so
         os.set_blocking(self._pipe, False)
 
     @property
@@ -129,25 +134,27 @@ def watch(pipe: int, orders: Orders) -> str:
             return "silent"
 
 
-def cancel(rest: Rest, tag: str | None, deadline_s: float = ENOUGH_S) -> bool:
-    """Cancel open orders until there are none: those whose client_order_id begins with `tag`, or all (None)."""
+def cancel(rest: Rest, tag: str | None, deadline_s: float = ENOUGH_HERE_S, late_s: float = 0.0) -> bool:
+    """Cancel open orders until two looks find none: those of `tag` and of the runs before it, or all (None).
+
+    `late_s`: go on looking for so long after the first look that finds none, for what arrives late.
+    """
     end, wait = time.monotonic() + deadline_s, 0.05
-    quiet = 0
-    while time.monotonic() < end:
+    quiet, since = 0, 0.0
+    while (now := time.monotonic()) < end:
+        if quiet >= 2 and now - since >= late_s:
+            return True
         reply = _asked(rest, "GET", "/orders", {"status": "open", "limit": 500})
         if reply is not None and reply.status == 200 and isinstance(reply.body, list):
             rows = [row for row in reply.body if isinstance(row, dict) and _ours(row, tag)]
             if not rows:
-                quiet += 1
-                if quiet == 2:  # a request that was on its way when the trader died may land after the first look
-                    return True
-            elif tag is None:
-                _asked(rest, "DELETE", "/orders")
+                quiet, since = quiet + 1, since if quiet else now
             else:
-                for row in rows:
-                    _asked(rest, "DELETE", f"/orders/{row.get('id')}")
+                quiet = 0
+                for path in ["/orders"] if tag is None else [f"/orders/{row.get('id')}" for row in rows]:
+                    _asked(rest, "DELETE", path)
         time.sleep(wait)
-        wait = min(wait * 1.5, 2.0)
+        wait = min(wait * 1.5, 1.0)
     return False
 
 
@@ -158,7 +165,13 @@ def suspend(rest: Rest, on: bool = True) -> bool:
 
 
 def _ours(row: dict[str, Any], tag: str | None) -> bool:
-    return tag is None or str(row.get("client_order_id") or "").startswith(tag)
+    """Whether an order is this run's or a former one's of the same journal; a later trader's is not."""
+    if tag is None:
+        return True
+    owner, _, last = tag.rstrip("-").rpartition("-")
+    found, _, rest = str(row.get("client_order_id") or "").partition(f"{owner}-")
+    epoch = rest.partition("-")[0]
+    return not found and epoch.isdecimal() and int(epoch) <= int(last)
 
 
 def _asked(rest: Rest, method: str, path: str, data: Any = None) -> Reply | None:
@@ -195,7 +208,8 @@ def main(pipe: int, ready: int) -> int:
         return 0
     if ended == "kill":
         return 4 if kill(rest) else 5
-    return 1 if cancel(rest, orders.tag) else 5
+    enough = ENOUGH_HERE_S if loopback(orders.url) else ENOUGH_S
+    return 1 if cancel(rest, orders.tag, enough, LATE_S) else 5
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ written, nothing new is sent and what was asked is answered as rejected; cancels
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import deque
@@ -51,6 +52,7 @@ class Engine:
         self.holds.hold(SOCKET, REDUCING)
         self.outbox = Outbox(Bucket())
         self._guards = guards
+        guards.stale_s = math.inf if opened.own_time else terms.stale_s
         account, now = opened.account, time.monotonic()
         parts = (self.blotter, self.holds, self.journal, self.outbox)
         self.clerk = Clerk(*parts, guards, account, say, terms.grace_s)

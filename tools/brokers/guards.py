@@ -5,6 +5,7 @@ Times are seconds of a steady clock. What a guard disables stays disabled until 
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from dataclasses import dataclass, field
 from typing import Final
@@ -23,6 +24,7 @@ class Guards:
     rejects: int = 5  # one after the other
     asks_per_s: int = 200
     executions_per_min: int = 1_000
+    stale_s: float = math.inf
     _sent: dict[tuple[object, ...], tuple[float, str]] = field(default_factory=dict)
     _asked: deque[float] = field(default_factory=deque)
     _executed: deque[float] = field(default_factory=deque)
@@ -45,6 +47,11 @@ class Guards:
             self._sent = {k: v for k, v in self._sent.items() if now - v[0] < self.duplicate_s}
         self._sent[same] = (now, client_id)
         return ""
+
+    def stale(self, ask: Ask, now_ns: int) -> str:
+        """What to say of a decision on ticks of another time (a delayed feed, a backlog, a recording); "" of others."""
+        age = (now_ns - ask.ts_event) / 1e9
+        return "" if abs(age) <= self.stale_s else f"decided on ticks {age:.1f} s old; stale_data_s is {self.stale_s:g}"
 
     def runaway(self, now: float) -> bool:
         """One more new order: whether that makes too many within a second."""

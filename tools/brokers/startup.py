@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from gpi.formats.answers import Ask
-from gpi.formats.errors import RiskBreach, UsageError, VenueError
+from gpi.formats.errors import GpiError, RiskBreach, UsageError, VenueError
 from gpi.tools.brokers import wire
 from gpi.tools.brokers.blotter import Blotter
 from gpi.tools.brokers.executions import ZERO, Execution
@@ -40,6 +41,7 @@ class Terms:
     patience_s: float = 5.0
     grace_s: float = 10.0
     every_s: tuple[float, float] = (5.0, 30.0)
+    stale_s: float = math.inf  # how old a decision may be when it is to be sent, where the broker's clock is ours
 
 
 @dataclass
@@ -53,6 +55,7 @@ class Opened:
     leftovers: list[Life]
     since_ns: int
     warnings: list[str]
+    own_time: bool = False  # a venue that replays another day: its clock and its ticks are not of now
 
 
 def open_account(rest: Rest, terms: Terms, url: str) -> Opened:
@@ -79,7 +82,8 @@ def open_account(rest: Rest, terms: Terms, url: str) -> Opened:
     except BaseException:
         journal.close()
         raise
-    return Opened(account, journal, kill_file, blotter, leftovers, since, warnings)
+    own_time = abs(clock_ns - time.time_ns()) > OTHER_DAY_S * 1e9
+    return Opened(account, journal, kill_file, blotter, leftovers, since, warnings, own_time)
 
 
 def journal_path(terms: Terms, account: str, url: str) -> Path:
@@ -101,7 +105,17 @@ def number_of(rest: Rest, terms: Terms) -> str:
 
 def kill_file_of(rest: Rest, terms: Terms, url: str) -> Path:
     """The file whose appearance kills this account's trader."""
-    return terms.kill_file or _kill_file(terms, journal_path(terms, number_of(rest, terms), url))
+    if terms.kill_file is not None or terms.journal is not None:
+        return _kill_file(terms, journal_path(terms, "", url))
+    return _kill_file(terms, journal_path(terms, number_of(rest, terms), url))
+
+
+def kill_files(rest: Rest, terms: Terms, url: str) -> list[Path]:
+    """`kill_file_of`; where the broker does not tell its account, those of every account traded at this host."""
+    try:
+        return [kill_file_of(rest, terms, url)]
+    except GpiError:
+        return [_kill_file(terms, path) for path in terms.folder.glob(journal_path(terms, "*", url).name)]
 
 
 def identified(rest: Rest, terms: Terms, suspended: bool = False) -> dict[str, Any]:

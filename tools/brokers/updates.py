@@ -71,7 +71,7 @@ class Updates:
                     self._tell("barred", str(wrong))
                     return
                 self._tell("down", str(wrong))
-            except (TimeoutError, OSError, ValueError, websockets.WebSocketException) as wrong:
+            except Exception as wrong:  # whatever it was: a stream that ends unheard would leave the trader deaf
                 self._tell("down", f"{type(wrong).__name__}")
                 refusals = 0
             if self._listened:
