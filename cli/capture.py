@@ -44,7 +44,7 @@ def capture(
     refill: Annotated[bool, typer.Option(help="Ask REST for what was missed.")] = True,
     patience: Annotated[float, typer.Option(min=0, help="Seconds without a connection before giving up.")] = 600.0,
     once: Annotated[
-        bool, typer.Option("--once", help="End when the other side closes or is gone, as a venue whose day is over.")
+        bool, typer.Option("--once", help="End when the other side closes or is gone, or a venue's feed is over.")
     ] = False,
     stats: Annotated[float | None, typer.Option(min=0.1, help="Tell the books every so many seconds.")] = None,
 ) -> Tool:
@@ -72,7 +72,7 @@ def capture(
         "on_full": on_full,
         "buffer": buffer,
     }
-    how |= {"mute": silence if mute is None else mute, "always": always, "refill": refill}
+    how |= {"mute": silence if mute is None else mute, "always": always, "refill": refill, "venue": source == "venue"}
     limits: dict[str, Any] = {"patience_s": patience, "once": once, "stats_s": stats}
     limits["for_s"] = None if for_ is None else seconds(for_)
     limits["until_ns"] = None if until is None else wall_clock(until)
@@ -100,6 +100,7 @@ def _live(wanted: "Subscription", keys: tuple["Secret", ...], how: dict[str, Any
 
     link, rest = wanted.link(keys), wanted.rest(keys) if how["refill"] else None
     intake = wanted.intake(how["levels"], wanted.live)
+    venue = wanted.venue_time(keys, min(5.0, how["mute"] / 3 or 5.0)) if how["venue"] else None
     schema = intake.instruments.on(intake.schema)
     name = f"{wanted.key}-{_short(keys[0])}"
     locks = [Lock(state_folder() / "locks" / f"{name}.lock", f"{link.name} with this key")]
@@ -113,7 +114,7 @@ def _live(wanted: "Subscription", keys: tuple["Secret", ...], how: dict[str, Any
         intake,
         Outlet(schema, how["buffer"], how["on_full"]),
         kept,
-        Watchdog(how["mute"], how["always"]),
+        Watchdog(how["mute"], how["always"], venue=venue),
         rest,
         lambda words: typer.echo(f"gpi capture: {words}", err=True),
         wanted.vendor,

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from gpi.tools.feeds.capturing import Capture
 from gpi.tools.feeds.journal import Journal, Kind, Record, read, segments
 from gpi.tools.feeds.outlet import CONFLATED, DROPPED, Outlet, Policy
 from gpi.tools.feeds.subscription import Subscription
+from gpi.tools.feeds.venuetime import Told, VenueTime
 from gpi.tools.feeds.watchdog import Watchdog
 from tests.market_server import KEY_ID, SECRET, MarketServer, Visit
 
@@ -388,24 +390,106 @@ def test_the_watchdog_sleeps_when_the_market_does() -> None:
     friday_noon, saturday = 1_763_744_400_000_000_000, 1_763_830_800_000_000_000
     clock, wall = [0.0], [saturday]
     dog = Watchdog(5.0, always=False, clock=lambda: clock[0], wall=lambda: wall[0])
+
+    def after(seconds: float) -> float | None:
+        for _ in range(round(seconds * 10)):
+            clock[0] += 0.1
+            if (found := dog.mute()) is not None:
+                return found
+        return None
+
     dog.connected()
-    assert dog.mute() is None
-    clock[0] = 10_000.0
-    assert dog.mute() is None
+    assert after(100) is None
     wall[0] = friday_noon
     assert dog.mute() is None, "silence before the session does not count"
-    clock[0] += 4.9
+    assert after(4.9) is None
+    assert after(0.3) == pytest.approx(5.1, abs=0.11)
+    dog.connected()
+    assert after(6) is None, "a fresh connection did not help: twice the patience"
+    assert after(5) is not None
+    wall[0] -= 3600 * 10**9
+    dog.fed()
+    assert after(4.9) is None
+
+
+def test_time_in_which_nobody_read_is_no_silence() -> None:
+    """Held back by a slow reader for minutes, again and again: only the time between, when we listened, counts."""
+    clock = [0.0]
+    dog = Watchdog(5.0, always=True, clock=lambda: clock[0])
+    for _ in range(4):
+        clock[0] += 300.0
+        assert dog.mute() is None
+    clock[0] += 0.9
     assert dog.mute() is None
     clock[0] += 0.2
     assert dog.mute() == pytest.approx(5.1)
-    dog.connected()
-    clock[0] += 6.0
-    assert dog.mute() is None, "a fresh connection did not help: twice the patience"
-    clock[0] += 5.0
-    assert dog.mute() is not None
-    wall[0] -= 3600 * 10**9
-    dog.fed()
-    assert dog.mute() is None
+
+
+def test_a_venue_whose_time_stands_still_is_not_mute() -> None:
+    """Its day is over, or it waits for a reader; where time goes on without data, the socket is dead."""
+    told = [Told(7, "playing")]
+
+    def silence(venue: VenueTime) -> float | None:
+        clock = [0.0]
+        dog = Watchdog(5.0, always=True, clock=lambda: clock[0], venue=venue)
+        for _ in range(300):
+            clock[0] += 0.1
+            asked = [thread for thread in threading.enumerate() if thread.name == "venue clock"]
+            for thread in asked:
+                thread.join(5.0)
+            if (found := dog.mute()) is not None:
+                return found
+        return None
+
+    def going_on() -> Told:
+        told.append(told[-1]._replace(now=told[-1].now + 1))
+        return told[-1]
+
+    assert silence(VenueTime(lambda: told[0], every_s=1.0)) is None
+    assert silence(VenueTime(lambda: Told(len(told), "over"), every_s=1.0)) is None
+    assert silence(VenueTime(going_on, every_s=1.0)) == pytest.approx(5.0, abs=0.11)
+    assert silence(VenueTime(lambda: None, every_s=1.0)) == pytest.approx(20.0, abs=0.11), "busy, or gone"
+
+
+def test_a_reader_slower_than_the_watchdog_costs_no_connection(tmp_path: Path) -> None:
+    """A gap's refill waits for the reader longer than a socket may be mute: no new connection for that."""
+
+    async def first(visit: Visit) -> None:
+        await visit.open()
+        for n in range(3):
+            await visit.say(quote(n))
+            await asyncio.sleep(0.1)
+        visit.tear()
+
+    with MarketServer(first, lines(quote(40))) as server:
+        server.history["quotes"] = [told(quote(n), n) for n in range(40)]
+        running = capture(server, tmp_path, capacity=1, mute_s=1.5)
+        stream = running.frames(lambda: False)
+        frames = []
+        for frame in stream:
+            frames.append(frame)
+            if frame.rows and T0 + 40 * MS in frame["ts_event"]:
+                running.stop()
+            elif sum(each.rows for each in frames) == 1:
+                threading.Event().wait(3.0)  # the reader thinks
+    assert events(concatenated(frames, TICKS)) == list(range(41)) and server.visits == 2, said
+    assert "mute" not in running.report()
+
+
+@pytest.mark.parametrize("vendor", ["alpaca", "polygon"])
+def test_once_ends_at_the_goodbye(tmp_path: Path, vendor: str) -> None:
+    """1001, going away: the stream ends honestly, no connection is made anew, no GAP row is told."""
+
+    async def leaving(visit: Visit) -> None:
+        await visit.open()
+        await visit.say(quote(1) if vendor == "alpaca" else polygon_quote(1))
+        await visit.ws.close(code=1001)
+
+    with MarketServer(leaving) as server:
+        running = capture(server, tmp_path, vendor=vendor, refill=False)
+        running.once = True
+        got = concatenated(list(running.frames(lambda: False)), TICKS)
+    assert got.rows == 1 and server.visits == 1 and balanced(running.report())
 
 
 def test_malformed_items_cost_only_themselves(tmp_path: Path) -> None:

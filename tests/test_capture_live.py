@@ -174,6 +174,15 @@ def ended(child: subprocess.Popen[bytes]) -> int:
     return child.returncode
 
 
+def test_once_ends_with_the_feed_of_a_venue_that_stays(tmp_path: Path, market: Path) -> None:
+    """The venue serves on after its day; the capture asks its clock, and ends by itself."""
+    with venue(tmp_path, market, "--stay") as playing:
+        running = capturing(playing, tmp_path / "journal", "--once", "--for", "100s", stdout=subprocess.DEVNULL)
+        told = running.communicate(timeout=120)[1].decode()
+        assert running.returncode == 0 and playing.process.poll() is None, told
+    assert "connections 1" in told and "mute" not in told and "connecting again" not in told, told
+
+
 @pytest.mark.parametrize("delay", [0.05, 0.4])
 def test_kill_9_loses_no_journaled_row_and_a_restart_goes_on(tmp_path: Path, market: Path, delay: float) -> None:
     """Every row that was published is in the journal; the next capture continues it."""

@@ -15,6 +15,7 @@ from gpi.tools.feeds.decoding import Decoder, warm
 from gpi.tools.feeds.intake import Intake
 from gpi.tools.feeds.link import Link
 from gpi.tools.feeds.refill import AlpacaRest, PolygonRest, Refiller
+from gpi.tools.feeds.venuetime import VenueTime, clock_of
 from gpi.tools.feeds.wirenames import Vendor, instrument, wire
 
 Asset = Literal["stocks", "options", "crypto"]
@@ -62,6 +63,11 @@ class Subscription:
         if self.vendor == "alpaca":
             return AlpacaRest(self.asset, self.feed, url, (keys[0], keys[1]), self.wanted())
         return PolygonRest(url, keys[0], self.wanted())
+
+    def venue_time(self, keys: Sequence[Secret], every_s: float) -> VenueTime:
+        """The clock of the venue at `url`, asked every so many seconds of silence."""
+        assert self.url is not None
+        return VenueTime(clock_of(_with(self.url, {"ws": "http", "wss": "https"}), keys), every_s)
 
     @property
     def key(self) -> str:

@@ -34,6 +34,7 @@ SLOT_PAUSE_S: Final = 3.0
 FIRST_PAUSE_S: Final = 0.2
 LAST_PAUSE_S: Final = 30.0
 CLOSED: Final = "closed by the other side"
+OVER: Final = "its feed is over"
 GONE: Final = "connection refused: nobody listens there"
 HTTP: Final = {"401": Step.BAD_KEY, "403": Step.BAD_KEY, "406": Step.BUSY, "429": Step.BUSY}
 
@@ -58,7 +59,7 @@ class Floor(Protocol):
 
 
 class Supervisor:
-    """Runs until `stop`; with `once` until the other side closes cleanly or is gone.
+    """Runs until `stop`; with `once` until the other side closes cleanly, is gone, or its feed is over.
 
     What the tap heard comes back through `on`, decoded.
     """
@@ -110,7 +111,7 @@ class Supervisor:
         self._lost_since = time.monotonic()
         while not self._stop.is_set():
             why = await self._one_connection()
-            if self._stop.is_set() or (self._once and self._was_live and why in (CLOSED, GONE)):
+            if self._stop.is_set() or (self._once and self._was_live and why in (CLOSED, GONE, OVER)):
                 break
             if self._filling is not None:
                 self._filling.cancel()  # the gap is open, and is filled when the feed is back
@@ -155,6 +156,8 @@ class Supervisor:
             return self._trouble.words
         if self._phase is Phase.LIVE:
             silence = self._watchdog.mute()
+            if self._once and self._watchdog.over:
+                return OVER
             if silence is None:
                 return ""
             self.counts["mute"] += 1

@@ -69,7 +69,7 @@ class _Pages:
 
     async def clock(self, request: web.Request) -> web.Response:
         now = self.world.clock.told()
-        return answer(
+        told = answer(
             {
                 "timestamp": eastern(now),
                 "is_open": state(now) == "regular",
@@ -77,6 +77,8 @@ class _Pages:
                 "next_close": eastern(next_close(now)),
             }
         )
+        told.headers["X-Gpi-Feed"] = self.world.feed  # gpi capture tells a quiet market from the end of the day by it
+        return told
 
     async def calendar(self, request: web.Request) -> web.Response:
         today = day_of(self.world.clock.now())
