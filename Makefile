@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 DEMO := build/demo
 
-.PHONY: demo test test-all lint bench bench-peers model clean help
+.PHONY: demo test test-all chaos lint bench bench-peers model clean help
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -32,6 +32,10 @@ test: $(VENV)/.dev ## the whole suite, then once more with the JIT off
 
 test-all: test ## also the long forms
 	GPI_LONG=1 $(BIN)/python -m pytest -n 2 tests
+
+chaos: $(VENV)/.dev ## the fault suite in full, against the real commands: about an hour; the table in build/chaos.md
+	@mkdir -p build
+	$(BIN)/python -m gpi.cli.main chaos --seed 1 --out build/chaos.md --out build/chaos.json
 
 lint: $(VENV)/.dev ## ruff, mypy and the import contracts
 	$(BIN)/ruff check .

@@ -29,6 +29,7 @@ def chaos(
     keep: Annotated[bool, typer.Option("--keep", help="Leave the folders of cases that broke.")] = False,
     folder: Annotated[Path | None, typer.Option(help="Scratch space; else a temporary folder.")] = None,
     out: Annotated[list[Path] | None, typer.Option(help="Write the table to FILE.json or FILE.md; repeat.")] = None,
+    plain: Annotated[int, typer.Option(min=0, help="Instead: so many runs a fault of a plain alpaca-py loop.")] = 0,
 ) -> None:
     """Kill, cut, flood, mute and starve the real commands, and check after every case that nothing was lost.
 
@@ -43,6 +44,9 @@ def chaos(
     for path in out or []:
         if path.suffix not in (".json", ".md"):
             raise UsageError(f"--out {path}: end it in .json or .md")
+    if plain:
+        _plain(seed, plain, folder)
+        return
     outcomes = _carried_out(chosen, seed, short, case, cases, jobs, fresh, keep, folder)
     facts = {"seed": seed, "form": "short" if short else "long", **_facts()}
     _write(outcomes, facts, out or [])
@@ -79,13 +83,14 @@ def _carried_out(
 ) -> "list[Outcome]":
     import tempfile
 
+    from gpi.cli.warming import carried_out, warm
     from gpi.tools.chaos.lab import Lab
     from gpi.tools.chaos.practice import practice
     from gpi.tools.chaos.rows import run
     from gpi.tools.chaos.zygote import Zygote
 
     scratch = Path(tempfile.mkdtemp(prefix="gpi-chaos-", dir=folder))
-    zygote = None if fresh else Zygote.start(_gpi, _warm)
+    zygote = None if fresh else Zygote.start(carried_out, warm)
     outcomes = []
     try:
         lab = Lab(seed, scratch, zygote, _rooms(), keep, not short)
@@ -101,6 +106,30 @@ def _carried_out(
     return outcomes
 
 
+def _plain(seed: int, runs: int, folder: Path | None) -> None:
+    """What examples/plain_bot loses to the same faults, as a table on stderr."""
+    import tempfile
+
+    from gpi.cli.warming import carried_out, warm
+    from gpi.formats.errors import UsageError
+    from gpi.tools.chaos.lab import Lab
+    from gpi.tools.chaos.plain import compared
+    from gpi.tools.chaos.zygote import Zygote
+
+    bot = Path(__file__).resolve().parents[1] / "examples" / "plain_bot" / "plain_bot.py"
+    if not bot.exists():
+        raise UsageError(f"{bot} is not here: the comparison runs from a checkout")
+    scratch = Path(tempfile.mkdtemp(prefix="gpi-chaos-", dir=folder))
+    zygote = Zygote.start(carried_out, warm)
+    try:
+        for loss in compared(Lab(seed, scratch, zygote), bot, runs):
+            told = ", ".join(f"{n} {name}" for name, n in loss.counts.items() if n) or "nothing"
+            typer.echo(f"{loss.against.row or '-':<4} {loss.against.what}, {loss.runs} runs: {told}", err=True)
+    finally:
+        zygote.close()
+        _clean(scratch, keep=False)
+
+
 def _clean(scratch: Path, keep: bool) -> None:
     import shutil
 
@@ -108,95 +137,6 @@ def _clean(scratch: Path, keep: bool) -> None:
         typer.echo(f"kept: {scratch}", err=True)
     else:
         shutil.rmtree(scratch, ignore_errors=True)
-
-
-def _gpi(words: list[str]) -> Any:
-    """The very command line, in a forked child."""
-    if words[0].endswith(".py"):  # a program that is not ours, to compare with
-        import runpy
-
-        return runpy.run_path(words[0], run_name="__main__")
-    from gpi.cli.main import main
-
-    return main(words)
-
-
-def _warm() -> None:
-    """Import what the commands import and load the kernels they run, once."""
-    import contextlib
-    import os
-    import tempfile
-    from importlib import import_module
-
-    from gpi.cli.main import COMMANDS, load
-
-    for name in COMMANDS:
-        if name != "train":
-            load(name)
-    for room in (
-        "venue.venue",
-        "feeds.pace",
-        "backtest.run",
-        "backtest.answered",
-        "brokers.alpaca",
-        "feeds.capturing",
-        "feeds.alpaca",
-        "feeds.polygon",
-    ):
-        import_module(f"gpi.tools.{room}")
-    with tempfile.TemporaryDirectory() as folder, open(os.devnull, "w") as null:
-        line = f"simulate --events 500 --levels 0 | featurize | trade --paper --out {folder}/run"
-        with contextlib.redirect_stderr(null), contextlib.suppress(SystemExit):
-            _gpi(["run", line, "--out", f"{folder}/out.arrow"])
-    _warm_exchange()
-    _warm_session()
-
-
-def _warm_exchange() -> None:
-    """Load the kernels behind the venue."""
-    from gpi.formats.instruments import Instruments, equity
-    from gpi.formats.orders import DAY, LIMIT, MARKET
-    from gpi.tools.venue.exchange import Exchange, Request
-    from gpi.tools.venue.rows import told
-
-    exchange = Exchange(Instruments([equity("WARM")]), 1, "alpaca-paper", 0)
-    for ts in range(1, 4):
-        exchange.tick(told(0, 0, {"bid": [99, 100], "ask": [101, 100], "trade": [101, 50, 1]}, ts * 10**9))
-    for kind, px in ((LIMIT, 90.0), (MARKET, float("nan")), (LIMIT, 105.0)):
-        number = exchange.submit(Request(0, 1, kind, DAY, 10.0, px))
-        exchange.replace(number, qty=5.0)
-        exchange.cancel(number)
-    exchange.advance(10 * 10**9)
-    exchange.events()
-
-
-def _warm_session() -> None:
-    """Load the kernels of a session that trades elsewhere."""
-    from gpi.cli.desk import Terms, fitted_fees, prepared
-    from gpi.formats import answers, orders
-    from gpi.formats.instruments import KEY, Instruments, equity
-    from gpi.formats.ticks import TICKS
-    from gpi.tools.backtest.session import Session
-    from gpi.tools.chaos.strategies import named
-    from gpi.tools.stage import Stream
-    from gpi.tools.venue.rows import told
-
-    table = Instruments([equity("WARM")]).to_json().encode()
-    schema = TICKS.with_metadata({**TICKS.metadata, KEY.encode(): table})
-    terms = Terms(named("Churn"), ["every=1"], None, "zero", 1e6, (0.0, 0.0, 0.0), None)
-    session = Session(schema, fitted_fees(prepared(terms, external=True), "zero", Stream(schema, iter(()))))
-    quote = {"bid": [99, 100], "ask": [101, 100], "trade": [101, 50, 1]}
-    for ts in range(1, 9):
-        session.step(told(0, 0, quote, ts * 10**9))
-        for ask in session.asks():
-            actions = (orders.ACCEPTED, orders.FILLED, orders.CANCELED)
-            session.answer(
-                [answers.Answer(ask.ts_event, each, ask.order_id, 0, 1, 1.0, 100.0, 9.0) for each in actions]
-            )
-    session.answer([answers.Answer(0, orders.FILLED, 999, 0, 1, 1.0, 100.0)])
-    session.answer([answers.Answer(0, each, 0, 0, 0, 0.0, 1.0) for each in range(answers.STATE, answers.CASH + 1)])
-    session.wind_down()
-    session.finish()
 
 
 def _rooms() -> dict[str, Callable[..., Any]]:

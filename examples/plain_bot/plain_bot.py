@@ -2,7 +2,7 @@
 
     python plain_bot.py --url http://127.0.0.1:8700 --orders 50 --every 0.05 --seed 1
 
-It is here for comparison: `gpi chaos --plain` runs it against the same venue, faults and seeds as gpi itself, and
+It is here for comparison: `gpi chaos --plain 5` runs it against the same venue, faults and seeds as gpi itself, and
 counts what it sends twice, never hears of, gets wrong, or waits for without end. Nothing in it is made to fail.
 Keys come from ALPACA_API_KEY and ALPACA_SECRET_KEY; the last line on stdout is what it believes, as JSON.
 """

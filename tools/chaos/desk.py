@@ -100,18 +100,21 @@ class Desk:
 
     def trading(self, timeout_s: float = START_S) -> float | None:
         """Tick until the newest trader listens and has sent something new; seconds that took."""
-        before = len(self.venue.account()["orders"])
+        before = self._sent()
         began = time.monotonic()
 
         def ready() -> bool:
             self.market.tick(2)
-            return len(self.venue.account()["orders"]) > before or not self._trader().alive()
+            return self._sent() > before or not self._trader().alive()
 
         took = until(ready, timeout_s, 0.01)
         if took is None or not self._trader().alive():
             self.seen.violate("the trader does not trade", self._trader().said()[-300:].replace("\n", " | "))
             return None
         return time.monotonic() - began
+
+    def _sent(self) -> int:
+        return int(self.venue.brief()["counters"].get("rest.orders.post", 0))
 
     def crash(self) -> None:
         """kill -9 of the trader; its pipe goes with it."""

@@ -44,14 +44,19 @@ class Floor:
         self.commands.__exit__(*exc)
 
     def capture(
-        self, *options: object, wire: str = "alpaca", key_file: Path | None = None, name: str = "capture"
+        self,
+        *options: object,
+        wire: str = "alpaca",
+        key_file: Path | None = None,
+        name: str = "capture",
+        kept: bool = True,
     ) -> Child:
-        """A capture of both symbols."""
+        """A capture of both symbols; its stream is kept in a file, or thrown away."""
         words: list[object] = ["capture", "--source", "venue", "--wire", wire, "--venue-ready", self.venue.keys]
         words += ["--symbols", ",".join(SYMBOLS), "--journal", self.folder / "feed", *options]
         if key_file is not None:
             words += ["--key-file", key_file]
-        with open(self.out, "wb") as file:
+        with open(self.out if kept else os.devnull, "wb") as file:
             return self.commands.start(*words, stdout=file.fileno(), name=name)
 
     def subscribed(self, child: Child, times: int = 1, timeout_s: float = 20.0) -> float | None:

@@ -122,7 +122,7 @@ def full_disks(lab: Lab, case: Case) -> None:
 
 def _full_feed(lab: Lab, case: Case) -> None:
     with Floor(lab, case) as floor:
-        child = floor.capture(name="full")
+        child = floor.capture(name="full", kept=False)
         if not case.seen.expect(floor.subscribed(child) is not None, f"no feed: {child.last_line()}"):
             return
         floor.market.tick(100)

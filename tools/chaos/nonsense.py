@@ -57,7 +57,7 @@ def nonsense(lab: Lab, case: Case) -> None:
 
 
 def _injected(venue: Venue) -> int:
-    return int(sum(venue.state()["tape"]["injected"].values()))
+    return int(sum(venue.brief()["tape"]["injected"].values()))
 
 
 ROWS: Final = (

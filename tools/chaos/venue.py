@@ -50,6 +50,10 @@ class Venue:
         """GET /gpi/state: the truth."""
         return self._call("GET", "/gpi/state", None)
 
+    def brief(self) -> dict[str, Any]:
+        """The truth without orders and fills: cheap, for whoever asks again and again."""
+        return self._call("GET", "/gpi/state?brief", None)
+
     def account(self) -> dict[str, Any]:
         """The truth about the one account."""
         found: dict[str, Any] = self.state()["accounts"][self.key_id]

@@ -33,7 +33,7 @@ def lost_fill(lab: Lab, case: Case) -> None:
         began = time.monotonic()
         found = until(lambda: desk.market.tick(2) or _heard_all(desk), POLL_S + 5, 0.05)
         desk.seen.within("found by the poll s", found and time.monotonic() - began, POLL_S)
-        desk.seen.count("lost updates", int(desk.venue.state()["faults"]["struck"].get("lose@stream.updates.send", 0)))
+        desk.seen.count("lost updates", int(desk.venue.brief()["faults"]["struck"].get("lose@stream.updates.send", 0)))
         desk.seen.expect(len(desk.venue.account()["orders"]) == orders, "orders were sent to mend a lost fill")
         desk.venue.clear()
         desk.finish()
@@ -83,11 +83,11 @@ def _torn(desk: Desk) -> bool:
 
 
 def _struck(desk: Desk) -> bool:
-    return bool(desk.venue.state()["faults"]["on"][-1]["struck"])
+    return bool(desk.venue.brief()["faults"]["on"][-1]["struck"])
 
 
 def _connected(desk: Desk) -> int:
-    return int(desk.venue.state()["counters"].get("stream.updates.connected", 0))
+    return int(desk.venue.brief()["counters"].get("stream.updates.connected", 0))
 
 
 def ambiguous_posts(lab: Lab, case: Case) -> None:
@@ -121,7 +121,7 @@ def ambiguous_posts(lab: Lab, case: Case) -> None:
 
 
 def _ambiguous(desk: Desk) -> int:
-    return sum(times for name, times in desk.venue.state()["faults"]["struck"].items() if "orders.post" in name)
+    return sum(times for name, times in desk.venue.brief()["faults"]["struck"].items() if "orders.post" in name)
 
 
 def _resolved(desk: Desk) -> None:
@@ -155,12 +155,12 @@ def storms(lab: Lab, case: Case) -> None:
             return
         desk.market.tick(150, every_s=0.008)
         desk.venue.fault("storm", seconds=seconds)
-        before = dict(desk.venue.state()["counters"])
+        before = dict(desk.venue.brief()["counters"])
         end = time.monotonic() + seconds
         while time.monotonic() < end and desk.alive():
             desk.market.tick(2)
             time.sleep(0.01)
-        after = dict(desk.venue.state()["counters"])
+        after = dict(desk.venue.brief()["counters"])
         sent = sum(after.get(k, 0) - before.get(k, 0) for k in after if k.startswith("rest.") and k.count(".") == 2)
         desk.seen.measure("requests in the storm", sent)
         desk.seen.expect(sent <= 25, f"{sent} requests into a storm that told when it would end")
@@ -197,7 +197,7 @@ def garbled(lab: Lab, case: Case) -> None:
         desk.venue.fault("html", place="rest.*.after", probability=0.15, status=502)
         for _ in range(300):
             desk.market.tick(2, every_s=0.006)
-        struck = desk.venue.state()["faults"]["struck"]
+        struck = desk.venue.brief()["faults"]["struck"]
         desk.seen.count("garbled answers", sum(struck.values()))
         desk.venue.clear()
         _resolved(desk)

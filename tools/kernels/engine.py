@@ -88,8 +88,9 @@ def before(
 ) -> int:  # fmt: skip
     """Everything up to the decision on one tick; returns how many of our orders stand in `mine` (WORKING)."""
     d = desk[0]
-    now = max(ts + d.feed_ns, d.now)
-    if now != ts + d.feed_ns:
+    told = ts + d.feed_ns
+    now = max(told, d.now)
+    if now != told:
         d.late += 1
         ts = now - d.feed_ns
     new_day(desk, now)
@@ -104,6 +105,8 @@ def before(
     )  # fmt: skip
     if kind & (QUOTE | DEPTH):
         mark(desk, instruments, i)
+        if told < now:  # an old quote is old, however late it comes: the gate refuses what is decided on it
+            instruments[i].quote_ts = told
     d.now = now
     if d.responses > 0:
         filled += deliver(desk, instruments, pool, wire, orders_out, fills_out, now)
