@@ -166,7 +166,12 @@ def carry_out(parts: list[Part], to: str | None, out: str | None, quiet: bool = 
     try:
         with _private_stdout() as stdout:
             stream = _chained(parts, run)
-            deliver(stream, to, out, stdout, quiet)
+            try:
+                deliver(stream, to, out, stdout, quiet)
+            except OSError as error:
+                if made_here and not isinstance(error, BrokenPipeError):
+                    parts[0].tool.conclude()  # the source tells its books before the error that ended it
+                raise
             for part in parts:
                 part.tool.conclude()
     except BrokenPipeError:

@@ -93,12 +93,27 @@ def _to_fd(stream: Stream, form: str, fd: int) -> None:
     if form == "arrow":
         with writing(fd, stream.schema) as writer:
             for frame in stream.frames:
-                writer.write(frame)
+                try:
+                    writer.write(frame)
+                except OSError as error:
+                    raise _named_error(error, fd) from None
     elif form == "table":
         _table(stream, fd)
     else:
         with os.fdopen(os.dup(fd), "w", encoding="utf8", newline="") as text:
             (_csv if form == "csv" else _jsonl)(stream, text)
+
+
+def _named_error(error: OSError, fd: int) -> OSError:
+    """The same with the file's name, which one that writes to a descriptor does not know."""
+    return error if isinstance(error, BrokenPipeError) else OSError(error.errno, error.strerror, _path(fd))
+
+
+def _path(fd: int) -> str:
+    try:
+        return os.readlink(f"/proc/self/fd/{fd}")
+    except OSError:
+        return "the output"
 
 
 def _named(stream: Stream, empty: bool = False) -> Iterator[pa.RecordBatch]:

@@ -73,6 +73,7 @@ class MarketServer:
         self.asked: Counter[str] = Counter()
         self.visits = 0
         self.rest_status = 200
+        self.rest_delay_s = 0.0
         self._ready = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True)
 
@@ -137,6 +138,7 @@ class MarketServer:
     async def _polygon_rest(self, request: web.Request) -> web.Response:
         channel, ticker = request.match_info["channel"], request.match_info["ticker"]
         self.asked[channel] += 1
+        await asyncio.sleep(self.rest_delay_s)
         since = int(request.query["timestamp.gte"])
         kept = [x for x in self.history[channel] if x["S"] == ticker and x["sip_timestamp"] >= since]
         return web.json_response({"status": "OK", "results": [{k: v for k, v in x.items() if k != "S"} for x in kept]})

@@ -310,6 +310,17 @@ def test_a_hole_that_rest_cannot_fill_is_a_gap_row(tmp_path: Path) -> None:
     assert same(again(tmp_path, "polygon"), got)
 
 
+def test_rows_behind_an_open_hole_come_out_at_the_end(tmp_path: Path) -> None:
+    """Ended while REST is asked: GAP rows, then all that waited, more holes or not; the books balance."""
+    sent = [polygon_quote(q) for q in (1, 2, 5, 6, 9, 12)]
+    with MarketServer(lines(*sent)) as server:
+        running = capture(server, tmp_path, vendor="polygon")
+        server.rest_delay_s = 5.0
+        got = rows_until(running, lambda frames: running.intake.counts["items in"] > len(sent) + 3)
+    assert [q for q in got["seq"].tolist() if q] == [1, 2, 5, 6, 9, 12] and balanced(running.report())
+    assert same(again(tmp_path, "polygon"), got)
+
+
 def test_polygons_client_is_reconnected_after_a_clean_close_and_in_authentication(tmp_path: Path) -> None:
     """Both leave the vendor's own client silent for ever."""
 

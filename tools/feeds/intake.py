@@ -111,7 +111,7 @@ class Intake:
         """The end of the records: what still waits comes out, after GAP rows, for nobody will refill it now."""
         found = Taken([], [], [])
         if self.waiting:
-            self._filled({"lost": None}, self._last_recv, found)
+            self._give_up(self._last_recv, found)
         return found
 
     def catch_up(self) -> dict[int, int]:
@@ -133,11 +133,15 @@ class Intake:
     def _begin(self, ts_recv: int, found: Taken) -> None:
         """A process began; if another was before it, what happened in between is lost."""
         if self._begun:
-            if not self.waiting:
-                self._held = []
-            self._filled({"lost": None}, ts_recv, found)
+            self._give_up(ts_recv, found)
             self._seqs[:] = 0
         self._begun = True
+
+    def _give_up(self, ts_recv: int, found: Taken) -> None:
+        """Everything that waits comes out, whatever holes there are in it: nobody will fill them."""
+        known, self.contiguous = self.contiguous, False
+        self._filled({"lost": None}, ts_recv, found)
+        self.contiguous = known
 
     def _messages(self, messages: list[bytes], times: list[int], found: Taken) -> None:
         if not messages:
