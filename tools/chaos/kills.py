@@ -95,7 +95,7 @@ ROWS: Final = (
         "kill -9 of the trader at random moments: while starting, between journal and send, between send and answer",
         "I1-I5: 0 violations; every acked row still there; reconciled and trading again <= 5 s",
         killed_traders,
-        short=20,
+        short=8,
         long=1000,
         units=KILLS,
     ),
