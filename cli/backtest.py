@@ -29,6 +29,7 @@ def backtest(
     luld: desk.Luld = 0,
     seed: desk.Seed = 0,
     latency_model: desk.LatencyModel = None,
+    option_slippage: desk.OptionSlippage = None,
     kill_row: desk.KillRow = None,
     answers: desk.Answers = None,
 ) -> Tool:
@@ -37,5 +38,7 @@ def backtest(
     The same engine as `gpi trade --paper`: the same stream gives the same orders and fills.
     """
     delays, rules = (feed_ms, order_ms, response_ms), (fill, hours, self_trade, luld, seed)
-    terms = desk.Terms(strategy, param, limits, fees, cash, delays, kill_row, answers, rules, latency_model)
+    terms = desk.Terms(
+        strategy, param, limits, fees, cash, delays, kill_row, answers, rules, latency_model, option_slippage
+    )
     return desk.desk(terms, out, None)

@@ -23,7 +23,8 @@ Strategy = Annotated[str, typer.Option(help="market_making, momentum, an install
 Param = Annotated[list[str] | None, typer.Option("--param", help="A strategy parameter, name=number; repeat.")]
 Limits = Annotated[Path | None, typer.Option(help="Risk limits (TOML); else the shipped, conservative ones.")]
 Fees = Annotated[
-    str, typer.Option(help="Fees by date: zero, alpaca_equity, alpaca_option, alpaca_crypto, binance_spot; auto.")
+    str,
+    typer.Option(help="Fees by date: zero, alpaca_equity, alpaca_option, alpaca_index_option, binance_spot ...; auto."),
 ]
 Cash = Annotated[float, typer.Option(min=0, help="Starting cash.")]
 OrderMs = Annotated[float, typer.Option(min=0, help="Order latency, ms of event time.")]
@@ -43,6 +44,9 @@ LatencyModel = Annotated[
     Path | None, typer.Option(help="Recorded delays (Parquet: ts, order_ns, response_ns), not constant ones.")
 ]
 Seed = Annotated[int, typer.Option(help="Of what is drawn: partial fills of alpaca-paper.")]
+OptionSlippage = Annotated[
+    str | None, typer.Option(help="Options: share of the spread a fill travels, by legs; 1: all of it.")
+]
 KillRow = Annotated[int | None, typer.Option(help="Pull the kill switch at this row, as a recorded run did.")]
 
 
@@ -61,6 +65,7 @@ class Terms:
     rules: tuple[str, bool, str, int, int] = ("conservative", False, "allow", 0, 0)
     """Fill, hours, self-trade, LULD, seed."""
     delays: Path | None = None
+    slippage: str | None = None
 
 
 @dataclass
@@ -162,26 +167,32 @@ def prepared(terms: Terms, external: bool) -> "Setup":
         seed=seed,
         kill_row=terms.kill_row,
         delays=Delays() if terms.delays is None else read_delays(terms.delays),
-        rules=Rules(fill, hours=hours, self_trade=apart, bands=bands),
+        rules=Rules(fill, hours=hours, self_trade=apart, bands=bands, **shares(terms.slippage)),
         external=external,
     )
 
 
 def fitted_fees(setup: "Setup", fees: str, stream: "Stream") -> "Setup":
-    """The setup with the dated fee schedule of that name; auto: Binance's for crypto, Alpaca's for the rest."""
+    """The setup with the dated fee schedule of that name; auto: Binance's for crypto, Alpaca's for the rest, by what
+    an instrument is where the stream carries several kinds."""
     from dataclasses import replace
 
-    from gpi.formats.errors import UsageError
-    from gpi.formats.fees import SCHEDULES
     from gpi.formats.instruments import Instruments
+    from gpi.tools.backtest.contracts import SCHEDULED, scheduled
 
     if fees == "auto":
-        classes = {row.asset_class for row in Instruments.of(stream.schema)} - {"index"}
-        if len(classes) > 1:
-            raise UsageError(
-                f"the stream carries {' and '.join(sorted(classes))}: --fees auto knows one class of instruments, "
-                f"alone; name one of {', '.join(SCHEDULES)}"
-            )
-        schedules = {"crypto": "binance_spot", "option": "alpaca_option"}
-        fees = schedules.get(next(iter(classes), ""), "alpaca_equity")
+        kinds = {scheduled(row) for row in Instruments.of(stream.schema) if row.asset_class != "index"}
+        fees = "auto" if len(kinds) > 1 else SCHEDULED[next(iter(kinds), 0)]
     return replace(setup, schedule=fees)
+
+
+def shares(told: str | None) -> dict[str, tuple[float, ...]]:
+    """The rule that `--option-slippage` sets, if it is given. Raises UsageError for what are no numbers."""
+    from gpi.formats.errors import UsageError
+
+    if told is None:
+        return {}
+    try:
+        return {"option_slippage": tuple(float(each) for each in told.split(","))}
+    except ValueError:
+        raise UsageError(f"--option-slippage {told}: numbers by number of legs, such as 0.75,0.66,0.56,0.53") from None

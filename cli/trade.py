@@ -56,6 +56,7 @@ def trade(
     luld: desk.Luld = 0,
     seed: desk.Seed = 0,
     latency_model: desk.LatencyModel = None,
+    option_slippage: desk.OptionSlippage = None,
     kill_row: desk.KillRow = None,
 ) -> Tool:
     """Trade a stream of ticks. Every order passes the risk gate; the orders go down the pipe.
@@ -66,7 +67,9 @@ def trade(
     from gpi.formats.errors import UsageError
 
     delays, rules = (feed_ms, order_ms, response_ms), (fill, hours, self_trade, luld, seed)
-    terms = desk.Terms(strategy, param, limits, fees, cash, delays, kill_row, None, rules, latency_model)
+    terms = desk.Terms(
+        strategy, param, limits, fees, cash, delays, kill_row, None, rules, latency_model, option_slippage
+    )
     if broker is None:
         if not paper or real or kill or rearm:
             raise UsageError("choose where orders go: --paper (filled here), or --broker alpaca with --paper or --live")

@@ -24,10 +24,11 @@ TRIGGERED: Final = 10  # a stop was reached: the order is live from now on
 HELD: Final = 11  # the venue has it and keeps it back, for its parent's fill or for an auction
 REPLACE: Final = 12  # replace request sent
 REDUCED: Final = 13  # the venue shrank it, because its rival filled in part: `qty` and `leaves` hold from now on
+SETTLED: Final = 14  # no order: an option ended, `px` is what a unit was paid (of the shares: the strike); in fills too
 
 ACTIONS: Final = (
     "", "submit", "refuse", "cancel", "accepted", "rejected", "canceled", "expired", "filled",
-    "replaced", "triggered", "held", "replace", "reduced",
+    "replaced", "triggered", "held", "replace", "reduced", "settled",
 )  # fmt: skip
 
 # orders.order_type and orders.tif
@@ -44,7 +45,7 @@ OPG: Final = 5  # in the opening auction
 CLS: Final = 6  # in the closing auction
 
 MAKER: Final = 1
-TAKER: Final = 2
+TAKER: Final = 2  # fills.liquidity; 0: settled
 
 # orders.reason: why an intent was refused or an order rejected; 0 passed. Words are only added, at the end.
 REASONS: Final = (
@@ -72,6 +73,8 @@ REASONS: Final = (
     "BUYING_POWER",
     "NOT_AUTHORISED",
     "BROKER_REFUSED",
+    "OPTION_RULES",
+    "NO_UNDERLYING",  # SETTLED: at its own last quote, because nobody told what the underlying costs
 )
 
 
@@ -106,7 +109,7 @@ FILLS: Final = pa.schema(
         _field("instrument_id", pa.int32()),
         _field("order_id", pa.int64()),
         _field("side", pa.int8()),
-        _field("liquidity", pa.int8()),  # MAKER or TAKER
+        _field("liquidity", pa.int8()),  # MAKER or TAKER; 0: an option was settled, order_id 0
         _field("qty", pa.float64()),
         _field("px", pa.float64()),
         _field("fee", pa.float64()),  # account currency; negative is a rebate

@@ -34,6 +34,8 @@ ROOTS: Final = {
     **dict.fromkeys(("SPY", "QQQ", "IWM", "DIA", "EEM", "EFA", "VXX", "UVXY"), Settlement(late=True)),
 }
 """The funds among them are the best known of those that trade late; Cboe lists some more."""
+INDICES: Final = {"SPXW": "SPX", "NDXP": "NDX", "RUTW": "RUT", "XEO": "OEX"}
+"""Roots whose index has another name."""
 
 
 class Ending(NamedTuple):
@@ -46,6 +48,15 @@ class Ending(NamedTuple):
 def settlement(root: str) -> Settlement:
     """The terms of an option root, as it stands before the expiry in an OCC symbol."""
     return ROOTS.get(root, SHARES)
+
+
+def underlying(root: str) -> str:
+    """The symbol of what an option of this root is on.
+
+    >>> underlying("SPXW"), underlying("AAPL")
+    ('SPX', 'AAPL')
+    """
+    return INDICES.get(root, root)
 
 
 def ending(root: str, expiry: date) -> Ending:

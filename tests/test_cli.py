@@ -153,11 +153,10 @@ def test_the_pipeline_loads_neither_pandas_nor_torch() -> None:
     assert message.strip().splitlines()[-1] == "[]", message
 
 
-def test_automatic_fees_refuse_what_they_do_not_know() -> None:
-    """Shares, options or crypto, each alone; a stream of two of them must be told whose fees it pays."""
+def test_automatic_fees_follow_what_is_traded() -> None:
+    """Shares, options or crypto, each by its schedule; a stream of several kinds instrument by instrument."""
     from gpi.cli.desk import fitted_fees
-    from gpi.formats.errors import UsageError
-    from gpi.formats.instruments import Instruments, crypto, equity, index
+    from gpi.formats.instruments import Instruments, crypto, equity, index, option
     from gpi.formats.ticks import TICKS
     from gpi.tools.backtest.setup import Setup
     from gpi.tools.stage import Stream
@@ -170,8 +169,10 @@ def test_automatic_fees_refuse_what_they_do_not_know() -> None:
 
     assert fees(equity("SPY"), index("SPX")) == "alpaca_equity"
     assert fees(crypto("BTCUSDT")) == "binance_spot"
-    with pytest.raises(UsageError, match="name one of"):
-        fees(equity("SPY"), crypto("BTCUSDT"))
+    assert fees(option("AAPL240621C00190000")) == "alpaca_option"
+    assert fees(option("SPXW210104C03700000"), index("SPX")) == "alpaca_index_option"
+    assert fees(equity("SPY"), crypto("BTCUSDT")) == "auto"
+    assert fees(option("SPXW210104C03700000"), option("AAPL240621C00190000")) == "auto"
 
 
 def test_runs_of_one_name_in_two_folders_stay_two(tmp_path: Path) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 
 from gpi.formats.calendar import day_of
 from gpi.formats.fees import SCHEDULES
+from gpi.tools.backtest.contracts import SCHEDULED
 from gpi.tools.backtest.setup import POLICIES, SELF_TRADES, Setup, Terms
 from gpi.tools.kernels import memory
 from gpi.tools.kernels.chance import seeded
@@ -16,11 +18,12 @@ from gpi.tools.stage import State
 
 FIRST_SLOTS, FIRST_MESSAGES, FIRST_INSTRUMENTS = 64, 256, 4
 TERMS = ("tick_size", "lot_size", "multiplier")
+CONTRACT = ("right", "strike", "american", "physical", "under", "group", "last_trade", "settled")
 
 
 def start(setup: Setup, levels: int, known: int = 0) -> State:
     """Fresh memory for a stream with `levels` book levels (1 without depth columns) and `known` instruments."""
-    desk = np.zeros(1, DESK)
+    desk = np.zeros(len(SCHEDULED) if setup.schedule == "auto" else 1, DESK)
     d = desk[0]
     for name, value in {**asdict(setup.fees), **asdict(setup.latency)}.items():
         d[name] = value
@@ -29,6 +32,8 @@ def start(setup: Setup, levels: int, known: int = 0) -> State:
         d[name] = given[name]
     d.allow_short, d.max_open_orders = given.allow_short, given.max_open_orders
     d.order_rate, d.stale_ns = given.order_rate_per_s, given.stale_data_s * 1e9
+    d.allow_naked, d.max_contracts = given.allow_naked_options, given.max_contracts
+    d.option_expiry_ns = given.option_expiry_s * 1e9
     d.start_cash = d.cash = d.equity = d.peak = d.day_equity = setup.cash
     d.day = d.second = d.now = memory.LONG_AGO
     d.kill_row = NEVER if setup.kill_row is None else setup.kill_row
@@ -37,7 +42,8 @@ def start(setup: Setup, levels: int, known: int = 0) -> State:
     d.policy, d.rng = POLICIES[rules.fill], seeded(setup.seed)
     d.hours, d.self_trade, d.banded = rules.hours, SELF_TRADES.index(rules.self_trade), rules.bands > 0
     d.unusual = rules.hours or rules.fill == "alpaca-paper"
-    d.likely_power, d.bell, d.opened = rules.queue_power, memory.LONG_AGO, memory.LONG_AGO
+    d.likely_power = rules.queue_power
+    d.bell = d.day_bell = d.opened = memory.LONG_AGO
     if setup.external:
         d.external, d.state = 1, STANDING  # until the broker says how things stand
     state: State = {
@@ -63,9 +69,11 @@ def charge_by(state: State, setup: Setup, ts: int) -> None:
     if not setup.schedule or (d.dated and d.fee_day == day.toordinal()):
         return
     d.dated, d.fee_day = 1, day.toordinal()
-    for name, value in asdict(SCHEDULES[setup.schedule].at(day)).items():
-        d[name] = value
-    d.levy = d.section_31 = d.activity = d.audit = d.clearing = 0.0
+    names = SCHEDULED if setup.schedule == "auto" else (setup.schedule,)
+    for record, schedule in zip(state["desk"], names, strict=True):
+        for name, value in asdict(SCHEDULES[schedule].at(day)).items():
+            record[name] = value
+        record.levy = record.section_31 = record.activity = record.audit = record.clearing = 0.0
 
 
 def more_slots(state: State, capacity: int) -> None:
@@ -106,3 +114,22 @@ def set_terms(state: State, setup: Setup, first: int) -> None:
         if 0 <= i - first < len(them):
             them["unshortable"][i - first] = 1
     them["near"] = memory.nearness(them["tick_size"])
+    if setup.schedule == "auto":
+        own = given.charged[first : first + len(them)]
+        them["fees"][: len(own)] = own
+    for it, contract in zip(them, given.contracts[first : first + len(them)], strict=False):
+        _set_contract(state, setup, it, contract)
+
+
+def _set_contract(state: State, setup: Setup, it: Any, contract: tuple[float, ...]) -> None:
+    if not contract:
+        return
+    known, rules = it.right != 0, setup.rules
+    for name, value in zip(CONTRACT, contract, strict=True):
+        it[name] = value * 1e9 if name in ("last_trade", "settled") else value
+    inside = rules.option_slippage[0] < 1.0 and rules.fill != "alpaca-paper" and not setup.external
+    it.travel = max(rules.option_slippage[0], 1e-12) if inside else 0.0
+    if inside:
+        state["desk"][0].unusual = 1
+    if not known:
+        it.due = it.last_trade

@@ -231,16 +231,20 @@ def setup_of(manifest: dict[str, Any], strategy: Strategy) -> Setup:
     limits = np.zeros(1, LIMITS)
     for name, value in told["limits"].items():
         limits[0][name] = value
-    columns: Any = {name: tuple(map(float, values)) for name, values in (told["terms"] or {}).items()}
+    columns: Any = {name: _listed(values) for name, values in (told["terms"] or {}).items()}
     terms = None if told["terms"] is None else Terms(**columns)
     fees, latency = Fees(**told["fees"]), Latency(**told["latency"])
     state, kill_row = told["trading_state"], manifest["kill_row"]
     rules = told.get("rules", {})
     return Setup(
         strategy, limits, fees, latency, told["cash"], terms, told["seed"], state, kill_row,
-        Rules(**{**rules, "unshortable": tuple(rules.get("unshortable", ()))}),
+        Rules(**{name: tuple(value) if isinstance(value, list) else value for name, value in rules.items()}),
         told.get("schedule", ""), _delays(told.get("delays")), told["external"],
     )  # fmt: skip
+
+
+def _listed(values: list[Any]) -> tuple[Any, ...]:
+    return tuple(tuple(v) if isinstance(v, list) else float(v) for v in values)
 
 
 def _delays(told: dict[str, str] | None) -> Delays:

@@ -15,17 +15,15 @@ import numpy as np
 import pyarrow as pa
 
 from gpi.formats.answers import Answer, Ask
-from gpi.formats.calendar import part_of
 from gpi.formats.errors import RiskBreach, SchemaMismatch
 from gpi.formats.frame import Frame
 from gpi.formats.instruments import KEY, Instruments, checked_id
 from gpi.formats.ticks import MAX_INSTRUMENTS
 from gpi.tools import stage
-from gpi.tools.backtest import memory, outside, plain
+from gpi.tools.backtest import bells, memory, outside, plain
 from gpi.tools.backtest.setup import Setup, Terms
 from gpi.tools.backtest.traded import FIELDS, NOTHING, Traded, framed, joined
 from gpi.tools.kernels import engine
-from gpi.tools.kernels.bells import toll
 from gpi.tools.kernels.exchange import worst as most
 from gpi.tools.kernels.orders import (
     BELL,
@@ -191,8 +189,9 @@ class Session:
         if stop == BELL:
             memory.charge_by(s, self.setup, ts)
             listed = any(self.setup.terms.bourse) if self.setup.terms else False
-            ring: Any = (*self._engine[:5], ts, part_of if listed else None)
-            toll(*ring)
+            if bells.rows(s) > len(self._out[0]):
+                self._room(bells.rows(s))
+            bells.ring(s, self.setup, ts, listed, self._out)
         if stop in (FOREIGN, INSTRUMENTS):
             wanted = max(checked_id(instrument_id) + 1, 2 * len(s["instruments"]))
             memory.more_instruments(s, self.setup, min(wanted, MAX_INSTRUMENTS))
@@ -261,6 +260,7 @@ class Session:
         self.setup = replace(self.setup, terms=terms)
         self.account.known = max(self.account.known, len(terms.multiplier))
         memory.set_terms(self.state, self.setup, 0)
+        self.account.bell = min(self.account.bell, bells.following(self.state))
 
     def finish(self) -> Traded:
         """The end: what is in flight arrives, open orders are cancelled, one last equity row.

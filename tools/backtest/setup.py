@@ -12,7 +12,9 @@ import numpy as np
 from gpi.formats.errors import BadInput, UsageError
 from gpi.formats.fees import SCHEDULES
 from gpi.formats.instruments import Instruments
+from gpi.tools.backtest.contracts import Contract, contracts, scheduled
 from gpi.tools.backtest.delays import Delays
+from gpi.tools.kernels.options import TRAVEL
 from gpi.tools.kernels.orders import ACTIVE, CONSERVATIVE, LIKELY, LIMITS, PAPER, WHOLE, Array
 
 MS: Final = 1_000_000
@@ -74,6 +76,10 @@ class Terms:
     default: tuple[float, float, float] = (0.01, 1.0, 1.0)
     bourse: tuple[float, ...] = ()
     """1 for what keeps the US exchanges' hours: shares and listed options."""
+    contracts: tuple[Contract, ...] = ()
+    """What is an option, and which (`gpi.tools.backtest.contracts`)."""
+    charged: tuple[float, ...] = ()
+    """Which of `gpi.tools.backtest.contracts.SCHEDULED` is charged where the schedule is auto."""
 
     def __post_init__(self) -> None:
         tick, lot, multiplier = self.default
@@ -93,6 +99,8 @@ class Terms:
             tuple(math.inf if row.asset_class == "index" else row.lot_size for row in rows),
             tuple(row.multiplier for row in rows),
             bourse=tuple(float(row.asset_class in ("equity", "option")) for row in rows),
+            contracts=contracts(instruments),
+            charged=tuple(float(scheduled(row)) for row in rows),
         )
 
     def of(self, i: int) -> tuple[float, float, float]:
@@ -130,12 +138,23 @@ class Rules:
     """LULD: 1 or 2 for the tier of every share, 0 for none."""
     unshortable: tuple[int, ...] = ()
     """Ids of instruments that nobody lends."""
+    option_slippage: tuple[float, ...] = tuple(TRAVEL.tolist())
+    """Options: the share of the spread that an order of 1, 2, ... legs travels; 1.0: all of it, options fill as shares
+    do. Of no account with alpaca-paper, which takes the far side."""
+    exercised: float = 1.0
+    """Options: of the contracts that end in the money, the share exercised; our shorts are drawn by the seed."""
 
     def __post_init__(self) -> None:
         if self.fill not in POLICIES:
             raise UsageError(f"--fill {self.fill}: choose {', '.join(POLICIES)}")
         if self.self_trade not in SELF_TRADES:
             raise UsageError(f"--self-trade {self.self_trade}: choose {', '.join(SELF_TRADES)}")
+        if not self.option_slippage or not all(0.0 <= share <= 1.0 for share in self.option_slippage):
+            raise UsageError(
+                "--option-slippage: shares of the spread from 0 to 1, by number of legs, such as 0.75,0.66"
+            )
+        if not 0.0 <= self.exercised <= 1.0:
+            raise UsageError("what is exercised is a share from 0 to 1")
         if self.bands not in (0, 1, 2) or not 0.0 <= self.queue_power < math.inf:
             raise UsageError(
                 "LULD bands are of tier 1 or 2 (0: none), the power of a queue model is a number from 0 on"
@@ -187,7 +206,8 @@ def unlimited() -> Array:
     limits[0].stale_data_s = 1e9
     limits[0].order_rate_per_s = 100_000
     limits[0].max_open_orders = 1e6
-    limits[0].allow_short = 1.0
+    limits[0].allow_short = limits[0].allow_naked_options = 1.0
+    limits[0].max_contracts = 1e9
     return limits
 
 
@@ -209,14 +229,15 @@ class Setup:
     """Pull the kill switch at this row: how a run that was killed is reproduced."""
     rules: Rules = Rules()
     schedule: str = ""
-    """A name of `gpi.formats.fees.SCHEDULES`, looked up for every trading day, in the place of `fees`."""
+    """A name of `gpi.formats.fees.SCHEDULES`, looked up for every trading day, in the place of `fees`; auto: what
+    `Terms.charged` says, instrument by instrument."""
     delays: Delays = Delays()
     """Recorded delays, in the place of the constant ones of `latency` but the feed's."""
     external: bool = False
     """Orders go to a broker outside, whose answers come through `Session.answer`; cash and state come from there."""
 
     def __post_init__(self) -> None:
-        if self.schedule and self.schedule not in SCHEDULES:
-            raise UsageError(f"--fees {self.schedule}: choose {', '.join(SCHEDULES)}")
+        if self.schedule and self.schedule not in (*SCHEDULES, "auto"):
+            raise UsageError(f"--fees {self.schedule}: choose auto, {', '.join(SCHEDULES)}")
         if not 0.0 <= self.cash < math.inf:
             raise UsageError(f"the cash to start with is a number from 0 on, not {self.cash}")

@@ -94,7 +94,7 @@ def metrics(
     worth, first = equity["equity"], cash
     if not len(worth):
         return {"start_equity": first, "final_equity": first}
-    notional = fills["qty"] * fills["px"] * multiplier[fills["instrument_id"]]
+    notional = fills["qty"] * fills["px"] * multiplier[fills["instrument_id"]] * (fills["liquidity"] != 0)
     gains = _gains(fills, multiplier)
     closed = gains[gains == gains]
     returns = sampled(equity["ts_event"], worth, sampling.every_s)
@@ -120,7 +120,7 @@ def metrics(
         "max_drawdown": max_drawdown(worth),
         "turnover": float(notional.sum()) / float(worth.mean()) if worth.mean() else None,
         "traded_notional": float(notional.sum()),
-        "maker_share": float(notional[fills["liquidity"] == MAKER].sum() / notional.sum()) if len(notional) else None,
+        "maker_share": float(notional[fills["liquidity"] == MAKER].sum() / notional.sum()) if notional.sum() else None,
         "event_time_s": seconds,
     }
     return {name: value if value is None or math.isfinite(value) else None for name, value in found.items()}

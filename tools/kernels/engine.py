@@ -112,6 +112,7 @@ def before(
         filled += deliver(desk, instruments, pool, wire, orders_out, fills_out, now)
     watch_loss(desk)
     d.filled += filled
+    filled = d.filled  # with what a bell brought
     if d.filled or d.now // SECOND != d.second:
         snapshot(desk, instruments, equity_out)
     if d.row >= d.kill_row and not d.killed:

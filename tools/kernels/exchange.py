@@ -5,7 +5,7 @@ The trading engine (`gpi.tools.kernels.engine`) puts a trader behind it; the loc
 flag: an instrument without stops, auctions and bands, a session without special orders.
 """
 
-from gpi.tools.kernels import auctions, bands, paper, triggers
+from gpi.tools.kernels import auctions, bands, inside, paper, triggers
 from gpi.tools.kernels.hours import may_trade
 from gpi.tools.kernels.jit import inlined, jit
 from gpi.tools.kernels.listing import link, unlink
@@ -71,6 +71,8 @@ def enter(desk: Array, instruments: Array, ladders: Array, pool: Array, wire: Ar
         respond(desk, pool, wire, slot, ts, ACCEPTED, o.qty, o.px, 0)
     elif d.policy == PAPER:
         paper.arrive(desk, instruments, pool, wire, ladders[o.instrument_id], slot, ts)
+    elif it.travel > 0.0:
+        inside.arrive(desk, instruments, pool, wire, ladders[o.instrument_id], slot, ts)
     else:
         arrive(desk, instruments, pool, wire, ladders[o.instrument_id], slot, ts)
     if d.waking:
@@ -120,11 +122,13 @@ def begin(
         respond(desk, pool, wire, slot, ts, ACCEPTED, o.qty, o.px, 0)
     elif d.policy == PAPER:
         paper.arrive(desk, instruments, pool, wire, ladder, slot, ts)
+    elif new and it.travel > 0.0:
+        inside.arrive(desk, instruments, pool, wire, ladder, slot, ts)
     elif new:
         arrive(desk, instruments, pool, wire, ladder, slot, ts)
     else:
         respond(desk, pool, wire, slot, ts, ACCEPTED, o.qty, o.px, 0)
-        meet(desk, instruments, pool, wire, ladder, slot, ts)
+        meet_book(desk, instruments, pool, wire, ladder, slot, ts)
 
 
 @jit
@@ -161,7 +165,16 @@ def launch(desk: Array, instruments: Array, ladders: Array, pool: Array, wire: A
         paper.meet(desk, instruments, pool, wire, ladders[o.instrument_id], slot, ts)
     else:
         o.place = SWEEPING
-        meet(desk, instruments, pool, wire, ladders[o.instrument_id], slot, ts)
+        meet_book(desk, instruments, pool, wire, ladders[o.instrument_id], slot, ts)
+
+
+@jit
+def meet_book(desk: Array, instruments: Array, pool: Array, wire: Array, ladder: Array, slot: int, ts: int) -> None:
+    """An accepted order meets the book, an option's inside the quote."""
+    if instruments[pool[slot].instrument_id].travel > 0.0:
+        inside.meet(desk, instruments, pool, wire, ladder, slot, ts)
+    else:
+        meet(desk, instruments, pool, wire, ladder, slot, ts)
 
 
 @jit
@@ -208,7 +221,7 @@ def amend(
         if desk[0].policy == PAPER:
             paper.meet(desk, instruments, pool, wire, ladders[o.instrument_id], slot, ts)
         else:
-            meet(desk, instruments, pool, wire, ladders[o.instrument_id], slot, ts)
+            meet_book(desk, instruments, pool, wire, ladders[o.instrument_id], slot, ts)
     if desk[0].waking:
         wake(desk, instruments, ladders, pool, wire, o.instrument_id, ts)
 
@@ -273,7 +286,7 @@ def tick(
         status(desk, instruments, ladders, pool, wire, i, ts, flags)
     resting = not d.external and (it.buys >= 0 or it.sells >= 0)
     if kind & TRADE:
-        if resting and d.policy != PAPER and not (d.banded and bands.outside(it, trade_px)):
+        if resting and d.policy != PAPER and it.travel == 0.0 and not (d.banded and bands.outside(it, trade_px)):
             on_trade(desk, instruments, pool, wire, i, ts, side, flags, trade_px, trade_sz)
         if not flags & OFF_EXCHANGE and trade_px > 0.0:
             if it.auctions:
@@ -299,6 +312,8 @@ def tick(
         if resting:
             if d.policy == PAPER:
                 paper.on_quote(desk, instruments, pool, wire, ladder, i, ts)
+            elif it.travel > 0.0:
+                inside.on_quote(desk, instruments, pool, wire, ladder, i, ts)
             else:
                 on_quote(desk, instruments, pool, wire, ladder, i, ts)
     if d.waking:

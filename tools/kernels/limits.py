@@ -28,6 +28,7 @@ from gpi.tools.kernels.orders import (
     MSG_RATE,
     OPEN,
     OPEN_ORDERS,
+    OPTION_RULES,
     PARENT_CHILD,
     POSITION_LIMIT,
     PRICE_COLLAR,
@@ -214,7 +215,52 @@ def judge(desk: Array, instruments: Array, sent: Array, wish: Any, i: int) -> in
         return MSG_RATE
     if d.open_orders >= d.max_open_orders:
         return OPEN_ORDERS
+    return judge_option(d, instruments, wish, i, reduction) if it.right else 0
+
+
+@jit
+def judge_option(d: Any, instruments: Array, wish: Any, i: int, reduction: bool) -> int:
+    """What holds for options besides: not too many, none opened shortly before the end, no short without cover."""
+    it = instruments[i]
+    if not reduction:
+        if it.last_trade > 0 and d.now >= it.last_trade - d.option_expiry_ns:
+            return OPTION_RULES
+        reach = it.position + it.buying if wish.side == BUY else it.selling - it.position
+        if not reach + wish.qty <= d.max_contracts:
+            return OPTION_RULES
+    if wish.side == SELL and not d.allow_naked and naked(d, instruments, wish, i):
+        return OPTION_RULES
     return 0
+
+
+@jit
+def naked(d: Any, instruments: Array, wish: Any, i: int) -> bool:
+    """Would this sale leave options short, all working sales filled, that nothing covers?
+
+    Covered by as many options of the same right that end no earlier than any that is short, calls also by shares, puts
+    by cash for the highest strike. Selling such a cover is judged the same; selling shares that cover is not.
+    """
+    it, shorts, latest, strike = instruments[i], 0.0, 0, 0.0
+    for k in range(instruments.shape[0]):
+        x = instruments[k]
+        if x.right == it.right and x.group == it.group:
+            worst = x.position - x.selling - (wish.qty if k == i else 0.0)
+            if worst < -GRID * wish.qty:
+                shorts -= worst
+                latest = max(latest, x.last_trade)
+                strike = max(strike, x.strike)
+    if shorts == 0.0:
+        return False
+    for k in range(instruments.shape[0]):
+        x = instruments[k]
+        if x.right == it.right and x.group == it.group and x.last_trade >= latest:
+            shorts -= max(0.0, x.position - x.selling - (wish.qty if k == i else 0.0))
+    if it.right > 0 and 0 <= it.under < instruments.shape[0]:
+        under = instruments[it.under]
+        shorts -= max(0.0, under.position - under.selling) * under.multiplier / it.multiplier
+    if shorts <= GRID * wish.qty:
+        return False
+    return bool(it.right > 0 or not shorts * strike * it.multiplier <= d.cash - d.buy_cost)
 
 
 @jit

@@ -6,12 +6,13 @@ from typing import Any, Final
 
 import numpy as np
 
-from gpi.tools.kernels.orders import INSTRUMENT, MESSAGE, ORDER, REQUESTS, RESPONSES, WAITING, Array
+from gpi.tools.kernels.orders import INSTRUMENT, MESSAGE, NEVER, ORDER, REQUESTS, RESPONSES, WAITING, Array
 
 LONG_AGO: Final = -(1 << 60)
 LADDER_ROWS: Final = 8  # px and size of bids and asks, then px and size of what our orders took of bids and asks
 FRESH: Final[dict[str, Any]] = {
     "bid_px": np.nan, "ask_px": np.nan, "mid": np.nan, "buys": -1, "sells": -1, "phase": WAITING, "quote_ts": LONG_AGO,
+    "due": NEVER, "under": -1,
 }  # fmt: skip
 
 

@@ -18,7 +18,7 @@ QUOTE, TRADE, STATUS, DEPTH = 1, 2, 4, 8  # ticks.kind
 HALTED, PAUSED, CLOSED, GAP, OFF_EXCHANGE, HIDDEN = 1, 2, 4, 16, 64, 128  # ticks.flags
 BUY, SELL = 1, -1
 SUBMIT, REFUSE, CANCEL, ACCEPTED, REJECTED, CANCELED, EXPIRED, FILLED = range(1, 9)  # orders.action
-REPLACED, TRIGGERED, HELD, REPLACE, REDUCED = range(9, 14)
+REPLACED, TRIGGERED, HELD, REPLACE, REDUCED, SETTLED = range(9, 15)
 LIMIT, MARKET, STOP, STOP_LIMIT, TRAILING = range(1, 6)
 GTC, IOC, DAY, FOK, OPG, CLS = range(1, 7)
 MAKER, TAKER = 1, 2
@@ -26,7 +26,7 @@ MAKER, TAKER = 1, 2
 KILL_ACTIVE, TRADING_STATE, MALFORMED, STALE_DATA, MARKET_STATE, PRICE_COLLAR, POSITION_LIMIT = range(1, 8)
 EXPOSURE, CASH_RESERVE, DAILY_LOSS, MSG_RATE, OPEN_ORDERS, UNKNOWN_ORDER, RECONCILING = range(8, 15)  # orders.reason
 SHORT_LOCATE, SELF_TRADE, PARENT_CHILD, DUPLICATE_ORDER, EXEC_THROTTLE, REJECT_STORM = range(15, 21)
-BUYING_POWER, NOT_AUTHORISED, BROKER_REFUSED = range(21, 24)
+BUYING_POWER, NOT_AUTHORISED, BROKER_REFUSED, OPTION_RULES, NO_UNDERLYING = range(21, 26)
 
 WAITING, OPEN, STOPPED = 0, 1, 2  # instrument.phase: no fresh quote yet, trading, halted
 ACTIVE, REDUCING, STANDING = 0, 1, 2  # desk.state: trade, only reduce, nothing at all
@@ -62,30 +62,36 @@ def record(ints: str, floats: str, arrays: str = "", width: int = 0) -> np.dtype
 
 LIMIT_NAMES: Final = (
     "position_limit", "gross_exposure", "cash_reserve", "daily_loss", "price_collar", "stale_data_s",
-    "order_rate_per_s", "max_open_orders", "allow_short",
+    "order_rate_per_s", "max_open_orders", "allow_short", "allow_naked_options", "option_expiry_s", "max_contracts",
 )  # fmt: skip
 LIMITS: Final = record("", " ".join(LIMIT_NAMES))
-"""What the gate enforces; fractions of equity, seconds, counts, allow_short 0 or 1."""
+"""What the gate enforces; fractions of equity, seconds, counts, what is allowed 0 or 1."""
+OPTION_LIMITS: Final = {"allow_naked_options": 0.0, "option_expiry_s": 3600.0, "max_contracts": 1000.0}
+"""What holds where a risk.toml does not say."""
 
 DESK: Final = record(
     "feed_ns order_ns response_ns stale_ns order_rate max_open_orders allow_short known"
     " external now row late day state loss_day killed kill_row next_id open_orders open_buys second filled stop"
     " request_at requests response_at responses sent_at free free_slots policy rng"
     " dated fee_day rounding delays last_request last_response"
-    " unusual waking hours part bell opened crossing self_trade banded"
+    " unusual waking hours part bell day_bell opened crossing self_trade banded allow_naked option_expiry_ns"
     " n_orders n_fills n_equity",
-    "position_limit gross_exposure cash_reserve daily_loss price_collar"
+    "position_limit gross_exposure cash_reserve daily_loss price_collar max_contracts"
     " maker_bps taker_bps per_share sell_bps sell_per_share"
     " start_cash cash realized fees holdings exposure equity peak day_equity buy_cost likely_power"
     " sell_cap audit_per_share clearing_per_share clearing_cap levy section_31 activity audit clearing",
 )
 """One record: limits, fees, latencies, the account as the trader knows it, ring positions, output cursors.
 
+Where fees depend on the instrument, further records hold the fees and what accrued of `instrument.fees` 1, 2, ...:
+nothing else of them is used.
+
 `external`: orders go to a broker outside; what comes back is put on the wire from there, nothing is matched here.
 `known`: how many instruments the stream has announced, 0 when it announces none (then all can be traded).
 `unusual`: 1 where a plain order does not simply meet the display (`hours`, `crossing`, PAPER).
 `policy`: how orders fill; `rng`: the draws of a policy that draws. `waking`: orders that became live within this tick.
-`bell`: when the next part of the trading day begins, `part` is the present one, `opened` when its regular session
+`bell`: when the kernel has to stop next: at `day_bell`, when the next part of the trading day begins, or where an
+option series ends (`instrument.due`); `part` is the present part of the day, `opened` when its regular session
 began; `hours`: 1 keeps orders that may not trade outside the regular session asleep there.
 `crossing`: 1 lets orders of different accounts meet; `banded`: 1 keeps LULD bands.
 `dated`: 1 where fees follow a dated schedule; `levy` to `clearing` are what has accrued on the trading day.
@@ -94,16 +100,20 @@ began; `hours`: 1 keeps orders that may not trade outside the regular session as
 
 INSTRUMENT: Final = record(
     "phase blocked quote_ts buys sells n_buys n_sells stops auctions bourse unshortable last_ts"
-    " band_tier limit_since pause_until window_at",
+    " band_tier limit_since pause_until window_at"
+    " fees right american physical under group last_trade settled stage due",
     "tick_size lot_size multiplier near bid_px bid_sz ask_px ask_sz mid imbalance"
     " position avg_px realized buying selling value last_px last_sz opening_px"
-    " reference band_low band_high",
+    " reference band_low band_high strike travel",
     "band_sums band_counts", BAND_STEPS,
 )  # fmt: skip
 """Per instrument: terms, the last quote, heads of the two order lists, position and working sizes.
 
 `blocked`: something about it is not known outside (an order in doubt, a foreign position): no new exposure.
 `stops`, `auctions`: 1 while such orders may stand here; `bourse`: 1 for what keeps the exchange's hours.
+`fees`: the record of the desk that has its fees. `right` 1 call, -1 put, 0 no option: `under` is the id of what it is
+on (-1: not in the stream), `group` the same for all options on that, `stage` 0 trades, 1 has stopped (at `last_trade`),
+2 was settled, `due` when it comes to the next. `travel`: the share of the spread a fill travels; 0: as the rest fills.
 `last_px`: the last trade on an exchange; `band_tier` and what follows belong to `gpi.tools.kernels.bands`.
 """
 

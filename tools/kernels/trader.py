@@ -438,7 +438,8 @@ def deliver(
             if paid != paid:
                 notional = m.qty * m.px * instruments[i].multiplier
                 if d.dated:
-                    paid = accrue(d, d, d.day, o.side, m.liquidity, m.qty, notional)
+                    f = desk[instruments[i].fees]
+                    paid = accrue(f, f, f.day, o.side, m.liquidity, m.qty, notional)
                 else:
                     paid = fee(desk, o.side, m.liquidity, m.qty, notional)
             settle(desk, instruments, i, o.side, m.qty, m.px, paid)

@@ -1,6 +1,7 @@
 """Limits from a risk.toml: all of them present, finite and not negative, or nothing starts.
 
-A missing limit is not a default: a typing error in a risk file must never switch a check off.
+A missing limit is not a default: a typing error in a risk file must never switch a check off. The limits on options
+alone have one (`OPTION_LIMITS`): naked ones are not allowed.
 """
 
 from __future__ import annotations
@@ -15,10 +16,10 @@ from typing import Any, Final
 import numpy as np
 
 from gpi.formats.errors import UsageError
-from gpi.tools.kernels.orders import LIMIT_NAMES, LIMITS, Array
+from gpi.tools.kernels.orders import LIMIT_NAMES, LIMITS, OPTION_LIMITS, Array
 
 SHIPPED: Final = Path(__file__).with_name("risk.toml")
-SWITCHES: Final = ("allow_short",)
+SWITCHES: Final = ("allow_short", "allow_naked_options")
 COUNTS: Final = ("order_rate_per_s", "max_open_orders")
 MOST_ORDERS_PER_S: Final = 100_000
 
@@ -45,6 +46,7 @@ def checked(given: Mapping[str, Any], source: str = "limits") -> Array:
             near = difflib.get_close_matches(name, LIMIT_NAMES, n=1, cutoff=0.0)
             raise UsageError(f"{source}: unknown limit {name!r} (did you mean {near[0]!r}?)")
     limits = np.zeros(1, LIMITS)
+    given = {**OPTION_LIMITS, **given}
     for name in LIMIT_NAMES:
         if name not in given:
             raise UsageError(f"{source}: the limit {name!r} is missing; every limit must be set")

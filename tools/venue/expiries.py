@@ -9,7 +9,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
-from gpi.formats.settlement import ending, settlement
+from gpi.formats.settlement import ending, settlement, underlying
 from gpi.tools.venue.accounts import Account, Position
 from gpi.tools.venue.money import ZERO, exact, text
 
@@ -30,7 +30,7 @@ def expired(ledgers: Ledgers, now: int) -> None:
 
 def _settle(ledgers: Ledgers, account: Account, position: Position, now: int) -> None:
     option, qty, size = position.instrument, position.qty, position.multiplier
-    under = ledgers.assets.find(option.underlying)
+    under = ledgers.assets.find(underlying(option.underlying))
     price = None if under is None else ledgers.prices.now(under)
     strike, call = exact(option.strike), option.right == "C"
     worth = ZERO if price is None else max(ZERO, (price - strike) if call else (strike - price))

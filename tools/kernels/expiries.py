@@ -1,0 +1,117 @@
+"""Option series end: first their orders, then the positions, worthless, as cash, or as shares at the strike.
+
+A settlement is booked as a fill without order and fee: the option leaves at what a unit of it is paid (0 where it is
+worthless or becomes shares), shares come or go at the strike. So cash is still the start less what all fills cost.
+The underlying's price is its mid, else its last trade, as in `gpi.tools.venue`. Where nobody tells it, or not since
+hours before the option's own last quote, that quote is paid in cash, and the row's reason says NO_UNDERLYING.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from gpi.tools.kernels.account import settle
+from gpi.tools.kernels.jit import jit
+from gpi.tools.kernels.matching import clear
+from gpi.tools.kernels.options import assigned_of, expire, intrinsic
+from gpi.tools.kernels.orders import BUY, EXPIRED, GONE, IN_FLIGHT, NO_UNDERLYING, SECOND, SELL, SETTLED, STOPPED, Array
+from gpi.tools.kernels.responses import end
+from gpi.tools.kernels.trader import tell
+
+STALE = 6 * 3600 * SECOND
+OPEN_INTEREST = 1_000_000  # nobody told it: of many, a share is exercised
+
+
+@jit
+def stop(desk: Array, instruments: Array, ladders: Array, pool: Array, wire: Array, i: int, ts: int) -> None:
+    """A series trades no longer: its orders at the venue expire, what arrives later is rejected."""
+    it = instruments[i]
+    it.phase = STOPPED
+    clear(ladders[i])
+    for head in (it.buys, it.sells):
+        slot = head
+        while slot >= 0:
+            this = slot
+            slot = pool[slot].next
+            if pool[this].place != IN_FLIGHT and pool[this].place != GONE:
+                end(desk, pool, wire, this, ts, EXPIRED, 0)
+
+
+@jit
+def spot_of(instruments: Array, i: int, since: int) -> float:
+    """What the underlying costs: its mid, else its last trade; NaN where nobody has told since."""
+    if i < 0 or i >= instruments.shape[0]:
+        return np.nan
+    it = instruments[i]
+    if max(it.quote_ts, it.last_ts) < since:
+        return np.nan
+    if it.bid_px > 0.0 and it.ask_px > 0.0:
+        return float(0.5 * (it.bid_px + it.ask_px))
+    return float(it.last_px) if it.last_px > 0.0 else np.nan
+
+
+@jit
+def quoted(it: Any) -> float:
+    """What an option's own last quote says it is worth: the mid; nothing where nobody bids."""
+    if not it.bid_px > 0.0:
+        return 0.0
+    return float(0.5 * (it.bid_px + it.ask_px)) if it.ask_px > 0.0 else float(it.bid_px)
+
+
+@jit
+def book(
+    desk: Array, instruments: Array, orders_out: Array, fills_out: Array, i: int, ts: int, change: float, px: float,
+    reason: int,
+) -> None:  # fmt: skip
+    """A position changes by `change` at `px`, without an order: the account, a row of fills, a row of orders."""
+    d = desk[0]
+    side, qty = (BUY if change > 0.0 else SELL), abs(change)
+    settle(desk, instruments, i, side, qty, px, 0.0)
+    row = fills_out[d.n_fills]
+    d.n_fills += 1
+    row.ts_event = ts
+    row.instrument_id = i
+    row.order_id = 0
+    row.side = side
+    row.liquidity = 0
+    row.qty = qty
+    row.px = px
+    row.fee = 0.0
+    row.position = instruments[i].position
+    row.cash = d.cash
+    out = orders_out[tell(desk, instruments, orders_out, ts, i)]
+    out.order_id = 0
+    out.action = SETTLED
+    out.side = side
+    out.order_type = 0
+    out.tif = 0
+    out.reason = reason
+    out.qty = qty
+    out.px = px
+    out.leaves = 0.0
+    d.filled += 1
+
+
+@jit
+def settled(
+    desk: Array, instruments: Array, orders_out: Array, fills_out: Array, i: int, ts: int, exercised: float, seed: int
+) -> None:
+    """What a held series has become; of the contracts in the money a share `exercised` is: shorts are drawn."""
+    it = instruments[i]
+    held = it.position
+    if held == 0.0:
+        return
+    spot = spot_of(instruments, it.under, it.quote_ts - STALE)
+    if spot != spot:
+        book(desk, instruments, orders_out, fills_out, i, ts, -held, quoted(it), NO_UNDERLYING)
+        return
+    if not it.physical:
+        book(desk, instruments, orders_out, fills_out, i, ts, -held, intrinsic(it.right, it.strike, spot), 0)
+        return
+    ours = 0
+    if held < 0.0:
+        ours = assigned_of(int(-held), OPEN_INTEREST, int(exercised * OPEN_INTEREST + 0.5), seed, i)
+    shares = expire(it, held, float(ours), spot)[1]
+    book(desk, instruments, orders_out, fills_out, i, ts, -held, 0.0, 0)
+    if shares != 0.0:
+        book(desk, instruments, orders_out, fills_out, it.under, ts, shares, it.strike, 0)
