@@ -37,8 +37,6 @@ def backtest(
 
     The same engine as `gpi trade --paper`: the same stream gives the same orders and fills.
     """
-    delays, rules = (feed_ms, order_ms, response_ms), (fill, hours, self_trade, luld, seed)
-    terms = desk.Terms(
-        strategy, param, limits, fees, cash, delays, kill_row, answers, rules, latency_model, option_slippage
-    )
+    delays, rules = (feed_ms, order_ms, response_ms), (fill, hours, self_trade, luld, seed, option_slippage)
+    terms = desk.Terms(strategy, param, limits, fees, cash, delays, kill_row, answers, rules, latency_model)
     return desk.desk(terms, out, None)

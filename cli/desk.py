@@ -62,10 +62,9 @@ class Terms:
     latency_ms: tuple[float, float, float]  # feed, order, response
     kill_row: int | None
     answers: Path | None = None
-    rules: tuple[str, bool, str, int, int] = ("conservative", False, "allow", 0, 0)
-    """Fill, hours, self-trade, LULD, seed."""
+    rules: tuple[str, bool, str, int, int, str | None] = ("conservative", False, "allow", 0, 0, None)
+    """Fill, hours, self-trade, LULD, seed, option slippage."""
     delays: Path | None = None
-    slippage: str | None = None
 
 
 @dataclass
@@ -158,7 +157,7 @@ def prepared(terms: Terms, external: bool) -> "Setup":
         raise UsageError("cash and latencies must be finite numbers")
     feed, order, response = (round(ms * 1e6) for ms in terms.latency_ms)
     strategy = load(terms.strategy, parameters(terms.param or []))
-    fill, hours, apart, bands, seed = terms.rules
+    fill, hours, apart, bands, seed, slippage = terms.rules
     return Setup(
         strategy,
         read(terms.limits),
@@ -167,7 +166,7 @@ def prepared(terms: Terms, external: bool) -> "Setup":
         seed=seed,
         kill_row=terms.kill_row,
         delays=Delays() if terms.delays is None else read_delays(terms.delays),
-        rules=Rules(fill, hours=hours, self_trade=apart, bands=bands, **shares(terms.slippage)),
+        rules=Rules(fill, hours=hours, self_trade=apart, bands=bands, **shares(slippage)),
         external=external,
     )
 
@@ -186,7 +185,7 @@ def fitted_fees(setup: "Setup", fees: str, stream: "Stream") -> "Setup":
     return replace(setup, schedule=fees)
 
 
-def shares(told: str | None) -> dict[str, tuple[float, ...]]:
+def shares(told: str | None) -> dict[str, Any]:
     """The rule that `--option-slippage` sets, if it is given. Raises UsageError for what are no numbers."""
     from gpi.formats.errors import UsageError
 

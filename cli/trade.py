@@ -61,15 +61,12 @@ def trade(
 ) -> Tool:
     """Trade a stream of ticks. Every order passes the risk gate; the orders go down the pipe.
 
-    The same engine as `gpi backtest`, on event time: a recorded stream gives the same orders and fills again,
-    which `gpi verify` proves. With --broker alpaca the orders go there (docs/trading_live.md).
+    The engine of `gpi backtest`: a recorded stream gives the same again (`gpi verify`). --broker: docs/trading_live.md.
     """
     from gpi.formats.errors import UsageError
 
-    delays, rules = (feed_ms, order_ms, response_ms), (fill, hours, self_trade, luld, seed)
-    terms = desk.Terms(
-        strategy, param, limits, fees, cash, delays, kill_row, None, rules, latency_model, option_slippage
-    )
+    delays, rules = (feed_ms, order_ms, response_ms), (fill, hours, self_trade, luld, seed, option_slippage)
+    terms = desk.Terms(strategy, param, limits, fees, cash, delays, kill_row, None, rules, latency_model)
     if broker is None:
         if not paper or real or kill or rearm:
             raise UsageError("choose where orders go: --paper (filled here), or --broker alpaca with --paper or --live")

@@ -40,17 +40,20 @@ def ring(state: State, setup: Setup, ts: int, listed: bool, out: tuple[Array, ..
     d = state["desk"][0]
     venue: Any = tuple(state[name] for name in VENUE)
     calendar = part_of if listed else None
+    day: Any = (*venue, ts, calendar)
     d.bell = d.day_bell
     if d.bell == LONG_AGO:
-        toll(*venue, ts, calendar)
+        toll(*day)
     while not d.external and (at := following(state)) <= ts:
-        toll(*venue, at, calendar)
-        exchange.arrivals(*venue, at)
+        until: Any = (*venue, at)
+        sounded: Any = (*until, calendar)
+        toll(*sounded)
+        exchange.arrivals(*until)
         told: Any = (venue[0], venue[1], venue[3], venue[4], out[0], out[1], at + d.feed_ns)
         d.filled += deliver(*told)
         for i in np.flatnonzero(state["instruments"]["due"] == at).tolist():
             _happen(venue, setup, i, at, ts, out)
-    toll(*venue, ts, calendar)
+    toll(*day)
     d.day_bell = d.bell
     d.bell = min(d.bell, NEVER if d.external else following(state))
 
@@ -58,15 +61,17 @@ def ring(state: State, setup: Setup, ts: int, listed: bool, out: tuple[Array, ..
 def _happen(venue: Any, setup: Setup, i: int, at: int, ts: int, out: tuple[Array, ...]) -> None:
     d, it = venue[0][0], venue[1][i]
     if it.stage == 0:
-        expiries.stop(*venue, i, at)
+        series: Any = (*venue, i, at)
+        expiries.stop(*series)
         it.stage, it.due = 1, max(at, it.settled)
     elif it.buys >= 0 or it.sells >= 0:
         it.due = at + SECOND
     elif it.position != 0.0 and it.settled > it.last_trade and at < it.settled + PATIENCE and not _opened(venue[1], it):
         it.due = min(it.settled + PATIENCE, (ts // SECOND + 1) * SECOND)
     else:
-        given: Any = (venue[0], venue[1], out[0], out[1], i, max(at + d.feed_ns, d.now))
-        expiries.settled(*given, setup.rules.exercised, setup.seed)
+        now = max(at + d.feed_ns, d.now)
+        given: Any = (venue[0], venue[1], out[0], out[1], i, now, setup.rules.exercised, setup.seed)
+        expiries.settled(*given)
         it.stage, it.due = 2, NEVER
 
 

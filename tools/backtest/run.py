@@ -235,10 +235,10 @@ def setup_of(manifest: dict[str, Any], strategy: Strategy) -> Setup:
     terms = None if told["terms"] is None else Terms(**columns)
     fees, latency = Fees(**told["fees"]), Latency(**told["latency"])
     state, kill_row = told["trading_state"], manifest["kill_row"]
-    rules = told.get("rules", {})
+    rules: Any = {k: tuple(v) if isinstance(v, list) else v for k, v in told.get("rules", {}).items()}
     return Setup(
         strategy, limits, fees, latency, told["cash"], terms, told["seed"], state, kill_row,
-        Rules(**{name: tuple(value) if isinstance(value, list) else value for name, value in rules.items()}),
+        Rules(**rules),
         told.get("schedule", ""), _delays(told.get("delays")), told["external"],
     )  # fmt: skip
 
