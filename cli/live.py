@@ -152,6 +152,7 @@ def live(terms: Terms, out: Path | None, account: Account) -> Tool:
         _typed(account.number)
     if account.pace != 1.0 and account.url is None:
         raise UsageError("--pace is for a venue that replays a day: give its --url, too")
+    found_keys(account)  # now, not when the first tick comes: a missing key is known before the market opens
     setup = prepared(terms, external=True)
     made = LiveDesk(setup, terms.fees, out, account, running())
     return Tool(made.trade, {"strategy": setup.strategy.digest}, made.conclude)

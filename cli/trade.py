@@ -70,6 +70,11 @@ def trade(
     if broker is None:
         if not paper or real or kill or rearm:
             raise UsageError("choose where orders go: --paper (filled here), or --broker alpaca with --paper or --live")
+        if account or url or key_file or journal or claim or take_over or pace != 1.0:
+            raise UsageError(
+                "--paper alone fills orders here: --url, --account, --key-file, --journal, --claim, --take-over and "
+                "--pace go with --broker alpaca"
+            )
         return desk.desk(terms, out, kill_file)
     if broker != "alpaca":
         raise UsageError(f"--broker {broker}: only alpaca so far")

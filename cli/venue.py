@@ -101,7 +101,6 @@ def _serve(
         instruments = Instruments() if stream is None else Instruments.of(stream.schema)
         record = Sent(sent, instruments) if sent else None
         world = made(options, instruments, record)
-        warm()
         at = await opened(world, options.port)
         try:
             feed = None if stream is None else await fed(world, iter(stream.frames), pace)
@@ -114,6 +113,7 @@ def _serve(
             if record is not None:
                 record.close()
 
+    warm()  # the first time it compiles, a minute perhaps: Ctrl-C and SIGTERM end it as they end anything
     asyncio.run(serving())
 
 

@@ -35,6 +35,7 @@ from gpi.tools.brokers.reconciliation import Reconciliation
 from gpi.tools.brokers.rest import Keys, Reply, Rest
 from gpi.tools.brokers.startup import write
 from gpi.tools.brokers.updates import Updates
+from tests.shell import gpi
 from tests.test_outside import QUIET, START, begun
 from tests.trading import frame
 
@@ -361,3 +362,16 @@ def test_a_kill_reaches_the_trader_though_the_broker_cannot_be_asked(tmp_path: P
     found = startup.kill_files(rest, startup.Terms(tmp_path, journal=tmp_path / "mine.sqlite"), url)
     assert [path.name for path in found] == ["mine.kill"]
     rest.close()
+
+
+@pytest.mark.parametrize(
+    "words, said",
+    [
+        (["trade", "--paper", "--url", "http://127.0.0.1:1"], b"go with --broker alpaca"),
+        (["trade", "--broker", "alpaca", "--paper", "--url", "https://example.com"], b"only a venue on this machine"),
+        (["trade", "--broker", "alpaca", "--paper", "--key-file", "/nowhere/keys"], b"cannot be read"),
+    ],
+)
+def test_options_that_are_not_right_are_told_before_the_first_tick(words: list[str], said: bytes) -> None:
+    """Not when the feed begins: nobody may be there then."""
+    assert said in gpi(*words, check=2).stderr

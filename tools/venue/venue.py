@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from gpi.formats import orders as words
-from gpi.formats.errors import VenueError
+from gpi.formats.errors import UsageError, VenueError
 from gpi.formats.frame import Frame
 from gpi.formats.instruments import Instruments, equity
 from gpi.formats.secrets import Secret
@@ -125,16 +125,22 @@ def ready_line(world: World, at: Listening) -> dict[str, Any]:
 
 
 def write_ready(path: Path, world: World, at: Listening) -> None:
-    """The ready file, with secrets, for its owner only; it appears whole. It serves as a --key-file, too."""
+    """The ready file, with secrets, for its owner only; it appears whole. It serves as a --key-file, too.
+
+    Raises UsageError where it cannot be written.
+    """
     line = ready_line(world, at)
     said = line["gpi.venue"]
     said["secret"] = world.keys[said["key_id"]].reveal()
     said["secrets"] = {key_id: secret.reveal() for key_id, secret in world.keys.items()}
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    fd = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(fd, "w") as file:
-        file.write(json.dumps(line) + "\n")
-    partial.rename(path)
+    try:
+        fd = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(fd, "w") as file:
+            file.write(json.dumps(line) + "\n")
+        partial.rename(path)
+    except OSError as wrong:
+        raise UsageError(f"--ready {path} cannot be written: {wrong.strerror}") from None
 
 
 async def opened(world: World, port: int = 0, routed: Iterable[Routes] = ROUTED) -> Listening:
