@@ -10,6 +10,10 @@ from gpi.cli.io import Tool, trading
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
+ALONE = (
+    "--paper alone fills orders here: --url, --account, --key-file, --journal, --claim, --take-over and --pace "
+    "go with --broker alpaca"
+)
 Claim = Annotated[list[str] | None, typer.Option(help="Take this symbol's foreign position as ours; ALL; repeat.")]
 KillFile = Annotated[
     Path | None, typer.Option(help="When this file appears: cancel everything, refuse the rest, exit 4.")
@@ -67,21 +71,17 @@ def trade(
 
     delays, rules = (feed_ms, order_ms, response_ms), (fill, hours, self_trade, luld, seed, option_slippage)
     terms = desk.Terms(strategy, param, limits, fees, cash, delays, kill_row, None, rules, latency_model)
+    where = live.Account(real, account, url, key_file, journal, kill_file, tuple(claim or ()), take_over, pace)
     if broker is None:
         if not paper or real or kill or rearm:
             raise UsageError("choose where orders go: --paper (filled here), or --broker alpaca with --paper or --live")
-        if account or url or key_file or journal or claim or take_over or pace != 1.0:
-            raise UsageError(
-                "--paper alone fills orders here: --url, --account, --key-file, --journal, --claim, --take-over and "
-                "--pace go with --broker alpaca"
-            )
+        if where != live.Account(kill_file=kill_file):
+            raise UsageError(ALONE)
         return desk.desk(terms, out, kill_file)
     if broker != "alpaca":
         raise UsageError(f"--broker {broker}: only alpaca so far")
     if paper == real:
         raise UsageError("choose the account: --broker alpaca --paper, or --broker alpaca --live --account NUMBER")
-    claims = tuple(claim or ())
-    where = live.Account(real, account, url, key_file, journal, kill_file, claims, take_over, pace)
     if kill or rearm:
         (live.pull_kill if kill else live.rearm)(where)
         raise typer.Exit()
