@@ -371,3 +371,14 @@ def test_twx_is_delivered_to_the_cent(tmp_path: Path) -> None:
     last = fills_table.filter(pc.equal(fills_table["instrument_id"], 4))["position"].to_pylist()
     assert last and last[-1] == shares
     assert Decimal(f"{equity_rows['cash'][-1].as_py():.2f}") == cash
+
+
+def test_an_option_heard_of_late_ends_when_it_ends() -> None:
+    """SPX stops at 16:15 the evening before, between two bells of the day, also where its record is made that day."""
+    table = (*(equity(f"S{k}") for k in range(5)), option("SPX240621C05000000"))
+    stopped = ending("SPX", EXPIRY).last_trade
+    ticks = [{"ts": stopped + n * 60 * SECOND, "i": 5, "bid": (10_000, 9), "ask": (10_010, 9)} for n in (-2, -1, 0, 1)]
+    first = {"ts": stopped - 180 * SECOND, "i": 0, "bid": (1000, 9), "ask": (1001, 9)}
+    got = ran([first, *ticks], {2: [(1, 1.0, 9_000, GTC)]}, table=table)
+    assert [ACTIONS[a] for a in got.orders["action"]] == ["submit", "accepted", "expired"]
+    assert got.orders["ts_event"][-1] == stopped

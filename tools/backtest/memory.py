@@ -132,4 +132,6 @@ def _set_contract(state: State, setup: Setup, it: Any, contract: tuple[float, ..
     if inside:
         state["desk"][0].unusual = 1
     if not known:
+        d = state["desk"][0]
         it.due = it.last_trade
+        d.bell = min(d.bell, it.due)

@@ -260,7 +260,6 @@ class Session:
         self.setup = replace(self.setup, terms=terms)
         self.account.known = max(self.account.known, len(terms.multiplier))
         memory.set_terms(self.state, self.setup, 0)
-        self.account.bell = min(self.account.bell, bells.following(self.state))
 
     def finish(self) -> Traded:
         """The end: what is in flight arrives, open orders are cancelled, one last equity row.
