@@ -1,10 +1,10 @@
 """A strategy for measuring: one immediate-or-cancel order at the bid on every tick, which never fills."""
 
-from gpi.tools.kernels.jit import jit
+from gpi.tools.kernels.jit import borrowing
 from gpi.tools.kernels.orders import BUY, OPEN, Array, take
 
 
-@jit
+@borrowing
 def decide(
     memory: Array,
     params: Array,

@@ -7,7 +7,7 @@ orders however it fills them.
 
 from dataclasses import dataclass
 
-from gpi.tools.kernels.jit import jit
+from gpi.tools.kernels.jit import borrowing
 from gpi.tools.kernels.orders import BUY, GTC, LIMIT, OPEN, SELL, Array, cancel, intend, record
 
 MEMORY = record("due", "")
@@ -25,7 +25,7 @@ class Parameters:
     """Position beyond which a side is not quoted."""
 
 
-@jit
+@borrowing
 def decide(
     memory: Array,
     params: Array,

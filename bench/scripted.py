@@ -4,14 +4,14 @@ Features: side of a new order (0: none), its price in hundredths, its size in lo
 (0: none). Orders are numbered 1, 2, 3, ... in the order in which they are sent, as the engine does.
 """
 
-from gpi.tools.kernels.jit import jit
+from gpi.tools.kernels.jit import borrowing
 from gpi.tools.kernels.orders import GTC, LIMIT, Array, cancel, intend
 
 NEEDS = ("features",)
 LOTS = (1e-5, 1e-4)
 
 
-@jit
+@borrowing
 def decide(
     memory: Array,
     params: Array,

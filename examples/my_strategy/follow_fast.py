@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gpi.tools.kernels.jit import jit
+from gpi.tools.kernels.jit import borrowing
 from gpi.tools.kernels.orders import BUY, OPEN, SELL, Array, take
 
 
@@ -21,7 +21,7 @@ class Parameters:
 MEMORY = np.dtype((np.record, [("entered", np.int64)]))
 
 
-@jit
+@borrowing
 def decide(
     memory: Array,
     params: Array,

@@ -6,13 +6,13 @@ cash = start - sum(side * qty * px * multiplier) - sum(fee).
 
 import numpy as np
 
-from gpi.tools.kernels.jit import jit
+from gpi.tools.kernels.jit import borrowing
 from gpi.tools.kernels.orders import DAY_NS, MAKER, REDUCING, SECOND, SELL, Array
 
 DUST = 1e-9  # of a fill: what floats leave of a closed position
 
 
-@jit
+@borrowing
 def fee(desk: Array, side: int, liquidity: int, qty: float, notional: float) -> float:
     """The venue's fee for a fill in account currency; negative is a rebate."""
     d = desk[0]
@@ -24,7 +24,7 @@ def fee(desk: Array, side: int, liquidity: int, qty: float, notional: float) -> 
     return float(notional * bps * 1e-4 + charge)
 
 
-@jit
+@borrowing
 def settle(desk: Array, instruments: Array, i: int, side: int, qty: float, px: float, paid: float) -> None:
     """Book a fill: average cost when adding, realised P&L when reducing, both when turning round."""
     d, it = desk[0], instruments[i]
@@ -48,7 +48,7 @@ def settle(desk: Array, instruments: Array, i: int, side: int, qty: float, px: f
     mark(desk, instruments, i)
 
 
-@jit
+@borrowing
 def mark(desk: Array, instruments: Array, i: int) -> None:
     """Value instrument `i` at its mid; one without a mid yet is worth its cost."""
     d, it = desk[0], instruments[i]
@@ -62,7 +62,7 @@ def mark(desk: Array, instruments: Array, i: int) -> None:
         d.peak = d.equity
 
 
-@jit
+@borrowing
 def new_day(desk: Array, now: int) -> None:
     """Start the daily loss afresh when the event time enters another UTC day.
 
@@ -77,7 +77,7 @@ def new_day(desk: Array, now: int) -> None:
         d.loss_day = 0
 
 
-@jit
+@borrowing
 def watch_loss(desk: Array) -> None:
     """Latch the daily loss: from the breach to the end of the UTC day only reductions pass."""
     d = desk[0]
@@ -85,14 +85,14 @@ def watch_loss(desk: Array) -> None:
         d.loss_day = 1
 
 
-@jit
+@borrowing
 def trading_state(desk: Array) -> int:
     """The state a strategy sees: the operator's, or REDUCING after a daily loss."""
     d = desk[0]
     return int(max(d.state, REDUCING if d.loss_day else 0))
 
 
-@jit
+@borrowing
 def snapshot(desk: Array, instruments: Array, equity_out: Array) -> None:
     """Write an equity row, after summing the holdings again so that float drift cannot grow."""
     d = desk[0]
@@ -116,7 +116,7 @@ def snapshot(desk: Array, instruments: Array, equity_out: Array) -> None:
     d.filled = 0
 
 
-@jit
+@borrowing
 def closing_gains(
     desk: Array, instruments: Array, instrument_id: Array, side: Array, qty: Array, px: Array, out: Array
 ) -> None:

@@ -8,12 +8,12 @@ conservative where our size is small beside the auction's; the imbalance we woul
 
 import numpy as np
 
-from gpi.tools.kernels.jit import jit
+from gpi.tools.kernels.jit import borrowing
 from gpi.tools.kernels.orders import CLS, EXPIRED, GATHERED, LATE, OPG, REGULAR, TAKER, Array
 from gpi.tools.kernels.responses import end, fill
 
 
-@jit
+@borrowing
 def uncross(desk: Array, instruments: Array, pool: Array, wire: Array, i: int, ts: int, tif: int, px: float,
             size: float) -> None:  # fmt: skip
     """Fill the gathered orders of one kind at the print; what it does not reach has ended."""
@@ -39,7 +39,7 @@ def uncross(desk: Array, instruments: Array, pool: Array, wire: Array, i: int, t
                         end(desk, pool, wire, this, ts, EXPIRED, 0)
 
 
-@jit
+@borrowing
 def on_trade(
     desk: Array, instruments: Array, pool: Array, wire: Array, i: int, ts: int, px: float, size: float
 ) -> None:
@@ -53,7 +53,7 @@ def on_trade(
         it.auctions = 0
 
 
-@jit
+@borrowing
 def on_close(desk: Array, instruments: Array, pool: Array, wire: Array, i: int, ts: int) -> None:
     """The session is over without a closing print: the last trade is the official price."""
     it = instruments[i]

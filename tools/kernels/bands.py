@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from gpi.tools.kernels.jit import jit
+from gpi.tools.kernels.jit import borrowing
 from gpi.tools.kernels.orders import BAND_STEPS, OPEN, REGULAR, SECOND, STOPPED, WAITING, Array
 
 STEP = 30 * SECOND
@@ -25,7 +25,7 @@ PAUSE = 300 * SECOND
 LAST_MINUTES = 25 * 60 * SECOND
 
 
-@jit
+@borrowing
 def width(px: float, tier: int, doubled: bool) -> float:
     """How far from a reference price the bands are, in currency."""
     if px > 3.0:
@@ -35,7 +35,7 @@ def width(px: float, tier: int, doubled: bool) -> float:
     return found * 2.0 if doubled else found
 
 
-@jit
+@borrowing
 def set_bands(desk: Array, it: Any, ts: int) -> None:
     """Bands about the reference price."""
     d = desk[0]
@@ -45,7 +45,7 @@ def set_bands(desk: Array, it: Any, ts: int) -> None:
     it.band_high = it.reference + wide
 
 
-@jit
+@borrowing
 def on_trade(desk: Array, instruments: Array, i: int, ts: int, px: float) -> None:
     """A trade within the bands moves the five-minute mean."""
     it = instruments[i]
@@ -66,7 +66,7 @@ def on_trade(desk: Array, instruments: Array, i: int, ts: int, px: float) -> Non
     it.band_counts[step % BAND_STEPS] += 1.0
 
 
-@jit
+@borrowing
 def turn(desk: Array, it: Any, step: int, ts: int) -> None:
     """Another 30 seconds have begun: what is older than five minutes is forgotten, the reference may move."""
     total, count = 0.0, 0.0
@@ -82,13 +82,13 @@ def turn(desk: Array, it: Any, step: int, ts: int) -> None:
     it.window_at = step
 
 
-@jit
+@borrowing
 def outside(it: Any, px: float) -> bool:
     """Is a price beyond the bands, as far as there are any?"""
     return bool(it.reference > 0.0 and (px < it.band_low - it.near or px > it.band_high + it.near))
 
 
-@jit
+@borrowing
 def on_quote(desk: Array, instruments: Array, ladder: Array, i: int, ts: int) -> None:
     """A fresh book: a limit state begins, goes on or ends; what lies outside the bands is not there."""
     it = instruments[i]
@@ -127,7 +127,7 @@ def on_quote(desk: Array, instruments: Array, ladder: Array, i: int, ts: int) ->
             ladder[row + 1, k] = 0.0
 
 
-@jit
+@borrowing
 def forget(ladder: Array) -> None:
     """Nothing is displayed."""
     ladder[0, :] = np.nan

@@ -6,7 +6,7 @@ Marsaglia, "Xorshift RNGs", Journal of Statistical Software 8(14), 2003: the (13
 
 from typing import Any
 
-from gpi.tools.kernels.jit import jit
+from gpi.tools.kernels.jit import borrowing
 
 LOW_57 = (1 << 57) - 1
 LOW_53 = (1 << 53) - 1
@@ -22,7 +22,7 @@ def seeded(seed: int) -> int:
     return (mixed ^ (mixed >> 27)) % (1 << 63) or 1
 
 
-@jit
+@borrowing
 def bits(m: Any) -> Any:
     """The next 64 random bits of `m.rng` (int64, never zero)."""
     x = m.rng
@@ -33,13 +33,13 @@ def bits(m: Any) -> Any:
     return x
 
 
-@jit
+@borrowing
 def uniform(m: Any) -> Any:
     """Uniform on (0, 1], so that its logarithm is finite."""
     return (((bits(m) >> 11) & LOW_53) + 1) * UNIT
 
 
-@jit
+@borrowing
 def normal(m: Any) -> Any:
     """Four uniforms summed to mean 0 and variance 1 (Irwin-Hall): normal enough, and never beyond 3.5."""
     x = bits(m)

@@ -15,7 +15,7 @@ from typing import Any
 
 from gpi.tools.kernels.account import mark, new_day, snapshot, trading_state, watch_loss
 from gpi.tools.kernels.exchange import arrivals, tick, worst
-from gpi.tools.kernels.jit import inlined, jit
+from gpi.tools.kernels.jit import borrowing, inlined
 from gpi.tools.kernels.limits import judge, judge_kin, own_in_the_way
 from gpi.tools.kernels.orders import (
     AMEND,
@@ -130,7 +130,7 @@ def before(
     return int(v.n_orders)
 
 
-@jit
+@borrowing
 def look(desk: Array, instruments: Array, view: Array, i: int) -> None:
     """Write what the trader knows of instrument `i` and of its account into the view."""
     d, it, v = desk[0], instruments[i], view[0]
@@ -194,7 +194,7 @@ def after(
             recall(desk, instruments, pool, wire, wish, target, orders_out)
 
 
-@jit
+@borrowing
 def follow(
     desk: Array, instruments: Array, pool: Array, wire: Array, sent: Array, intents: Array, k: int, i: int,
     orders_out: Array,
@@ -215,7 +215,7 @@ def follow(
         submit(desk, instruments, pool, wire, sent, wish, i, orders_out)
 
 
-@jit
+@borrowing
 def made_by(intents: Array, k: int) -> int:
     """The order that intent `k` of this decision became; NOBODY when it became none."""
     if k < 0 or intents[k].what != NEW or intents[k].order_id == 0:
@@ -223,7 +223,7 @@ def made_by(intents: Array, k: int) -> int:
     return int(intents[k].order_id)
 
 
-@jit
+@borrowing
 def keep_apart(desk: Array, instruments: Array, pool: Array, wire: Array, wish: Any, i: int, orders_out: Array) -> int:
     """An order that could meet our own: refused, or what stands in its way is cancelled first."""
     slot = own_in_the_way(instruments, pool, wish, i)
@@ -237,7 +237,7 @@ def keep_apart(desk: Array, instruments: Array, pool: Array, wire: Array, wish: 
     return 0
 
 
-@jit
+@borrowing
 def finish(
     desk: Array,
     instruments: Array,

@@ -7,7 +7,7 @@ flag: an instrument without stops, auctions and bands, a session without special
 
 from gpi.tools.kernels import auctions, bands, inside, paper, triggers
 from gpi.tools.kernels.hours import may_trade
-from gpi.tools.kernels.jit import inlined, jit
+from gpi.tools.kernels.jit import borrowing, inlined
 from gpi.tools.kernels.listing import link, unlink
 from gpi.tools.kernels.matching import arrive, clear, keep_taken, meet, on_quote, on_trade, show_best, withdraw
 from gpi.tools.kernels.orders import (
@@ -59,7 +59,7 @@ def worst(orders: int, levels: int) -> int:
     return (orders + 1) * (4 * levels + 10)
 
 
-@jit
+@borrowing
 def enter(desk: Array, instruments: Array, ladders: Array, pool: Array, wire: Array, slot: int, ts: int) -> None:
     """A new order reaches the venue."""
     d, o = desk[0], pool[slot]
@@ -79,7 +79,7 @@ def enter(desk: Array, instruments: Array, ladders: Array, pool: Array, wire: Ar
         wake(desk, instruments, ladders, pool, wire, o.instrument_id, ts)
 
 
-@jit
+@borrowing
 def enter_special(
     desk: Array, instruments: Array, ladders: Array, pool: Array, wire: Array, slot: int, ts: int
 ) -> None:
@@ -99,7 +99,7 @@ def enter_special(
     begin(desk, instruments, ladders, pool, wire, slot, ts, True)
 
 
-@jit
+@borrowing
 def begin(
     desk: Array, instruments: Array, ladders: Array, pool: Array, wire: Array, slot: int, ts: int, new: bool
 ) -> None:
@@ -131,7 +131,7 @@ def begin(
         meet_book(desk, instruments, pool, wire, ladder, slot, ts)
 
 
-@jit
+@borrowing
 def wake(desk: Array, instruments: Array, ladders: Array, pool: Array, wire: Array, i: int, ts: int) -> None:
     """Orders of one instrument that became live go to the book, oldest first: triggered stops, legs of what filled."""
     desk[0].waking = 0
@@ -152,7 +152,7 @@ def wake(desk: Array, instruments: Array, ladders: Array, pool: Array, wire: Arr
         launch(desk, instruments, ladders, pool, wire, slot, ts)
 
 
-@jit
+@borrowing
 def launch(desk: Array, instruments: Array, ladders: Array, pool: Array, wire: Array, slot: int, ts: int) -> None:
     """One woken order: a leg begins its life, a triggered stop meets the book."""
     o = pool[slot]
@@ -168,7 +168,7 @@ def launch(desk: Array, instruments: Array, ladders: Array, pool: Array, wire: A
         meet_book(desk, instruments, pool, wire, ladders[o.instrument_id], slot, ts)
 
 
-@jit
+@borrowing
 def meet_book(desk: Array, instruments: Array, pool: Array, wire: Array, ladder: Array, slot: int, ts: int) -> None:
     """An accepted order meets the book, an option's inside the quote."""
     if instruments[pool[slot].instrument_id].travel > 0.0:
@@ -177,7 +177,7 @@ def meet_book(desk: Array, instruments: Array, pool: Array, wire: Array, ladder:
         meet(desk, instruments, pool, wire, ladder, slot, ts)
 
 
-@jit
+@borrowing
 def amend(
     desk: Array, instruments: Array, ladders: Array, pool: Array, wire: Array, slot: int, ts: int,
     qty: float, px: float, stop_px: float, trail: float, new_id: int,
@@ -226,7 +226,7 @@ def amend(
         wake(desk, instruments, ladders, pool, wire, o.instrument_id, ts)
 
 
-@jit
+@borrowing
 def rename(pool: Array, slot: int, new_id: int) -> None:
     """The rest of an order becomes an order of its own; its family follows."""
     o = pool[slot]
@@ -241,7 +241,7 @@ def rename(pool: Array, slot: int, new_id: int) -> None:
     o.qty = o.leaves
 
 
-@jit
+@borrowing
 def arrivals(desk: Array, instruments: Array, ladders: Array, pool: Array, wire: Array, until: int) -> None:
     """Requests due by `until` reach the venue, each at its own time."""
     d = desk[0]
@@ -259,7 +259,7 @@ def arrivals(desk: Array, instruments: Array, ladders: Array, pool: Array, wire:
             arrive(desk, instruments, pool, wire, ladders[pool[m.slot].instrument_id], m.slot, m.due)
 
 
-@jit
+@borrowing
 def receive(desk: Array, instruments: Array, ladders: Array, pool: Array, wire: Array, after: int, ts: int) -> None:
     """The request before place `after` of the ring, when it is more than a plain order or a cancel."""
     m = wire[REQUESTS, (after if after > 0 else wire.shape[1]) - 1]
@@ -320,7 +320,7 @@ def tick(
         wake(desk, instruments, ladders, pool, wire, i, ts)
 
 
-@jit
+@borrowing
 def fold(
     desk: Array, instruments: Array, ladders: Array, pool: Array, wire: Array,
     ts: Array, instrument_id: Array, kind: Array, side: Array, flags: Array,

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from gpi.tools.kernels.jit import jit
+from gpi.tools.kernels.jit import borrowing
 from gpi.tools.kernels.orders import MAKER, SELL, Array, record
 
 NAMES: Final = (
@@ -35,14 +35,14 @@ def fees_record(values: dict[str, float]) -> Array:
     return made
 
 
-@jit
+@borrowing
 def cents_up(amount: float) -> float:
     """An amount rounded up to the cent; what float noise adds to a whole cent is not a further cent."""
     cents = amount * 100.0
     return float(np.ceil(cents - CENT_NOISE - 1e-14 * abs(cents)) / 100.0)
 
 
-@jit
+@borrowing
 def levies(fees: Any, side: int, qty: float, notional: float) -> tuple[float, float, float, float, float]:
     """The unrounded charges of a fill: per share, section 31, activity (TAF), audit trail, clearing."""
     section_31, activity = 0.0, 0.0
@@ -57,13 +57,13 @@ def levies(fees: Any, side: int, qty: float, notional: float) -> tuple[float, fl
     return fees.per_share * qty, section_31, activity, fees.audit_per_share * qty, clearing
 
 
-@jit
+@borrowing
 def commission(fees: Any, liquidity: int, notional: float) -> float:
     """Maker or taker basis points of the notional; negative is a rebate. Never rounded."""
     return float(notional * (fees.maker_bps if liquidity == MAKER else fees.taker_bps) * 1e-4)
 
 
-@jit
+@borrowing
 def charge(fees: Any, side: int, liquidity: int, qty: float, notional: float) -> float:
     """The fee of one fill in account currency; negative is a rebate.
 
@@ -77,7 +77,7 @@ def charge(fees: Any, side: int, liquidity: int, qty: float, notional: float) ->
     return float(paid + a + b + c + d + (cents_up(e) if fees.rounding == UP_EACH_DAY else e))
 
 
-@jit
+@borrowing
 def accrue(fees: Any, tally: Any, day: int, side: int, liquidity: int, qty: float, notional: float) -> float:
     """The fee of one fill where the broker rounds what a day has accrued; otherwise the same as `charge`.
 
@@ -98,7 +98,7 @@ def accrue(fees: Any, tally: Any, day: int, side: int, liquidity: int, qty: floa
     return float(commission(fees, liquidity, notional) + _rounded(tally) - before + cents_up(e))
 
 
-@jit
+@borrowing
 def _rounded(tally: Any) -> float:
     both = cents_up(tally.levy) + cents_up(tally.audit)
     return float(both + cents_up(tally.section_31) + cents_up(tally.activity))

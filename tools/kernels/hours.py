@@ -5,7 +5,7 @@ At the close DAY orders end, at the end of the late session the extended ones; a
 the opening bell.
 """
 
-from gpi.tools.kernels.jit import jit
+from gpi.tools.kernels.jit import borrowing
 from gpi.tools.kernels.orders import (
     ASLEEP,
     CLS,
@@ -29,7 +29,7 @@ from gpi.tools.kernels.responses import end
 LONGEST_GTC = 90 * DAY_NS
 
 
-@jit
+@borrowing
 def may_trade(desk: Array, pool: Array, slot: int, bourse: int) -> bool:
     """May this order trade in the present part of the day?"""
     d = desk[0]
@@ -38,7 +38,7 @@ def may_trade(desk: Array, pool: Array, slot: int, bourse: int) -> bool:
     return bool(pool[slot].extended and (d.part == EARLY or d.part == LATE))
 
 
-@jit
+@borrowing
 def over(part: int, tif: int, extended: int, age: int) -> bool:
     """Does an order end when this part of the day begins?"""
     if part == LATE:
@@ -48,7 +48,7 @@ def over(part: int, tif: int, extended: int, age: int) -> bool:
     return False
 
 
-@jit
+@borrowing
 def ring(desk: Array, instruments: Array, pool: Array, wire: Array, ts: int, part: int) -> None:
     """The bell: `part` of the trading day begins at `ts`, for everything that keeps the exchange's hours."""
     d = desk[0]

@@ -1,10 +1,10 @@
 """The strategy that does nothing: what the engine costs by itself."""
 
-from gpi.tools.kernels.jit import jit
+from gpi.tools.kernels.jit import borrowing
 from gpi.tools.kernels.orders import Array
 
 
-@jit
+@borrowing
 def decide(
     memory: Array,
     params: Array,

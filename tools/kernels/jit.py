@@ -1,5 +1,8 @@
 """How every kernel is compiled: cached on disk, without the GIL, with numpy's division rules, never fastmath.
 
+Kernels that only borrow arrays (`borrowing`, `inlined`) count no references: numba counts every array that a function
+is handed, atomically, at each call that LLVM does not inline, which was half of a tick's time through the engine.
+
 Numba's cache looks only at the file of the outermost function, so a kernel that calls another would run stale after
 the callee changed. The cache therefore lives in a folder named by a digest of every kernel's source.
 """
@@ -42,16 +45,25 @@ if "NUMBA_CACHE_DIR" not in os.environ:
 
 
 def jit(function: Callable[P, R]) -> Callable[P, R]:
-    """Compile a kernel the way every kernel of gpi is compiled."""
-    compiled: Callable[P, R] = numba.njit(cache=True, nogil=True, error_model="numpy")(function)
+    """Compile a kernel that may make arrays, called from whatever kernel."""
+    compiled: Callable[P, R] = numba.njit(cache=True, nogil=True, error_model="numpy", _nrt=True)(function)
+    return compiled
+
+
+def borrowing(function: Callable[P, R]) -> Callable[P, R]:
+    """Like `jit`, for a kernel that makes no arrays and returns none: its arrays belong to its caller.
+
+    Numba refuses at once to compile an allocation in it.
+    """
+    compiled: Callable[P, R] = numba.njit(cache=True, nogil=True, error_model="numpy", _nrt=False)(function)
     return compiled
 
 
 def inlined(function: Callable[P, R]) -> Callable[P, R]:
-    """Like `jit`, but copied into its caller: for the one big function of a hot loop.
+    """Like `borrowing`, but copied into its caller: for the one big function of a hot loop.
 
-    Handing twenty arrays to a function costs 50 ns a call, and LLVM does not inline a big one by itself.
+    Handing twenty arrays to a function costs time at every call, and LLVM does not inline a big one by itself.
     """
-    make = numba.njit(cache=True, nogil=True, error_model="numpy", inline="always")
+    make = numba.njit(cache=True, nogil=True, error_model="numpy", inline="always", _nrt=False)
     compiled: Callable[P, R] = make(function)
     return compiled

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from gpi.tools.kernels.jit import jit
+from gpi.tools.kernels.jit import borrowing
 from gpi.tools.kernels.orders import Array, record
 
 CONSTANT, LOGNORMAL, QUANTILES, RECORDED = 0, 1, 2, 3
@@ -85,7 +85,7 @@ def _model(kind: int, seed: int, entry_ns: int, response_ns: int, table: Array) 
     return made, np.ascontiguousarray(table)
 
 
-@jit
+@borrowing
 def times(a: Any, b: Any) -> Any:
     """a x b modulo 2^64 (uint64), in halves: without overflow, so that numpy's scalars have nothing to warn of."""
     low = (a & LOW) * (b & LOW)
@@ -93,7 +93,7 @@ def times(a: Any, b: Any) -> Any:
     return ((((low >> HALF) + cross) & LOW) << HALF) | (low & LOW)
 
 
-@jit
+@borrowing
 def plus(a: Any, b: Any) -> Any:
     """a + b modulo 2^64 (uint64), in halves."""
     low = (a & LOW) + (b & LOW)
@@ -101,7 +101,7 @@ def plus(a: Any, b: Any) -> Any:
     return (high << HALF) | (low & LOW)
 
 
-@jit
+@borrowing
 def mixed(x: Any) -> Any:
     """The output of splitmix64 for the state x (uint64)."""
     x = plus(x, GOLDEN)
@@ -110,14 +110,14 @@ def mixed(x: Any) -> Any:
     return x ^ (x >> BY_31)
 
 
-@jit
+@borrowing
 def uniform(seed: int, number: int, leg: int) -> float:
     """Uniform on (0, 1), never an end: the hash of (seed, number, leg)."""
     x = mixed(mixed(np.uint64(seed)) ^ np.uint64(2 * number + leg))
     return float((float(x >> BY_11) + 0.5) * UNIT)
 
 
-@jit
+@borrowing
 def normal_quantile(p: float) -> float:
     """The standard normal's quantile of p in (0, 1): AS 241, PPND7, about seven digits."""
     q = p - 0.5
@@ -137,7 +137,7 @@ def normal_quantile(p: float) -> float:
     return float(-tail if q < 0.0 else tail)
 
 
-@jit
+@borrowing
 def delay(model: Array, table: Array, leg: int, ts: int, number: int) -> int:
     """The delay in ns of message `number` that leaves at `ts` on this leg: ENTRY (to the venue) or RESPONSE (back).
 
@@ -154,32 +154,35 @@ def delay(model: Array, table: Array, leg: int, ts: int, number: int) -> int:
         low, high = table[k, 1 + leg], table[min(k + 1, table.shape[0] - 1), 1 + leg]
         return int(low + np.int64((high - low) * (at - k)))
     if m.kind == RECORDED:
-        return interpolated(table, leg, ts)
+        return interpolated(table[:, leg], table[:, leg + 1], ts)
     return int(floor)
 
 
-@jit
-def interpolated(table: Array, leg: int, ts: int) -> int:
-    """The recorded delay at `ts`, linear between the round trips around it; the ends hold outside."""
-    last = table.shape[0] - 1
-    if ts < table[0, leg]:
-        return int(table[0, leg + 1] - table[0, leg])
-    low, high = 0, last + 1  # the last row at or before ts
+@borrowing
+def interpolated(sent: Array, there: Array, ts: int) -> int:
+    """The recorded delay of what leaves at `ts`, linear between the messages around it; the ends hold outside.
+
+    `sent` and `there` (n,) int64, sorted: when the recorded messages left and when they had arrived.
+    """
+    last = sent.shape[0] - 1
+    if ts < sent[0]:
+        return int(there[0] - sent[0])
+    low, high = 0, last + 1  # the last one at or before ts
     while high - low > 1:
         middle = (low + high) // 2
-        if table[middle, leg] <= ts:
+        if sent[middle] <= ts:
             low = middle
         else:
             high = middle
-    before = table[low, leg + 1] - table[low, leg]
+    before = there[low] - sent[low]
     if low == last:
         return int(before)
-    after = table[low + 1, leg + 1] - table[low + 1, leg]
-    slope = float(after - before) / float(table[low + 1, leg] - table[low, leg])
-    return int(before + np.int64(slope * float(ts - table[low, leg])))
+    after = there[low + 1] - sent[low + 1]
+    slope = float(after - before) / float(sent[low + 1] - sent[low])
+    return int(before + np.int64(slope * float(ts - sent[low])))
 
 
-@jit
+@borrowing
 def arrival(model: Array, table: Array, leg: int, ts: int, number: int, last: int) -> int:
     """When message `number`, sent at `ts`, arrives: after its delay, but never before the one before it (`last`)."""
     return int(max(ts + delay(model, table, leg, ts, number), last))

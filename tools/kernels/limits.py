@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from gpi.tools.kernels.jit import jit
+from gpi.tools.kernels.jit import borrowing
 from gpi.tools.kernels.orders import (
     ACTIVE,
     BUY,
@@ -48,7 +48,7 @@ from gpi.tools.kernels.orders import (
 GRID = 1e-6  # of an order: float noise in a position
 
 
-@jit
+@borrowing
 def on_grid(value: float, step: float) -> bool:
     """Is `value` one or more whole `step`s? Anything is when the step is 0, nothing when it is infinite."""
     if step <= 0.0:
@@ -58,7 +58,7 @@ def on_grid(value: float, step: float) -> bool:
     return bool(whole >= 1.0 and abs(steps - whole) <= 1e-4)
 
 
-@jit
+@borrowing
 def well_formed(wish: Any, it: Any) -> bool:
     """Finite, positive, on the tick and lot grid, and of a known side, type and time in force."""
     if wish.side != BUY and wish.side != SELL:
@@ -77,13 +77,13 @@ def well_formed(wish: Any, it: Any) -> bool:
     return well_formed_stop(wish, it)
 
 
-@jit
+@borrowing
 def step_at(it: Any, px: float) -> float:
     """The price step: listed shares below a dollar are quoted in hundredths of a cent (Regulation NMS, rule 612)."""
     return 1e-4 if it.bourse and px < 1.0 and it.tick_size == 0.01 and it.multiplier == 1.0 else float(it.tick_size)
 
 
-@jit
+@borrowing
 def well_formed_stop(wish: Any, it: Any) -> bool:
     """A stop has a price, a trailing one a distance; it waits, so it is good for the day or until cancelled."""
     if wish.extended or (wish.tif != DAY and wish.tif != GTC):
@@ -97,7 +97,7 @@ def well_formed_stop(wish: Any, it: Any) -> bool:
     return bool(wish.order_type == STOP_LIMIT and 0.0 < wish.px < 1e15 and on_grid(wish.px, step_at(it, wish.px)))
 
 
-@jit
+@borrowing
 def worst_price(wish: Any, it: Any) -> float:
     """What an order would pay or get at worst: its limit; a stop fills about its stop price, a trailing one below."""
     if wish.order_type == LIMIT or wish.order_type == STOP_LIMIT:
@@ -106,7 +106,7 @@ def worst_price(wish: Any, it: Any) -> float:
     return float(max(best, wish.stop_px) if wish.order_type == STOP and wish.side == BUY else best)
 
 
-@jit
+@borrowing
 def collared(d: Any, wish: Any, it: Any) -> bool:
     """Is the price of a stop order within the collar: of a stop-limit, about its own stop?
 
@@ -118,7 +118,7 @@ def collared(d: Any, wish: Any, it: Any) -> bool:
     return bool(abs(worst_price(wish, it) - centre) <= d.price_collar * centre)
 
 
-@jit
+@borrowing
 def reduces(wish: Any, it: Any) -> bool:
     """Can this order only shrink the position, with all that works on its side?"""
     if wish.side == BUY:
@@ -126,7 +126,7 @@ def reduces(wish: Any, it: Any) -> bool:
     return bool(it.position - it.selling - wish.qty >= -GRID * wish.qty)
 
 
-@jit
+@borrowing
 def gross(instruments: Array, skip: int) -> float:
     """Worst-case gross exposure of every instrument but one: the larger of all buys and all sells filled."""
     total = 0.0
@@ -138,7 +138,7 @@ def gross(instruments: Array, skip: int) -> float:
     return total
 
 
-@jit
+@borrowing
 def too_fast(desk: Array, sent: Array) -> bool:
     """Have `order_rate` orders gone out within the last second of event time?"""
     d = desk[0]
@@ -148,7 +148,7 @@ def too_fast(desk: Array, sent: Array) -> bool:
     return bool(d.now - oldest < SECOND)
 
 
-@jit
+@borrowing
 def judge_money(desk: Array, instruments: Array, wish: Any, i: int) -> int:
     """Position, exposure, cash and loss of an order that adds risk; 0 passes."""
     d, it = desk[0], instruments[i]
@@ -176,7 +176,7 @@ def judge_money(desk: Array, instruments: Array, wish: Any, i: int) -> int:
     return 0
 
 
-@jit
+@borrowing
 def judge(desk: Array, instruments: Array, sent: Array, wish: Any, i: int) -> int:
     """The first check a new order for instrument `i` fails, as an index of REASONS; 0 when it may go."""
     d = desk[0]
@@ -218,7 +218,7 @@ def judge(desk: Array, instruments: Array, sent: Array, wish: Any, i: int) -> in
     return judge_option(d, instruments, wish, i, reduction) if it.right else 0
 
 
-@jit
+@borrowing
 def judge_option(d: Any, instruments: Array, wish: Any, i: int, reduction: bool) -> int:
     """What holds for options besides: not too many, none opened shortly before the end, no short without cover."""
     it = instruments[i]
@@ -233,7 +233,7 @@ def judge_option(d: Any, instruments: Array, wish: Any, i: int, reduction: bool)
     return 0
 
 
-@jit
+@borrowing
 def naked(d: Any, instruments: Array, wish: Any, i: int) -> bool:
     """Would this sale leave options short, all working sales filled, that nothing covers?
 
@@ -263,7 +263,7 @@ def naked(d: Any, instruments: Array, wish: Any, i: int) -> bool:
     return bool(it.right > 0 or not shorts * strike * it.multiplier <= d.cash - d.buy_cost)
 
 
-@jit
+@borrowing
 def judge_kin(
     desk: Array, instruments: Array, pool: Array, sent: Array, wish: Any, i: int, parent: int, rival: int, itself: int
 ) -> int:
@@ -307,7 +307,7 @@ def judge_kin(
     return 0
 
 
-@jit
+@borrowing
 def own_in_the_way(instruments: Array, pool: Array, wish: Any, i: int) -> int:
     """The slot of our own open order that a new one could meet, the best first; -1 when there is none.
 

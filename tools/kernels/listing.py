@@ -1,10 +1,10 @@
 """The open orders of an instrument: two lists of slots, best price first, then oldest; and what works in them."""
 
-from gpi.tools.kernels.jit import jit
+from gpi.tools.kernels.jit import borrowing
 from gpi.tools.kernels.orders import BUY, Array
 
 
-@jit
+@borrowing
 def link(instruments: Array, pool: Array, slot: int) -> None:
     """Put an order into its instrument's list: best price first, then oldest."""
     o = pool[slot]
@@ -26,7 +26,7 @@ def link(instruments: Array, pool: Array, slot: int) -> None:
         it.sells = slot
 
 
-@jit
+@borrowing
 def unlink(instruments: Array, pool: Array, slot: int) -> None:
     """Take an order out of its instrument's list."""
     o = pool[slot]
@@ -41,7 +41,7 @@ def unlink(instruments: Array, pool: Array, slot: int) -> None:
         it.sells = o.next
 
 
-@jit
+@borrowing
 def working(desk: Array, instruments: Array, pool: Array, slot: int, qty: float, orders: int) -> None:
     """Change what works for an instrument by `qty` and `orders`; exactly zero when nothing works.
 

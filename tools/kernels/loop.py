@@ -7,11 +7,11 @@ copy is kept beside the compiled kernels (`gpi.tools.strategies.loading`).
 
 from gpi.tools.kernels.engine import after, before, short_of
 from gpi.tools.kernels.idle import decide
-from gpi.tools.kernels.jit import jit
+from gpi.tools.kernels.jit import borrowing
 from gpi.tools.kernels.orders import Array
 
 
-@jit
+@borrowing
 def run(
     desk: Array, instruments: Array, ladders: Array, pool: Array, wire: Array, sent: Array,
     memory: Array, params: Array, view: Array, mine: Array, intents: Array,

@@ -21,7 +21,7 @@ an order that is reached fills whole, whatever the size (hftbacktest's NoPartial
 
 import numpy as np
 
-from gpi.tools.kernels.jit import inlined, jit
+from gpi.tools.kernels.jit import borrowing, inlined
 from gpi.tools.kernels.orders import (
     ACCEPTED,
     BUY,
@@ -49,7 +49,7 @@ from gpi.tools.kernels.orders import (
 from gpi.tools.kernels.responses import SMALL, end, ended_family, fill, respond
 
 
-@jit
+@borrowing
 def displayed(ladder: Array, side: int, px: float, near: float) -> float:
     """Size shown at `px` on our side of a (8, levels) ladder: 0 if nobody is there, inf if too deep to see."""
     row = 0 if side == BUY else 2
@@ -65,13 +65,13 @@ def displayed(ladder: Array, side: int, px: float, near: float) -> float:
     return np.inf
 
 
-@jit
+@borrowing
 def crossed(ladder: Array, near: float) -> bool:
     """Is the bid above the offer?"""
     return bool(ladder[0, 0] > ladder[2, 0] + near)
 
 
-@jit
+@borrowing
 def clear(ladder: Array) -> None:
     """Forget the displayed book."""
     for k in range(ladder.shape[1]):
@@ -83,7 +83,7 @@ def clear(ladder: Array) -> None:
     ladder[7, :] = 0.0
 
 
-@jit
+@borrowing
 def consume(ladder: Array, row: int, k: int, wanted: float, near: float) -> float:
     """Take up to `wanted` of displayed level `k`; returns what of it was still there for us.
 
@@ -103,7 +103,7 @@ def consume(ladder: Array, row: int, k: int, wanted: float, near: float) -> floa
     return float(got)
 
 
-@jit
+@borrowing
 def keep_taken(ladder: Array, near: float) -> None:
     """After a quote: what we took stays taken where the level still stands, up to its size."""
     levels = ladder.shape[1]
@@ -122,7 +122,7 @@ def keep_taken(ladder: Array, near: float) -> None:
                     break
 
 
-@jit
+@borrowing
 def show_best(ladder: Array, row: int, side: int, px: float, size: float, near: float) -> None:
     """Replace one side's best level and keep the visible levels behind it; a size that is not above 0 is nobody."""
     levels = ladder.shape[1]
@@ -149,7 +149,7 @@ def show_best(ladder: Array, row: int, side: int, px: float, size: float, near: 
     ladder[row + 1, 0] = size
 
 
-@jit
+@borrowing
 def take_displayed(
     desk: Array, pool: Array, wire: Array, ladder: Array, slot: int, ts: int, near: float, liquidity: int
 ) -> bool:
@@ -171,7 +171,7 @@ def take_displayed(
     return True
 
 
-@jit
+@borrowing
 def take_resting(
     desk: Array, instruments: Array, pool: Array, wire: Array, slot: int, ts: int, bound: float, near: float
 ) -> None:
@@ -191,7 +191,7 @@ def take_resting(
         fill(desk, pool, wire, slot, ts, got, r.px, TAKER)
 
 
-@jit
+@borrowing
 def take_from_all(
     desk: Array, instruments: Array, pool: Array, wire: Array, ladder: Array, slot: int, ts: int, near: float
 ) -> bool:
@@ -215,7 +215,7 @@ def take_from_all(
     return deeper and o.leaves > 0.0
 
 
-@jit
+@borrowing
 def available(ladder: Array, side: int, px: float, wanted: float, near: float) -> bool:
     """Could an order fill whole at once from what is displayed and not yet taken?"""
     row, found, levels = (2 if side == BUY else 0), 0.0, ladder.shape[1]
@@ -232,7 +232,7 @@ def available(ladder: Array, side: int, px: float, wanted: float, near: float) -
     return False
 
 
-@jit
+@borrowing
 def arrive(desk: Array, instruments: Array, pool: Array, wire: Array, ladder: Array, slot: int, ts: int) -> None:
     """A new order reaches the venue: reject, take, rest or expire. Plain ones stay in this function: it is hot."""
     o = pool[slot]
@@ -265,7 +265,7 @@ def stay(desk: Array, pool: Array, wire: Array, ladder: Array, slot: int, ts: in
         o.traded = 0.0
 
 
-@jit
+@borrowing
 def meet(desk: Array, instruments: Array, pool: Array, wire: Array, ladder: Array, slot: int, ts: int) -> None:
     """An accepted order meets the book: take, rest or expire. Where nothing can trade now, the next quotes fill it."""
     o = pool[slot]
@@ -285,7 +285,7 @@ def meet(desk: Array, instruments: Array, pool: Array, wire: Array, ladder: Arra
         stay(desk, pool, wire, ladder, slot, ts, deeper, it.near)
 
 
-@jit
+@borrowing
 def withdraw(desk: Array, pool: Array, wire: Array, slot: int, ts: int, kind: int) -> None:
     """A cancel reaches the venue; a fill that came first has won the race and nothing happens."""
     o = pool[slot]
@@ -297,7 +297,7 @@ def withdraw(desk: Array, pool: Array, wire: Array, slot: int, ts: int, kind: in
         ended_family(desk, pool, wire, slot, ts)
 
 
-@jit
+@borrowing
 def expire_day(desk: Array, pool: Array, wire: Array, head: int, ts: int) -> None:
     """End of the session: DAY orders of one list are gone."""
     slot = head
@@ -307,7 +307,7 @@ def expire_day(desk: Array, pool: Array, wire: Array, head: int, ts: int) -> Non
         slot = pool[slot].next
 
 
-@jit
+@borrowing
 def trade_fills(
     desk: Array,
     pool: Array,
@@ -349,7 +349,7 @@ def trade_fills(
     return left
 
 
-@jit
+@borrowing
 def on_trade(
     desk: Array,
     instruments: Array,
@@ -373,13 +373,13 @@ def on_trade(
         trade_fills(desk, pool, wire, it.sells, ts, px, left, it.near, hidden)
 
 
-@jit
+@borrowing
 def weight(size: float, power: float) -> float:
     """How much a part of a queue counts where it is guessed who left: a power of it, or its logarithm."""
     return float(np.log(1.0 + size) if power == 0.0 else size**power)
 
 
-@jit
+@borrowing
 def advance(queue: float, before: float, traded: float, now: float, power: float) -> float:
     """What is ahead of us after a level went from `before` to `now`, of which `traded` was seen to trade.
 
@@ -395,7 +395,7 @@ def advance(queue: float, before: float, traded: float, now: float, power: float
     return max(0.0, queue - max(left * share, left - behind))
 
 
-@jit
+@borrowing
 def quote_fills(desk: Array, pool: Array, wire: Array, ladder: Array, head: int, ts: int, near: float) -> None:
     """One list of orders meets a refreshed book: crossing liquidity fills, queues can only shorten."""
     slot = head
@@ -419,7 +419,7 @@ def quote_fills(desk: Array, pool: Array, wire: Array, ladder: Array, head: int,
                 o.queue = min(o.queue, shown)
 
 
-@jit
+@borrowing
 def on_quote(desk: Array, instruments: Array, pool: Array, wire: Array, ladder: Array, i: int, ts: int) -> None:
     """A quote tick whose book already stands in the ladder."""
     it = instruments[i]

@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from gpi.tools.kernels.jit import jit
+from gpi.tools.kernels.jit import borrowing
 
 Array = npt.NDArray[Any]
 
@@ -179,43 +179,43 @@ OUTLOOK: Final = (
 )  # fmt: skip
 
 
-@jit
+@borrowing
 def limit(intents: Array, n: int, side: int, qty: float, px: float) -> int:
     """Write a good-till-cancelled limit order as intent `n`; returns the new count (unchanged when full)."""
     return intend(intents, n, side, LIMIT, GTC, qty, px)
 
 
-@jit
+@borrowing
 def take(intents: Array, n: int, side: int, qty: float, px: float) -> int:
     """Write an immediate-or-cancel limit order as intent `n`; returns the new count."""
     return intend(intents, n, side, LIMIT, IOC, qty, px)
 
 
-@jit
+@borrowing
 def market(intents: Array, n: int, side: int, qty: float) -> int:
     """Write a market order as intent `n`; returns the new count."""
     return intend(intents, n, side, MARKET, IOC, qty, np.nan)
 
 
-@jit
+@borrowing
 def stop(intents: Array, n: int, side: int, qty: float, stop_px: float) -> int:
     """Write a stop order, good till cancelled: a market order once a trade reaches `stop_px`; the new count."""
     return wish_for(intents, n, side, STOP, GTC, qty, np.nan, stop_px, np.nan, 0, 0, 0)
 
 
-@jit
+@borrowing
 def stop_limit(intents: Array, n: int, side: int, qty: float, stop_px: float, px: float) -> int:
     """Write a stop-limit order: a limit order at `px` once a trade reaches `stop_px`; returns the new count."""
     return wish_for(intents, n, side, STOP_LIMIT, GTC, qty, px, stop_px, np.nan, 0, 0, 0)
 
 
-@jit
+@borrowing
 def trailing(intents: Array, n: int, side: int, qty: float, trail: float, fraction: int) -> int:
     """Write a trailing stop, `trail` behind the best trade: currency, or a fraction of it where `fraction` is 1."""
     return wish_for(intents, n, side, TRAILING, GTC, qty, np.nan, np.nan, trail, fraction, 0, 0)
 
 
-@jit
+@borrowing
 def bracket(
     intents: Array, n: int, side: int, qty: float, px: float, profit_px: float, stop_px: float, loss_px: float
 ) -> int:
@@ -231,7 +231,7 @@ def bracket(
     return wish_for(intents, n, -side, loss, GTC, qty, loss_px, stop_px, np.nan, 0, -2, -1)
 
 
-@jit
+@borrowing
 def one_cancels_other(
     intents: Array, n: int, side: int, qty: float, profit_px: float, stop_px: float, loss_px: float
 ) -> int:
@@ -243,7 +243,7 @@ def one_cancels_other(
     return wish_for(intents, n, side, loss, GTC, qty, loss_px, stop_px, np.nan, 0, 0, -1)
 
 
-@jit
+@borrowing
 def replace(intents: Array, n: int, order_id: int, qty: float, px: float) -> int:
     """Write that one of our orders shall have `qty` in all and the limit `px` (NaN: as it is); the new count.
 
@@ -256,13 +256,13 @@ def replace(intents: Array, n: int, order_id: int, qty: float, px: float) -> int
     return m
 
 
-@jit
+@borrowing
 def intend(intents: Array, n: int, side: int, order_type: int, tif: int, qty: float, px: float) -> int:
     """Write any plain new order, in the instrument of the view, as intent `n`; returns the new count."""
     return wish_for(intents, n, side, order_type, tif, qty, px, np.nan, np.nan, 0, 0, 0)
 
 
-@jit
+@borrowing
 def wish_for(
     intents: Array, n: int, side: int, order_type: int, tif: int, qty: float, px: float,
     stop_px: float, trail: float, trail_fraction: int, parent: int, rival: int,
@@ -288,7 +288,7 @@ def wish_for(
     return n + 1
 
 
-@jit
+@borrowing
 def cancel(intents: Array, n: int, order_id: int) -> int:
     """Write the cancellation of one of our orders in the instrument of the view; returns the new count."""
     if n >= intents.shape[0]:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from gpi.tools.kernels.chance import uniform
-from gpi.tools.kernels.jit import jit
+from gpi.tools.kernels.jit import borrowing
 from gpi.tools.kernels.matching import crossed, take_resting
 from gpi.tools.kernels.orders import ACCEPTED, BUY, EXPIRED, FOK, IOC, MAKER, OPEN, RESTING, TAKER, Array
 from gpi.tools.kernels.responses import end, fill, respond
@@ -21,7 +21,7 @@ from gpi.tools.kernels.responses import end, fill, respond
 PARTIAL = 0.1  # of all fills
 
 
-@jit
+@borrowing
 def portion(desk: Array, leaves: float, lot: float) -> float:
     """How much of an order fills this time: all of it, or now and then a random number of whole lots."""
     d: Any = desk[0]
@@ -33,7 +33,7 @@ def portion(desk: Array, leaves: float, lot: float) -> float:
     return float(min(leaves, drawn))
 
 
-@jit
+@borrowing
 def meet_best(
     desk: Array, pool: Array, wire: Array, ladder: Array, slot: int, ts: int, near: float, lot: float, liquidity: int
 ) -> None:
@@ -46,7 +46,7 @@ def meet_best(
     fill(desk, pool, wire, slot, ts, got, best, liquidity)
 
 
-@jit
+@borrowing
 def arrive(desk: Array, instruments: Array, pool: Array, wire: Array, ladder: Array, slot: int, ts: int) -> None:
     """A new order reaches the paper venue."""
     o = pool[slot]
@@ -54,7 +54,7 @@ def arrive(desk: Array, instruments: Array, pool: Array, wire: Array, ladder: Ar
     meet(desk, instruments, pool, wire, ladder, slot, ts)
 
 
-@jit
+@borrowing
 def meet(desk: Array, instruments: Array, pool: Array, wire: Array, ladder: Array, slot: int, ts: int) -> None:
     """An accepted order trades at once, waits, or, if it may not wait, expires."""
     o = pool[slot]
@@ -72,7 +72,7 @@ def meet(desk: Array, instruments: Array, pool: Array, wire: Array, ladder: Arra
         end(desk, pool, wire, slot, ts, EXPIRED, 0)
 
 
-@jit
+@borrowing
 def on_quote(desk: Array, instruments: Array, pool: Array, wire: Array, ladder: Array, i: int, ts: int) -> None:
     """A quote tick whose book already stands in the ladder: whatever is marketable fills, oldest best price first."""
     it = instruments[i]

@@ -3,12 +3,12 @@
 import numpy as np
 
 from gpi.tools.kernels import auctions
-from gpi.tools.kernels.jit import jit
+from gpi.tools.kernels.jit import borrowing
 from gpi.tools.kernels.matching import clear, crossed, expire_day
 from gpi.tools.kernels.orders import CLOSED, HALTED, OPEN, PAUSED, STOPPED, WAITING, Array
 
 
-@jit
+@borrowing
 def status(
     desk: Array, instruments: Array, ladders: Array, pool: Array, wire: Array, i: int, ts: int, flags: int
 ) -> None:
@@ -26,7 +26,7 @@ def status(
         it.phase = WAITING
 
 
-@jit
+@borrowing
 def observe(instruments: Array, ladder: Array, i: int, now: int) -> None:
     """The trader reads the refreshed book: best prices, mid, imbalance of the visible depth."""
     it = instruments[i]
@@ -52,14 +52,14 @@ def observe(instruments: Array, ladder: Array, i: int, now: int) -> None:
     it.imbalance = (bids - asks) / (bids + asks) if bids + asks > 0.0 else 0.0
 
 
-@jit
+@borrowing
 def show_depth(ladder: Array, bids_px: Array, bids_sz: Array, asks_px: Array, asks_sz: Array) -> None:
     """Replace the whole book by the levels of a DEPTH row; a level without a price or size ends its side."""
     show_side(ladder, 0, bids_px, bids_sz)
     show_side(ladder, 2, asks_px, asks_sz)
 
 
-@jit
+@borrowing
 def show_side(ladder: Array, row: int, px: Array, size: Array) -> None:
     """Replace one side of the book, best first."""
     levels, n = ladder.shape[1], 0

@@ -3,7 +3,7 @@
 import numpy as np
 
 from gpi.tools.kernels.delays import reaches_trader
-from gpi.tools.kernels.jit import jit
+from gpi.tools.kernels.jit import borrowing
 from gpi.tools.kernels.orders import (
     CANCELED,
     FILLED,
@@ -19,7 +19,7 @@ from gpi.tools.kernels.orders import (
 SMALL = 1e-9  # of the order's size: an unfilled rest below this is float noise
 
 
-@jit
+@borrowing
 def respond(
     desk: Array, pool: Array, wire: Array, slot: int, ts: int, kind: int, qty: float, px: float, extra: int
 ) -> None:
@@ -41,7 +41,7 @@ def respond(
     m.fee = np.nan
 
 
-@jit
+@borrowing
 def fill(desk: Array, pool: Array, wire: Array, slot: int, ts: int, qty: float, px: float, liquidity: int) -> None:
     """Execute `qty` of an order at the venue."""
     o = pool[slot]
@@ -54,7 +54,7 @@ def fill(desk: Array, pool: Array, wire: Array, slot: int, ts: int, qty: float, 
         filled_family(desk, pool, wire, slot, ts, qty)
 
 
-@jit
+@borrowing
 def end(desk: Array, pool: Array, wire: Array, slot: int, ts: int, kind: int, reason: int) -> None:
     """An order is gone without having filled: its legs go with it, and so does its rival."""
     o = pool[slot]
@@ -64,7 +64,7 @@ def end(desk: Array, pool: Array, wire: Array, slot: int, ts: int, kind: int, re
         ended_family(desk, pool, wire, slot, ts)
 
 
-@jit
+@borrowing
 def standing(pool: Array, slot: int, order_id: int) -> bool:
     """Is the order with this id still in this slot, at the venue and not gone?"""
     if slot < 0 or order_id <= 0:
@@ -73,7 +73,7 @@ def standing(pool: Array, slot: int, order_id: int) -> bool:
     return bool(o.order_id == order_id and o.place != GONE and o.place != IN_FLIGHT)
 
 
-@jit
+@borrowing
 def leg_of(pool: Array, slot: int, which: int) -> int:
     """The slot of an order's first or second leg, wherever it is; -1 without."""
     o = pool[slot]
@@ -83,7 +83,7 @@ def leg_of(pool: Array, slot: int, which: int) -> int:
     return int(leg)
 
 
-@jit
+@borrowing
 def filled_family(desk: Array, pool: Array, wire: Array, slot: int, ts: int, qty: float) -> None:
     """A fill shrinks or ends the rival; a parent that has filled whole wakes its legs."""
     o = pool[slot]
@@ -106,7 +106,7 @@ def filled_family(desk: Array, pool: Array, wire: Array, slot: int, ts: int, qty
                     desk[0].waking += 1
 
 
-@jit
+@borrowing
 def ended_family(desk: Array, pool: Array, wire: Array, slot: int, ts: int) -> None:
     """An order that ended unfilled takes its rival and its withheld legs along."""
     o = pool[slot]

@@ -11,7 +11,7 @@ import numpy as np
 from gpi.tools.kernels.account import fee, settle
 from gpi.tools.kernels.delays import reaches_venue
 from gpi.tools.kernels.fees import accrue
-from gpi.tools.kernels.jit import inlined, jit
+from gpi.tools.kernels.jit import borrowing, inlined
 from gpi.tools.kernels.limits import judge, judge_kin
 from gpi.tools.kernels.listing import link, unlink, working
 from gpi.tools.kernels.orders import (
@@ -89,7 +89,7 @@ def tell_order(
     return n
 
 
-@jit
+@borrowing
 def release(desk: Array, instruments: Array, pool: Array, slot: int) -> None:
     """An order has ended and the trader knows: unlink it and free its slot."""
     d, o = desk[0], pool[slot]
@@ -104,7 +104,7 @@ def release(desk: Array, instruments: Array, pool: Array, slot: int) -> None:
     d.open_orders -= 1
 
 
-@jit
+@borrowing
 def request(desk: Array, pool: Array, wire: Array, slot: int, kind: int) -> int:
     """Send a new order, a cancel or a replacement towards the venue; returns its place on the wire."""
     d = desk[0]
@@ -119,7 +119,7 @@ def request(desk: Array, pool: Array, wire: Array, slot: int, kind: int) -> int:
     return int(at)
 
 
-@jit
+@borrowing
 def refuse(desk: Array, instruments: Array, wish: Any, i: int, reason: int, orders_out: Array) -> None:
     """Write down an intent that was stopped at the gate."""
     out = orders_out[tell(desk, instruments, orders_out, desk[0].now, i)]
@@ -135,7 +135,7 @@ def refuse(desk: Array, instruments: Array, wish: Any, i: int, reason: int, orde
     out.leaves = 0.0
 
 
-@jit
+@borrowing
 def submit(
     desk: Array,
     instruments: Array,
@@ -155,7 +155,7 @@ def submit(
     request(desk, pool, wire, slot, NEW)
 
 
-@jit
+@borrowing
 def count_sent(desk: Array, sent: Array) -> None:
     """A message has gone out now: the gate counts them."""
     d = desk[0]
@@ -163,7 +163,7 @@ def count_sent(desk: Array, sent: Array) -> None:
     d.sent_at = d.sent_at + 1 if d.sent_at + 1 < sent.shape[0] else 0
 
 
-@jit
+@borrowing
 def place(desk: Array, instruments: Array, pool: Array, wish: Any, i: int) -> int:
     """Give an order an id and a slot among the open orders of its instrument; returns the slot."""
     d = desk[0]
@@ -205,7 +205,7 @@ def place(desk: Array, instruments: Array, pool: Array, wish: Any, i: int) -> in
     return int(slot)
 
 
-@jit
+@borrowing
 def specify(desk: Array, instruments: Array, pool: Array, slot: int, wish: Any) -> None:
     """What an order has that is more than a plain limit or market order: its stop, its family."""
     o = pool[slot]
@@ -251,7 +251,7 @@ def specify(desk: Array, instruments: Array, pool: Array, slot: int, wish: Any) 
         o.uncounted = 1
 
 
-@jit
+@borrowing
 def found(instruments: Array, pool: Array, i: int, order_id: int) -> int:
     """The slot of one of our open orders of instrument `i`; -1 when it has none of this id."""
     if order_id > 0 and 0 <= i < instruments.shape[0]:
@@ -264,7 +264,7 @@ def found(instruments: Array, pool: Array, i: int, order_id: int) -> int:
     return -1
 
 
-@jit
+@borrowing
 def adopt(desk: Array, instruments: Array, pool: Array, order_id: int, i: int, side: int) -> int:
     """A slot for an order that had ended, or was never ours to send: an answer about it came late."""
     d = desk[0]
@@ -300,7 +300,7 @@ def adopt(desk: Array, instruments: Array, pool: Array, order_id: int, i: int, s
     return int(slot)
 
 
-@jit
+@borrowing
 def recall(desk: Array, instruments: Array, pool: Array, wire: Array, wish: Any, i: int, orders_out: Array) -> None:
     """Send a cancel. One that is under way already is not sent twice; an unknown order is refused."""
     slot = found(instruments, pool, i, wish.order_id)
@@ -312,7 +312,7 @@ def recall(desk: Array, instruments: Array, pool: Array, wire: Array, wish: Any,
         request(desk, pool, wire, slot, WITHDRAW)
 
 
-@jit
+@borrowing
 def alter(
     desk: Array, instruments: Array, pool: Array, wire: Array, sent: Array, wish: Any, i: int, orders_out: Array
 ) -> None:
@@ -367,7 +367,7 @@ def alter(
     m.trail = np.nan if same_trail else wish.trail
 
 
-@jit
+@borrowing
 def replaced(
     desk: Array, instruments: Array, pool: Array, slot: int, kind: int, qty: float, px: float, leaves: float
 ) -> None:
@@ -386,7 +386,7 @@ def replaced(
     working(desk, instruments, pool, slot, o.seen + o.pending, 0)
 
 
-@jit
+@borrowing
 def count_legs(desk: Array, instruments: Array, pool: Array, slot: int) -> None:
     """A parent has filled: its legs work from now on, of two rivals the first."""
     for which in range(2):
@@ -397,7 +397,7 @@ def count_legs(desk: Array, instruments: Array, pool: Array, slot: int) -> None:
                 working(desk, instruments, pool, leg, pool[leg].seen + pool[leg].pending, 1)
 
 
-@jit
+@borrowing
 def withdraw_all(desk: Array, instruments: Array, pool: Array, wire: Array, orders_out: Array) -> None:
     """Send a cancel for every open order that is not being cancelled already."""
     for i in range(instruments.shape[0]):
@@ -411,14 +411,14 @@ def withdraw_all(desk: Array, instruments: Array, pool: Array, wire: Array, orde
                 slot = pool[slot].next
 
 
-@jit
+@borrowing
 def kill(desk: Array, instruments: Array, pool: Array, wire: Array, orders_out: Array) -> None:
     """The kill switch: cancel everything; the gate refuses from here on."""
     desk[0].killed = 1
     withdraw_all(desk, instruments, pool, wire, orders_out)
 
 
-@jit
+@borrowing
 def deliver(
     desk: Array, instruments: Array, pool: Array, wire: Array, orders_out: Array, fills_out: Array, until: int
 ) -> int:
@@ -474,7 +474,7 @@ def deliver(
     return filled
 
 
-@jit
+@borrowing
 def own(instruments: Array, pool: Array, mine: Array, i: int) -> int:
     """Copy our open orders of instrument `i` into `mine`, buys first, best price first; returns how many."""
     n = 0

@@ -8,12 +8,12 @@
 - What is triggered goes to the book at the end of the same tick, against the book that the tick left.
 """
 
-from gpi.tools.kernels.jit import jit
+from gpi.tools.kernels.jit import borrowing
 from gpi.tools.kernels.orders import DORMANT, READY, REGULAR, TRAILING, TRIGGERED, Array
 from gpi.tools.kernels.responses import respond
 
 
-@jit
+@borrowing
 def trail_behind(pool: Array, slot: int, px: float) -> None:
     """Move a trailing stop's price after a trade at `px`: only ever towards the market."""
     o = pool[slot]
@@ -24,14 +24,14 @@ def trail_behind(pool: Array, slot: int, px: float) -> None:
         o.stop_px = wanted
 
 
-@jit
+@borrowing
 def reached(pool: Array, slot: int, px: float, near: float) -> bool:
     """Has a trade at `px` reached the stop price?"""
     o = pool[slot]
     return bool(o.side * (px - o.stop_px) >= -near)
 
 
-@jit
+@borrowing
 def set_stop(desk: Array, instruments: Array, pool: Array, wire: Array, slot: int, ts: int) -> None:
     """A stop order goes to sleep at the venue, or is triggered by the last trade."""
     o = pool[slot]
@@ -44,14 +44,14 @@ def set_stop(desk: Array, instruments: Array, pool: Array, wire: Array, slot: in
         trigger(desk, pool, wire, slot, ts)
 
 
-@jit
+@borrowing
 def awake(desk: Array, instruments: Array, i: int) -> bool:
     """Do stops trigger now? Not outside the regular session of what keeps hours."""
     d = desk[0]
     return bool(not (d.hours and instruments[i].bourse) or d.part == REGULAR)
 
 
-@jit
+@borrowing
 def trigger(desk: Array, pool: Array, wire: Array, slot: int, ts: int) -> None:
     """A stop is reached: from now on it is the order behind it."""
     o = pool[slot]
@@ -60,7 +60,7 @@ def trigger(desk: Array, pool: Array, wire: Array, slot: int, ts: int) -> None:
     respond(desk, pool, wire, slot, ts, TRIGGERED, o.qty, o.stop_px, 0)
 
 
-@jit
+@borrowing
 def on_trade(desk: Array, instruments: Array, pool: Array, wire: Array, i: int, ts: int, px: float) -> None:
     """A trade on an exchange: trailing stops follow it, stops that it reaches are triggered, in the lists' order."""
     it = instruments[i]

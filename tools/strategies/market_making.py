@@ -18,7 +18,7 @@ import math
 from dataclasses import dataclass
 from typing import Any, Final
 
-from gpi.tools.kernels.jit import jit
+from gpi.tools.kernels.jit import borrowing
 from gpi.tools.kernels.orders import (
     ACTIVE,
     BUY,
@@ -67,7 +67,7 @@ class Parameters:
 MEMORY: Final = record("last_ts", "last_mid variance")
 
 
-@jit
+@borrowing
 def variance(m: Any, p: Any, ts: int, mid: float, tick: float) -> None:
     """Exponentially weighted variance of the mid, ticks^2 per second, however irregular the ticks are."""
     if m.last_ts == 0:
@@ -84,7 +84,7 @@ def variance(m: Any, p: Any, ts: int, mid: float, tick: float) -> None:
     m.last_mid = mid
 
 
-@jit
+@borrowing
 def decide(
     memory: Array,
     params: Array,
@@ -132,7 +132,7 @@ def decide(
     return quote(SELL, ask, size, sells, near, orders, n_orders, intents, n)
 
 
-@jit
+@borrowing
 def quote(
     side: int,
     px: float,

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from gpi.tools.kernels.jit import jit
+from gpi.tools.kernels.jit import borrowing
 from gpi.tools.kernels.orders import ACTIVE, BUY, OPEN, SECOND, SELL, Array, take
 
 WIDTH: Final = 10
@@ -54,7 +54,7 @@ MEMORY: Final = np.dtype(
 """Ring of samples waiting for their label (`when`, `mid`, `held`), running moments, the model."""
 
 
-@jit
+@borrowing
 def standardise(m: Any, features: Array) -> bool:
     """Write the features as z-scores, cut at 3, into `m.x`; False while any of them is undefined."""
     width = min(WIDTH, features.shape[0])
@@ -72,7 +72,7 @@ def standardise(m: Any, features: Array) -> bool:
     return bool(width > 0)
 
 
-@jit
+@borrowing
 def learn(m: Any, p: Any, now: int, mid: float) -> None:
     """One gradient step for every sample whose horizon has passed."""
     horizon = int(p.horizon_s * SECOND)
@@ -92,7 +92,7 @@ def learn(m: Any, p: Any, now: int, mid: float) -> None:
         m.labels += 1
 
 
-@jit
+@borrowing
 def hold_back(m: Any, p: Any, now: int, mid: float) -> None:
     """Keep the present sample until its label matures, at most PENDING of them in a horizon."""
     if m.count >= PENDING or now - m.sampled < int(p.horizon_s * SECOND) // (PENDING - 1):
@@ -106,7 +106,7 @@ def hold_back(m: Any, p: Any, now: int, mid: float) -> None:
     m.sampled = now
 
 
-@jit
+@borrowing
 def decide(
     memory: Array,
     params: Array,
