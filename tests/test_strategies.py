@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numba import njit
 
 from gpi.formats.errors import SchemaMismatch, UsageError
 from gpi.formats.features import FEATURES
@@ -232,3 +233,16 @@ def test_two_sessions_of_one_setup_share_nothing(tmp_path: Path) -> None:
         session = Session(ticks.layout.schema, setup)
         counts.append(session.step(ticks).orders.rows)
     assert counts[0] == counts[1] > 0
+
+
+@pytest.mark.parametrize("word", ["from numba import njit", "from gpi.tools.kernels.jit import jit as njit"])
+def test_a_strategy_may_make_arrays_though_the_loop_around_it_may_not(tmp_path: Path, word: str) -> None:
+    file = tmp_path / "roomy.py"
+    file.write_text(f"import numpy as np\n{word}\n\n\n@njit\ndef decide(n):\n    return np.ones(n).sum()\n")
+    decide = load(str(file)).begin()
+
+    @njit(_nrt=False)
+    def loop(n: int) -> float:
+        return decide(n)  # type: ignore[no-any-return]
+
+    assert loop(3) == 3.0

@@ -115,6 +115,8 @@ def _kernel(module: ModuleType, values: Mapping[str, float], name: str) -> Strat
     for key, value in full.items():
         params[0][key] = value
     digest = _digest(inspect.getfile(module))
+    if hasattr(module.decide, "targetoptions"):  # compiled by numba itself: it may make arrays, though the loop may not
+        module.decide.targetoptions.setdefault("_nrt", True)
     return Strategy(
         name=name,
         values=full,
