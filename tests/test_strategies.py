@@ -241,7 +241,7 @@ def test_a_strategy_may_make_arrays_though_the_loop_around_it_may_not(tmp_path: 
     file.write_text(f"import numpy as np\n{word}\n\n\n@njit\ndef decide(n):\n    return np.ones(n).sum()\n")
     decide = load(str(file)).begin()
 
-    @njit(_nrt=False)
+    @njit(_nrt=False)  # type: ignore[untyped-decorator]
     def loop(n: int) -> float:
         return decide(n)  # type: ignore[no-any-return]
 
