@@ -10,9 +10,9 @@ from gpi.cli.io import Tool, trading
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
-ALONE = (
-    "--paper alone fills orders here: --url, --account, --key-file, --journal, --claim, --take-over and --pace "
-    "go with --broker alpaca"
+HERE = (
+    "choose where orders go: --paper (filled here), or --broker alpaca with --paper or --live; --url, --account, "
+    "--key-file, --journal, --claim, --take-over, --pace, --kill and --rearm go with --broker alpaca"
 )
 Claim = Annotated[list[str] | None, typer.Option(help="Take this symbol's foreign position as ours; ALL; repeat.")]
 KillFile = Annotated[
@@ -73,10 +73,8 @@ def trade(
     terms = desk.Terms(strategy, param, limits, fees, cash, delays, kill_row, None, rules, latency_model)
     where = live.Account(real, account, url, key_file, journal, kill_file, tuple(claim or ()), take_over, pace)
     if broker is None:
-        if not paper or real or kill or rearm:
-            raise UsageError("choose where orders go: --paper (filled here), or --broker alpaca with --paper or --live")
-        if where != live.Account(kill_file=kill_file):
-            raise UsageError(ALONE)
+        if not paper or kill or rearm or where != live.Account(kill_file=kill_file):
+            raise UsageError(HERE)
         return desk.desk(terms, out, kill_file)
     if broker != "alpaca":
         raise UsageError(f"--broker {broker}: only alpaca so far")
