@@ -11,7 +11,7 @@ import numpy as np
 
 from gpi.tools.kernels import json_scan, msgpack
 from gpi.tools.kernels.flaws import ABSURD_PRICE, LATEST, flaw, leaps, nobody
-from gpi.tools.kernels.jit import jit
+from gpi.tools.kernels.jit import borrowing
 from gpi.tools.kernels.slots import (
     ALPACA,
     AP,
@@ -59,7 +59,7 @@ MS: Final = 1_000_000
 MSG, POS, LEFT = 0, 1, 2  # the cursor: message, place in it (-1: its head), items left of a msgpack array
 
 
-@jit
+@borrowing
 def real(slot: Any) -> Any:
     """A number as float64; NaN for what is none (`numeric` tells)."""
     if slot.kind == FLOAT:
@@ -67,13 +67,13 @@ def real(slot: Any) -> Any:
     return np.float64(slot.i)
 
 
-@jit
+@borrowing
 def numeric(slots: Array, seen: int, which: int) -> bool:
     """Was this slot filled, by a number that fits?"""
     return bool(seen >> which & 1) and (slots[which].kind == FLOAT or slots[which].kind == INT)
 
 
-@jit
+@borrowing
 def letter(buf: Array, slots: Array, seen: int, which: int) -> Any:
     """The letters of a text of one or two ASCII letters as one number; 0 for anything else."""
     slot = slots[which]
@@ -83,7 +83,7 @@ def letter(buf: Array, slots: Array, seen: int, which: int) -> Any:
     return made if slot.b - slot.a == 1 else made + 256 * np.int64(buf[slot.a + 1])
 
 
-@jit
+@borrowing
 def holds(buf: Array, a: int, b: int, code: int) -> bool:
     """Does a list of conditions hold this letter (as a text of its own) or this number?"""
     for k in range(a + 1, b):
@@ -98,7 +98,7 @@ def holds(buf: Array, a: int, b: int, code: int) -> bool:
     return False
 
 
-@jit
+@borrowing
 def fold(
     buf: Array, slots: Array, vendor: int, recv: int, names: Array, ids: Array, known: Array,
     future_ns: int, past_ns: int, row: Any,
@@ -153,7 +153,7 @@ def fold(
     return FLAWED + wrong if wrong else KEPT
 
 
-@jit
+@borrowing
 def _trade(buf: Array, slots: Array, seen: int, vendor: int, coin: bool, row: Any) -> bool:
     if not (numeric(slots, seen, P) and numeric(slots, seen, S)) or seen >> DS & 1:
         return False
@@ -178,7 +178,7 @@ def _trade(buf: Array, slots: Array, seen: int, vendor: int, coin: bool, row: An
     return True
 
 
-@jit
+@borrowing
 def run(
     buf: Array, starts: Array, stops: Array, recvs: Array, vendor: int, slots: Array,
     names: Array, ids: Array, known: Array, future_ns: int, past_ns: int,
@@ -218,7 +218,7 @@ def run(
     return n
 
 
-@jit
+@borrowing
 def _mark(item: Any, mark: int, message: int, start: int, stop: int) -> None:
     item.mark = mark
     item.message = message
@@ -226,7 +226,7 @@ def _mark(item: Any, mark: int, message: int, start: int, stop: int) -> None:
     item.stop = stop
 
 
-@jit
+@borrowing
 def _open(buf: Array, start: int, stop: int, cursor: Array) -> None:
     """The first item of a message; LEFT: items of a msgpack array, -1 for a JSON array, -2 for no array."""
     pos = json_scan.blank(buf, start)
@@ -242,7 +242,7 @@ def _open(buf: Array, start: int, stop: int, cursor: Array) -> None:
         cursor[LEFT] = left if left >= 0 else -2
 
 
-@jit
+@borrowing
 def _item(
     buf: Array, start: int, stop: int, recv: int, vendor: int, slots: Array,
     names: Array, ids: Array, known: Array, future_ns: int, past_ns: int, cursor: Array, row: Any,

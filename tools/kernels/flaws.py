@@ -4,7 +4,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from gpi.tools.kernels.jit import jit
+from gpi.tools.kernels.jit import borrowing
 from gpi.tools.kernels.slots import Array
 
 # gpi.formats.quarantine.Reason, by number (a test compares)
@@ -18,13 +18,13 @@ KNOWN: Final = np.dtype((np.record, [("px", np.float64), ("strikes", np.int64)])
 """Per instrument: the last price believed, and how many in a row were not."""
 
 
-@jit
+@borrowing
 def nobody(px: float, size: float) -> float:
     """A price of 0 with a size of 0 says that nobody is there."""
     return np.nan if px == 0.0 and size == 0.0 else px
 
 
-@jit
+@borrowing
 def flaw(row: Any, future_ns: int, past_ns: int) -> Any:
     """What is wrong with a row by itself, as a Reason, in the order of `gpi.formats.quarantine.flaws`; 0: nothing."""
     if row.ts_event < EARLIEST or row.ts_event >= LATEST:
@@ -48,7 +48,7 @@ def flaw(row: Any, future_ns: int, past_ns: int) -> Any:
     return CROSSED if row.bid_px > row.ask_px else 0
 
 
-@jit
+@borrowing
 def numbers(px: float, size: float) -> Any:
     """A price and size that cannot be, as a Reason; a price may be NaN only where the size is 0 (nobody)."""
     if np.isinf(px) or not np.isfinite(size) or (px != px and size != 0.0):
@@ -62,7 +62,7 @@ def numbers(px: float, size: float) -> Any:
     return ABSURD_SIZE if size > MAX_SIZE else 0
 
 
-@jit
+@borrowing
 def leaps(row: Any, known: Array) -> bool:
     """Is the row's price out of all proportion to its instrument's last one? Believed ones are remembered."""
     px = row.trade_px if row.kind == TRADE else row.bid_px if row.bid_px == row.bid_px else row.ask_px

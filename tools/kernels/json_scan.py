@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from gpi.tools.kernels.jit import jit
+from gpi.tools.kernels.jit import borrowing
 from gpi.tools.kernels.slots import (
     BAD,
     FLOAT,
@@ -32,7 +32,7 @@ EXACT: Final = 1 << 53
 DEEPEST: Final = 60  # nesting followed here; deeper items go the slow path
 
 
-@jit
+@borrowing
 def blank(buf: Array, pos: Any) -> Any:
     """The first place from `pos` on that is not white space."""
     while buf[pos] == 32 or buf[pos] == 10 or buf[pos] == 13 or buf[pos] == 9:
@@ -40,7 +40,7 @@ def blank(buf: Array, pos: Any) -> Any:
     return pos
 
 
-@jit
+@borrowing
 def text_end(buf: Array, pos: int) -> Any:
     """The closing quote of the string whose first letter is at `pos`; BAD or SLOW."""
     while True:
@@ -54,7 +54,7 @@ def text_end(buf: Array, pos: int) -> Any:
         pos += 1
 
 
-@jit
+@borrowing
 def number(buf: Array, pos: int, slot: Any) -> Any:
     """The end of the number at `pos`, or BAD; the slot gets kind INT, FLOAT or HARD and the value."""
     negative = buf[pos] == 45
@@ -125,12 +125,12 @@ def number(buf: Array, pos: int, slot: Any) -> Any:
     return pos
 
 
-@jit
+@borrowing
 def _reads(buf: Array, pos: int, a: int, b: int, c: int) -> Any:
     return buf[pos + 1] == a and buf[pos + 2] == b and buf[pos + 3] == c
 
 
-@jit
+@borrowing
 def literal(buf: Array, pos: int, slot: Any) -> Any:
     """The end of true, false, null, NaN or Infinity at `pos`, or BAD."""
     c = buf[pos]
@@ -151,7 +151,7 @@ def literal(buf: Array, pos: int, slot: Any) -> Any:
     return BAD
 
 
-@jit
+@borrowing
 def _key(buf: Array, pos: int) -> Any:
     """Where the value behind the key at `pos` begins; BAD or SLOW."""
     if buf[pos] != 34:
@@ -163,7 +163,7 @@ def _key(buf: Array, pos: int) -> Any:
     return blank(buf, pos + 1) if buf[pos] == 58 else BAD
 
 
-@jit
+@borrowing
 def skip(buf: Array, pos: int, spare: Any) -> Any:
     """The end of the value at `pos`, checked through and through; BAD or SLOW."""
     depth, maps = 0, np.int64(0)  # maps: a bit per level, set where it is an object
@@ -211,7 +211,7 @@ def skip(buf: Array, pos: int, spare: Any) -> Any:
             maps = maps >> np.int64(1)
 
 
-@jit
+@borrowing
 def walk(buf: Array, pos: int, vendor: int, slots: Array) -> Any:
     """Fill the slots from the object at `pos`; its end, BAD or SLOW."""
     seen = np.int64(0)
@@ -266,7 +266,7 @@ def walk(buf: Array, pos: int, vendor: int, slots: Array) -> Any:
             return BAD
 
 
-@jit
+@borrowing
 def extent(buf: Array, pos: int, stop: int) -> Any:
     """Where the element at `pos` of an array ends, whatever is in it: the comma or bracket behind it.
 

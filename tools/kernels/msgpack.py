@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from gpi.tools.kernels.jit import jit
+from gpi.tools.kernels.jit import borrowing
 from gpi.tools.kernels.slots import BAD, FLOAT, HARD, INT, LIST, OTHER, SEEN, TEXT, TIME, YES, Array, slot_of
 
 SECOND: Final = 1_000_000_000
@@ -16,7 +16,7 @@ LAST_SECOND: Final = 9_223_372_035  # of int64 ns
 WIDTHS: Final = np.array([1, 2, 4, 8], np.int64)
 
 
-@jit
+@borrowing
 def big(buf: Array, pos: int, width: Any) -> Any:
     """An unsigned big-endian number of 1, 2, 4 or 8 bytes as int64 bits."""
     made = np.int64(0)
@@ -25,7 +25,7 @@ def big(buf: Array, pos: int, width: Any) -> Any:
     return made
 
 
-@jit
+@borrowing
 def eight(buf: Array, pos: int) -> Any:
     """`big` of 8 bytes: written out, the compiler makes it one load and a swap."""
     return (
@@ -36,7 +36,7 @@ def eight(buf: Array, pos: int) -> Any:
     )  # fmt: skip
 
 
-@jit
+@borrowing
 def count_at(buf: Array, pos: int, stop: int) -> Any:
     """How many items the array at `pos` holds, and where they begin: (count, pos); count BAD for no array."""
     if pos >= stop:
@@ -51,7 +51,7 @@ def count_at(buf: Array, pos: int, stop: int) -> Any:
     return np.int64(BAD), pos
 
 
-@jit
+@borrowing
 def text_at(buf: Array, pos: int, stop: int) -> Any:
     """Where the text at `pos` lies: (start, end); start BAD for no text or one that is cut."""
     c = np.int64(buf[pos])
@@ -69,7 +69,7 @@ def text_at(buf: Array, pos: int, stop: int) -> Any:
     return np.int64(start), start + size
 
 
-@jit
+@borrowing
 def head(buf: Array, pos: int, stop: int) -> Any:
     """What stands at `pos`: (bytes of the value itself, values nested in it); BAD where it is cut or nothing."""
     c = np.int64(buf[pos])
@@ -100,7 +100,7 @@ def head(buf: Array, pos: int, stop: int) -> Any:
     return 1 + width + big(buf, pos + 1, width) + (1 if first == 0xC7 else 0), np.int64(0)
 
 
-@jit
+@borrowing
 def skip(buf: Array, pos: int, stop: int) -> Any:
     """The end of the value at `pos`, whatever it is; BAD where it is cut or no msgpack."""
     left, steps = np.int64(1), np.int64(0)
@@ -116,7 +116,7 @@ def skip(buf: Array, pos: int, stop: int) -> Any:
     return np.int64(pos) if pos <= stop else np.int64(BAD)
 
 
-@jit
+@borrowing
 def _stamp(buf: Array, pos: int, size: int, slot: Any) -> None:
     """The timestamp extension of 4, 8 or 12 bytes at `pos` as ns; a kind OTHER for what int64 ns cannot hold."""
     slot.kind = OTHER
@@ -134,7 +134,7 @@ def _stamp(buf: Array, pos: int, size: int, slot: Any) -> None:
         slot.i = seconds * SECOND + nanos
 
 
-@jit
+@borrowing
 def _number(buf: Array, pos: int, c: Any, slot: Any) -> None:
     """The number at `pos`, of a kind rarer than a small integer or a double."""
     if c >= 0xE0:
@@ -150,7 +150,7 @@ def _number(buf: Array, pos: int, c: Any, slot: Any) -> None:
         slot.i = value
 
 
-@jit
+@borrowing
 def _key(buf: Array, pos: int, stop: int, vendor: int) -> Any:
     """The slot of the key at `pos` (-1: it does not matter), and where its value begins; BAD where it is cut."""
     c = np.int64(buf[pos])
@@ -162,7 +162,7 @@ def _key(buf: Array, pos: int, stop: int, vendor: int) -> Any:
     return np.int64(-1), skip(buf, pos, stop)
 
 
-@jit
+@borrowing
 def _value(buf: Array, pos: int, stop: int, slot: Any) -> Any:
     """Fill a slot from the value at `pos`; its end, or BAD. The commonest forms come first."""
     c = np.int64(buf[pos])
@@ -197,7 +197,7 @@ def _value(buf: Array, pos: int, stop: int, slot: Any) -> Any:
     return end
 
 
-@jit
+@borrowing
 def walk(buf: Array, pos: int, stop: int, vendor: int, slots: Array) -> Any:
     """Fill the slots from the map at `pos`; its end, or BAD."""
     seen = np.int64(0)

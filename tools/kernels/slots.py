@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from gpi.tools.kernels.jit import jit
+from gpi.tools.kernels.jit import borrowing
 
 Array = npt.NDArray[Any]
 
@@ -50,13 +50,13 @@ def _short() -> Array:
 SHORT: Final = _short()
 
 
-@jit
+@borrowing
 def at(buf: Array, pos: int) -> Any:
     """A byte as a signed integer: unsigned ones turn into floats when mixed."""
     return np.int64(buf[pos])
 
 
-@jit
+@borrowing
 def word(buf: Array, a: int, b: int) -> Any:
     """The first seven bytes of a text as one number."""
     made = np.int64(0)
@@ -68,7 +68,7 @@ def word(buf: Array, a: int, b: int) -> Any:
 SYM_WORD, PAIR_WORD, TKS_WORD = (int.from_bytes(text, "little") for text in (b"sym", b"pair", b"tks"))
 
 
-@jit
+@borrowing
 def slot_of(buf: Array, a: Any, b: Any, vendor: int) -> Any:
     """The slot of a key, -1 for a key that does not matter."""
     size = b - a
@@ -95,7 +95,7 @@ MONTH_DAYS: Final = np.array([31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31], n
 SECOND: Final = 1_000_000_000
 
 
-@jit
+@borrowing
 def _digits(buf: Array, pos: int, count: int) -> Any:
     made = np.int64(0)
     for k in range(count):
@@ -106,7 +106,7 @@ def _digits(buf: Array, pos: int, count: int) -> Any:
     return made
 
 
-@jit
+@borrowing
 def moment(buf: Array, a: int, b: int) -> Any:
     """An RFC-3339 time as ns since 1970; -1 if it is none; 0 if outside 1970..2261. Digits beyond ns are cut."""
     if b - a < 20 or buf[a + 4] != 45 or buf[a + 7] != 45 or buf[a + 10] != 84:

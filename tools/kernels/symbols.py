@@ -5,7 +5,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from gpi.tools.kernels.jit import jit
+from gpi.tools.kernels.jit import borrowing
 
 Array = npt.NDArray[Any]
 
@@ -21,7 +21,7 @@ def table(slots: int) -> tuple[Array, Array]:
     return np.zeros((slots, LONGEST + 2), np.uint8), np.full(slots, -1, np.int64)
 
 
-@jit
+@borrowing
 def place(buf: Array, a: int, b: int, names: Array, ids: Array) -> Any:
     """Where the name buf[a:b] stands in the table, or the free slot where it belongs."""
     mixed = np.int64(b - a)
@@ -41,7 +41,7 @@ def place(buf: Array, a: int, b: int, names: Array, ids: Array) -> Any:
     return at
 
 
-@jit
+@borrowing
 def find(buf: Array, a: int, b: int, names: Array, ids: Array) -> Any:
     """The instrument_id of the name buf[a:b]; -1 for one that is not in the table."""
     if b - a > LONGEST or b <= a:
@@ -49,7 +49,7 @@ def find(buf: Array, a: int, b: int, names: Array, ids: Array) -> Any:
     return ids[place(buf, a, b, names, ids)]
 
 
-@jit
+@borrowing
 def put(buf: Array, names: Array, ids: Array, instrument_id: int) -> None:
     """Enter a name (at most LONGEST bytes); the table must have a free slot."""
     at = place(buf, 0, len(buf), names, ids)
