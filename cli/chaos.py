@@ -144,6 +144,7 @@ def _rooms() -> dict[str, Callable[..., Any]]:
     from gpi.tools.brokers import wire
     from gpi.tools.brokers.journal import Journal
     from gpi.tools.embed.tick import SHIPPED as MODEL
+    from gpi.tools.feeds.journal import read
     from gpi.tools.risk.limits import SHIPPED as LIMITS
 
     return {
@@ -152,6 +153,7 @@ def _rooms() -> dict[str, Callable[..., Any]]:
         "journal": Journal,
         "blotter": _blotter,
         "told": wire.order,
+        "feed records": read,
     }
 
 

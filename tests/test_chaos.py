@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from gpi.tools.brokers.bucket import ORDER, Bucket
+from gpi.tools.chaos.captures import lacking
 from gpi.tools.chaos.rows import FAIL, NOT_RUN, PASS, Case, NotRunnable, Row, dice, run
 from gpi.tools.chaos.suite import ROWS
 from tests.shell import GPI, gpi
@@ -112,6 +113,17 @@ def test_an_order_of_a_dead_trader_is_soon_believed_missing(tmp_path: Path) -> N
         now += 0.1
     journal.close()
     assert life.state == REFUSED and 3.0 < now < 5.0
+
+
+def test_rows_may_be_missing_only_behind_a_gap_row() -> None:
+    """What a capture's stream lacks of what was sent is flagged, or named as lost."""
+    a, b, c, d = ((n,) for n in range(4))
+    sent = [a, b, c, d]
+    assert lacking(sent, sent) == (0, "")
+    assert lacking(sent, [a, None, d]) == (2, "")
+    assert lacking(sent, [c, d]) == (2, ""), "a stream begins where it begins"
+    for told in ([a, d], [a, None, b], [a, a, b, c, d], [a, None, c, b, d], [a, None, (9,), d], []):
+        assert lacking(sent, told)[1], told
 
 
 @pytest.mark.jit

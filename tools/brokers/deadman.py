@@ -208,6 +208,7 @@ def main(pipe: int, ready: int) -> int:
         return 0
     if ended == "kill":
         return 4 if kill(rest) else 5
+    os.close(pipe)  # a trader that wakes up after all learns at its next beat that its orders are being cancelled
     enough = ENOUGH_HERE_S if loopback(orders.url) else ENOUGH_S
     return 1 if cancel(rest, orders.tag, enough, LATE_S) else 5
 

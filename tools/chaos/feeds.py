@@ -50,6 +50,7 @@ class Floor:
         key_file: Path | None = None,
         name: str = "capture",
         kept: bool = True,
+        fresh: bool = False,
     ) -> Child:
         """A capture of both symbols; its stream is kept in a file, or thrown away."""
         words: list[object] = ["capture", "--source", "venue", "--wire", wire, "--venue-ready", self.venue.keys]
@@ -57,7 +58,7 @@ class Floor:
         if key_file is not None:
             words += ["--key-file", key_file]
         with open(self.out if kept else os.devnull, "wb") as file:
-            return self.commands.start(*words, stdout=file.fileno(), name=name)
+            return self.commands.start(*words, stdout=file.fileno(), name=name, fresh=fresh)
 
     def subscribed(self, child: Child, times: int = 1, timeout_s: float = 20.0) -> float | None:
         """Seconds until the capture has said so often that it is subscribed to everything."""
@@ -80,19 +81,19 @@ def said(child: Child, word: str) -> int:
 def books(child: Child) -> dict[str, int]:
     """The books of a capture, from its last words."""
     for line in reversed(child.said().splitlines()):
-        if "rows in" in line:
+        if "items in" in line:
             parts = [part.strip().rpartition(" ") for part in line.partition("capture: ")[2].split(", ")]
             return {name: int(n.replace(",", "")) for name, _, n in parts}
     return {}
 
 
 def balanced(told: dict[str, int], seen: Seen) -> None:
-    """I6: in = out + quarantined + what else has a name."""
+    """I6: items + gap rows = out + quarantined + what else has a name."""
     if not seen.expect(bool(told), "I6: capture tells no books"):
         return
-    into = told["rows in"] + told.get("gap rows", 0)
+    into = told["items in"] + told.get("gap rows", 0)
     quarantined = sum(n for name, n in told.items() if name.startswith("quarantined"))
-    names = ("out", "repeated", "dropped", "conflated", "left in the journal")
+    names = ("out", "bars", "controls", "repeated", "dropped", "conflated", "left in the journal")
     out = quarantined + sum(told.get(name, 0) for name in names)
     seen.expect(into == out, f"I6: {into} in, {out} out, quarantined and counted: {told}")
 

@@ -1,21 +1,30 @@
-"""F01: kill -9 at any moment, of the trader, and of the tools before it, again and again."""
+"""F01: kill -9 at any moment, of the trader and (captures.py) of the capture, again and again."""
 
 from __future__ import annotations
 
 import time
 from typing import Final
 
+from gpi.tools.chaos.captures import killed_captures
 from gpi.tools.chaos.desk import Desk
 from gpi.tools.chaos.lab import Lab
 from gpi.tools.chaos.ledger import Book
 from gpi.tools.chaos.processes import until
 from gpi.tools.chaos.rows import Case, Row
 
-KILLS: Final = 20  # of one account's life
+KILLS: Final = 10  # of one account's life
 BACK_S: Final = 5.0
 FATE_S: Final = 20.0
 SYMBOLS: Final = ("SPY", "NVDA", "AAPL", "MSFT", "AMZN", "META", "TSLA", "AMD")
 FRESH_EVERY: Final = 40  # every 40th trader is exec'ed, not forked
+
+
+def killed(lab: Lab, case: Case) -> None:
+    """Traders and captures by turns."""
+    if case.number % 2:
+        killed_captures(lab, case, min(KILLS, case.units))
+    else:
+        killed_traders(lab, case)
 
 
 def killed_traders(lab: Lab, case: Case) -> None:
@@ -39,8 +48,8 @@ def killed_traders(lab: Lab, case: Case) -> None:
                 _tick_for(desk, dice.uniform(0.0, 0.25))
             desk.crash()
             desk.venue.clear()
-            desk.seen.count("kills")
-            desk.seen.count("of them while starting", int(early))
+            desk.seen.count("kills of a trader")
+            desk.seen.count("of them while starting (trader)", int(early))
             book = desk.book()
             if book is not None:
                 desk.judge(settled=False)
@@ -92,10 +101,11 @@ def _tick_for(desk: Desk, seconds: float) -> None:
 ROWS: Final = (
     Row(
         "F01",
-        "kill -9 of the trader at random moments: while starting, between journal and send, between send and answer",
-        "I1-I5: 0 violations; every acked row still there; reconciled and trading again <= 5 s",
-        killed_traders,
-        short=8,
+        "kill -9 of trader and capture by turns, at random moments: while starting, between journal, send and answer, "
+        "between receipt, journal and stream",
+        "I1-I6: 0 violations; every acked row still there; trading, capturing again <= 5 s; what was missed is flagged",
+        killed,
+        short=20,
         long=1000,
         units=KILLS,
     ),

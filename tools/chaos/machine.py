@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import Final
 
-from gpi.tools.chaos.desk import Desk
+from gpi.tools.chaos.desk import LOOSE, Desk
 from gpi.tools.chaos.feeds import Floor, rows_of
 from gpi.tools.chaos.lab import Lab
 from gpi.tools.chaos.ledger import Book
@@ -21,13 +21,14 @@ from gpi.tools.chaos.safety import instant
 HOUR_S: Final = 3600
 SLEEP_S: Final = 3.0
 LONG_SLEEP_S: Final = 7.0  # longer than the dead-man's patience
-STALE_S: Final = 2.5  # two seconds, and a little for the machine
+STALE_S: Final = 2.5  # the limit stale_data_s of two seconds, and a little for the machine
 SYMBOLS: Final = ("SPY", "NVDA", "AAPL", "MSFT")
 
 
 def clocks(lab: Lab, case: Case) -> None:
     """F13: the broker's clock an hour off, ticks from an hour ago, a machine that sleeps for a while."""
     with Desk(lab, case, SYMBOLS) as desk:
+        desk.limits.write_text(LOOSE.replace("stale_data_s = 30.0", "stale_data_s = 2.0"))
         desk.market.tick(8)
         for seconds in (HOUR_S, -HOUR_S):
             desk.venue.control(skew={"seconds": seconds})
@@ -157,7 +158,7 @@ ROWS: Final = (
     Row(
         "F13",
         "the broker's clock an hour off, ticks an hour old, the trader asleep for 3 s and for 7 s",
-        "refused at the start; timers by the monotonic clock; nothing sent that was decided > 2 s before",
+        "refused at the start; timers by the monotonic clock; nothing sent that was decided > 2 s (stale_data_s) ago",
         clocks,
         short=1,
         long=20,
