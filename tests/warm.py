@@ -20,6 +20,7 @@ def warm() -> None:
             ["run", "simulate --events 3000 | featurize | embed", "--out", str(embedded)],
             ["index", "build", str(embedded), "--bank", f"{folder}/bank"],
             ["run", f"replay {embedded} | index match --bank {folder}/bank | trade --paper | risk-check"],
+            ["chaos", "--short", "--only", "F03"],  # its practice: a venue, a trader at it, a feed of each wire
         ]
         for words in commands:
             subprocess.run([sys.executable, "-m", "gpi.cli.main", *words], stdout=subprocess.DEVNULL, check=False)
