@@ -13,11 +13,14 @@ from hypothesis import strategies as st
 from gpi.formats.answers import NEW, Answer, Ask
 from gpi.formats.instruments import Instrument, crypto, equity, option
 from gpi.formats.orders import ACCEPTED, CANCELED, FILLED, GTC, LIMIT, REJECTED, STOP_LIMIT
+from gpi.formats.secrets import Secret
 from gpi.tools.brokers import wire
 from gpi.tools.brokers.blotter import Blotter
 from gpi.tools.brokers.bucket import CANCEL, LOOK, ORDER, RESOLVE, Bucket
+from gpi.tools.brokers.hands import Hands, overslept
 from gpi.tools.brokers.life import Life
-from gpi.tools.brokers.outbox import Job, Outbox
+from gpi.tools.brokers.outbox import STALE_S, Job, Outbox
+from gpi.tools.brokers.rest import Keys, Unanswered
 
 STAMP = "2026-11-20T15:00:00.{:09d}Z"
 
@@ -240,3 +243,19 @@ def test_the_outbox_sends_one_order_a_symbol_and_every_cancel(steps: list[tuple[
         flying = outbox.due(now)
         sent |= {job.client_id for job in flying if job.lane == CANCEL}
     assert cancels == sent
+
+
+def test_a_hand_that_overslept_sends_no_order_and_every_cancel() -> None:
+    """The process was stopped while they waited for a hand: nothing is connected to, and the fate is looked up."""
+    order = Job(ORDER, "new", "POST", "/orders", {}, "id", "AAPL", since=100.0)
+    assert not overslept(order, 100.0 + STALE_S) and overslept(order, 100.1 + STALE_S)
+    assert not overslept(order._replace(lane=CANCEL), 200.0)
+    told: list[tuple[Job, object]] = []
+    hands = Hands(
+        Keys(Secret("k"), Secret("s")), "http://127.0.0.1:9", lambda job, outcome: told.append((job, outcome))
+    )
+    hands.start()
+    hands.give(order._replace(since=-1e9))
+    hands.stop()
+    ((_, outcome),) = told
+    assert isinstance(outcome, Unanswered) and "too old" in str(outcome)

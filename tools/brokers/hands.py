@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections.abc import Callable
 
 from gpi.formats.errors import VenueError
 from gpi.formats.secrets import masked
-from gpi.tools.brokers.bucket import CANCEL
-from gpi.tools.brokers.outbox import HANDS, Job
+from gpi.tools.brokers.bucket import CANCEL, ORDER
+from gpi.tools.brokers.outbox import HANDS, STALE_S, Job
 from gpi.tools.brokers.rest import Keys, Reply, Rest, Unanswered
 
 Queue = queue.SimpleQueue[Job | None]
+
+
+def overslept(job: Job, now: float) -> bool:
+    """Is this a new order that has waited so long that what it was decided on no longer holds? Cancels never are."""
+    return job.lane == ORDER and now - job.since > STALE_S
 
 
 class Hands:
@@ -51,6 +57,8 @@ class Hands:
         while (job := jobs.get()) is not None:
             outcome: Reply | VenueError
             try:
+                if overslept(job, time.monotonic()):
+                    raise Unanswered("it was too old when its turn came (this machine slept?): not sent")
                 outcome = rest.call(job.method, job.path, job.data)
             except VenueError as wrong:
                 outcome = wrong
