@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from gpi.cli import desk
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
@@ -32,6 +34,7 @@ def venue(
     linger: Annotated[float, typer.Option(min=0, help="Seconds to serve on after the feed's end.")] = 2.0,
     slow: Annotated[str, typer.Option(help="A slow reader holds the feed back (wait) or is cut (drop).")] = "wait",
     fill: Annotated[str, typer.Option(help="How orders fill, as in `gpi backtest`.")] = "alpaca-paper",
+    option_slippage: desk.OptionSlippage = None,
     fees: Annotated[str, typer.Option(help="alpaca (dated schedules) or zero (as its paper accounts).")] = "alpaca",
     hours: Annotated[str, typer.Option(help="market (shares trade in US sessions) or always.")] = "market",
     rate_limit: Annotated[int, typer.Option(min=0, help="Requests a minute per account; 0: no limit.")] = 200,
@@ -74,6 +77,7 @@ def venue(
         by_calendar=hours == "market",
         faults=tuple(faults),
         levels=_levels(stream),
+        **desk.shares(option_slippage),
     )
     _serve(options, stream, ready, _pace(speed), sent, {"wait_for": wait_for, "stay": stay, "linger": linger})
 

@@ -14,18 +14,34 @@ import pytest
 from gpi.formats.fees import SCHEDULES
 from gpi.formats.instruments import Instrument, Instruments, equity, index, option
 from gpi.formats.ipc import writing
-from gpi.formats.orders import ACTIONS, FOK, GTC, IOC, MAKER, REASONS, SETTLED, TAKER
+from gpi.formats.orders import (
+    ACCEPTED,
+    ACTIONS,
+    CANCELED,
+    DAY,
+    FILLED,
+    FOK,
+    GTC,
+    IOC,
+    LIMIT,
+    MAKER,
+    MARKET,
+    REASONS,
+    SETTLED,
+    TAKER,
+)
 from gpi.formats.settlement import ending
 from gpi.formats.ticks import TICKS
 from gpi.tools.backtest.session import Session
 from gpi.tools.backtest.setup import Rules, Setup, unlimited
 from gpi.tools.backtest.traded import Traded, joined
 from gpi.tools.stage import load, save
+from gpi.tools.venue.exchange import Exchange, Request
 from tests.data import shared
 from tests.laws import same
 from tests.naive.options import Leg, leg_price
 from tests.shell import gpi
-from tests.trading import INSTANT, frame, scripted
+from tests.trading import INSTANT, TICK, frame, scripted
 
 SECOND = 1_000_000_000
 EXPIRY = date(2024, 6, 21)
@@ -382,3 +398,69 @@ def test_an_option_heard_of_late_ends_when_it_ends() -> None:
     got = ran([first, *ticks], {2: [(1, 1.0, 9_000, GTC)]}, table=table)
     assert [ACTIONS[a] for a in got.orders["action"]] == ["submit", "accepted", "expired"]
     assert got.orders["ts_event"][-1] == stopped
+
+
+Lived = list[tuple[int, int, int, float, float, float]]
+CHAINS = {
+    "spxw": ("opt_1m_quote_lean_index.parquet", ["SPXW210106C03700000", "SPXW210108P03800000", "SPXW210111C03800000"]),
+    "twx": ("opt_1m_quote_lean.parquet", ["TWX140621C00067500", "TWX140621P00070000", "TWX140621C00072500"]),
+}
+
+
+def quoted(name: str, symbols: list[str]) -> list[dict[str, Any]]:
+    """Real quotes with their sizes, a tick a minute and series."""
+    table, ticks = pq.read_table(shared(name)), list[dict[str, Any]]()
+    for i, one in enumerate(map(option, symbols)):
+        mask = pc.equal(table["root"], one.underlying)
+        for column, value in (("expiry", one.expiry), ("strike", one.strike), ("right", one.right)):
+            mask = pc.and_(mask, pc.equal(table[column], value))
+        for r in table.filter(mask).to_pylist():
+            sides = {
+                side: (round(r[f"{side}_close"] * 100), r[f"{side}_size"])
+                for side in ("bid", "ask")
+                if r[f"{side}_close"]
+            }
+            ticks.append({"ts": nanoseconds(r["ts"]) + i, "i": i, "bid": None, "ask": None, **sides})
+    return sorted(ticks, key=lambda tick: tick["ts"])[:1200]
+
+
+def wishes(ticks: list[dict[str, Any]], seed: int) -> dict[int, list[Any]]:
+    """Orders of every kind about the quotes, at random rows: (side, qty, px in cents or None, time in force)."""
+    dice, script = np.random.default_rng(seed), dict[int, list[Any]]()
+    whole = [row for row, tick in enumerate(ticks[:-1]) if tick["bid"] and tick["ask"]]  # the gate wants both sides
+    for row in np.sort(dice.choice(whole, 250, replace=False)).tolist():
+        bid, ask = ticks[row]["bid"][0], ticks[row]["ask"][0]
+        tif = int(dice.choice([GTC, IOC, DAY, FOK]))
+        px = None if dice.random() < 0.2 else int(max(5, bid + round((ask - bid) * dice.uniform(-0.3, 1.3))))
+        script[row] = [(int(dice.choice([1, -1])), float(dice.integers(1, 60)), px, IOC if px is None else tif)]
+    return script
+
+
+def in_the_venue(ticks: list[dict[str, Any]], script: dict[int, list[Any]], symbols: list[str], fill: Any) -> Lived:
+    """What the exchange behind `gpi venue` does with the same orders at the same rows."""
+    made, rows = Exchange(Instruments(map(option, symbols)), fill=fill), frame(ticks)
+    for row, tick in enumerate(ticks):
+        made.tick(rows.slice(row, row + 1))
+        for side, qty, px, tif in script.get(row, ()):
+            kind, limit = (MARKET, float("nan")) if px is None else (LIMIT, px * TICK)
+            made.submit(Request(tick["i"], side, kind, tif, qty, limit))
+    return [(e.ts, e.order_id, e.action, e.qty, e.px, e.leaves) for e in made.events()]
+
+
+@pytest.mark.parametrize("fill", ["conservative", "queue", "whole", "alpaca-paper"])
+@pytest.mark.parametrize("chain", CHAINS)
+def test_engine_and_venue_fill_the_same_orders_alike(chain: str, fill: str) -> None:
+    """250 orders on real quotes: acceptances, fills and ends of the backtest are the venue's, row for row."""
+    name, symbols = CHAINS[chain]
+    ticks = quoted(name, symbols)
+    script = wishes(ticks, 7)
+    got = ran(ticks, script, table=tuple(map(option, symbols)), rules=Rules(fill), cash=1e12)
+    names = ("ts_event", "order_id", "action", "qty", "px", "leaves")
+    rows = list(zip(*(got.orders[each].tolist() for each in names), strict=True))
+    lived = [row for row in rows if row[2] in range(ACCEPTED, FILLED + 1)]
+    other = in_the_venue(ticks, script, symbols, fill)
+    cancelled = [row[1] for row in lived[len(other) :]]  # what still stands is cancelled at the engine's end
+    assert str(lived[: len(other)]) == str(other)  # NaN is NaN
+    assert {row[2] for row in lived[len(other) :]} <= {CANCELED} and len(set(cancelled)) == len(cancelled)
+    inside = [row for row in lived if row[2] == FILLED]
+    assert len(inside) > 50

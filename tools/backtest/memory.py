@@ -13,6 +13,7 @@ from gpi.tools.backtest.contracts import SCHEDULED
 from gpi.tools.backtest.setup import POLICIES, SELF_TRADES, Setup, Terms
 from gpi.tools.kernels import memory
 from gpi.tools.kernels.chance import seeded
+from gpi.tools.kernels.options import travel_alone, travels
 from gpi.tools.kernels.orders import DESK, INSTRUMENT, MESSAGE, NEVER, ORDER, STANDING
 from gpi.tools.stage import State
 
@@ -127,9 +128,9 @@ def _set_contract(state: State, setup: Setup, it: Any, contract: tuple[float, ..
     known, rules = it.right != 0, setup.rules
     for name, value in zip(CONTRACT, contract, strict=True):
         it[name] = value * 1e9 if name in ("last_trade", "settled") else value
-    inside = rules.option_slippage[0] < 1.0 and rules.fill != "alpaca-paper" and not setup.external
-    it.travel = max(rules.option_slippage[0], 1e-12) if inside else 0.0
-    if inside:
+    shares = travels(rules.option_slippage, POLICIES[rules.fill])
+    it.travel = 0.0 if setup.external else travel_alone(shares)
+    if it.travel > 0.0:
         state["desk"][0].unusual = 1
     if not known:
         d = state["desk"][0]

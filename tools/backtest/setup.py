@@ -14,7 +14,7 @@ from gpi.formats.fees import SCHEDULES
 from gpi.formats.instruments import Instruments
 from gpi.tools.backtest.contracts import Contract, contracts, scheduled
 from gpi.tools.backtest.delays import Delays
-from gpi.tools.kernels.options import TRAVEL
+from gpi.tools.kernels.options import TRAVEL, travels
 from gpi.tools.kernels.orders import ACTIVE, CONSERVATIVE, LIKELY, LIMITS, PAPER, WHOLE, Array
 
 MS: Final = 1_000_000
@@ -149,10 +149,10 @@ class Rules:
             raise UsageError(f"--fill {self.fill}: choose {', '.join(POLICIES)}")
         if self.self_trade not in SELF_TRADES:
             raise UsageError(f"--self-trade {self.self_trade}: choose {', '.join(SELF_TRADES)}")
-        if not self.option_slippage or not all(0.0 <= share <= 1.0 for share in self.option_slippage):
-            raise UsageError(
-                "--option-slippage: shares of the spread from 0 to 1, by number of legs, such as 0.75,0.66"
-            )
+        try:
+            travels(self.option_slippage, POLICIES[self.fill])
+        except ValueError as wrong:
+            raise UsageError(f"--option-slippage: {wrong}") from None
         if not 0.0 <= self.exercised <= 1.0:
             raise UsageError("what is exercised is a share from 0 to 1")
         if self.bands not in (0, 1, 2) or not 0.0 <= self.queue_power < math.inf:

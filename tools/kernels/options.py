@@ -16,18 +16,21 @@ expiry nothing is exercised, but American calls may be on the eve of an ex-divid
 Draws are hashes of (seed, number), so they do not depend on what was drawn before.
 """
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
 
 from gpi.tools.kernels.jit import jit
 from gpi.tools.kernels.latency import uniform
-from gpi.tools.kernels.orders import Array, record
+from gpi.tools.kernels.orders import PAPER, Array, record
 
 TRAVEL: Final = np.array([0.75, 0.66, 0.56, 0.53])
 """The fraction of the spread an order of 1, 2, 3, 4 or more legs travels: (4,), or any length from 1 on."""
 THRESHOLD: Final = 0.01
 """In the money by this much per unit of the underlying, an option is exercised at expiry without being asked."""
+LEGS: Final = 4  # of one order at most
+TINY: Final = 1e-12  # instead of nothing travelled: 0 switches fills inside the quote off
 CALL, PUT = 1, -1
 NOISE = 1e-9  # of a tick: what floats add to a whole tick is not a further tick
 
@@ -35,6 +38,22 @@ EXACT = 1e8  # ticks are whole multiples of its inverse
 
 CONTRACT: Final = record("right american physical", "strike multiplier")
 """What an option is: right CALL or PUT, american 0/1 (early exercise), physical 0/1 (shares or cash)."""
+
+
+def travels(shares: Sequence[float], policy: int) -> Array:
+    """What orders of 1, 2, 3, 4 legs travel under a policy (`desk.policy`): (4,); alpaca-paper takes the far side.
+
+    Raises ValueError for what are no shares of a spread.
+    """
+    if not len(shares) or not all(0.0 <= share <= 1.0 for share in shares):
+        raise ValueError("shares of the spread from 0 to 1, by number of legs, such as 0.75,0.66")
+    found = [1.0 if policy == PAPER else float(shares[min(n, len(shares) - 1)]) for n in range(LEGS)]
+    return np.array(found)
+
+
+def travel_alone(shares: Array) -> float:
+    """`instrument.travel` of an option by what `travels` says: 0, options fill as shares do, where all is travelled."""
+    return max(float(shares[0]), TINY) if shares[0] < 1.0 else 0.0
 
 
 @jit

@@ -8,6 +8,7 @@ best price first, then oldest; at one price what the market displays goes first,
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -21,6 +22,7 @@ from gpi.formats.ticks import HALTED
 from gpi.tools.kernels import exchange, limits, matching, memory, quotes, responses, trader
 from gpi.tools.kernels.bells import toll
 from gpi.tools.kernels.chance import seeded
+from gpi.tools.kernels.options import TRAVEL, travel_alone
 from gpi.tools.kernels.orders import (
     BELL,
     CLS,
@@ -36,6 +38,7 @@ from gpi.tools.kernels.orders import (
     WIRE,
 )
 from gpi.tools.venue.requests import POLICIES, Event, Fill, Quote, Request
+from gpi.tools.venue.terms import shares_of, write_terms
 
 __all__ = ["POLICIES", "Event", "Exchange", "Fill", "Quote", "Request"]
 ENDS: Final = (REJECTED, CANCELED, EXPIRED)
@@ -52,7 +55,8 @@ class Exchange:
     """Order books over a stream of ticks. Not for several threads at once.
 
     `hours`: orders sleep outside the regular session unless they are for extended hours. `bands`: LULD bands of this
-    tier on every share. DAY orders of shares and options end at the close by the calendar in any case.
+    tier on every share. `option_slippage`: the share of the spread that options' fills travel, by number of legs
+    (of no account with alpaca-paper). DAY orders of shares and options end at the close by the calendar in any case.
     """
 
     def __init__(
@@ -64,9 +68,11 @@ class Exchange:
         hours: bool = False,
         crossing: bool = True,
         bands: int = 0,
+        option_slippage: Sequence[float] = tuple(TRAVEL.tolist()),
     ) -> None:
         if fill not in POLICIES:
             raise UsageError(f"fill {fill!r}: choose {', '.join(POLICIES)}")
+        self._travel = travel_alone(shares_of(option_slippage, POLICIES[fill]))
         desk = self._desk = np.zeros(1, DESK)
         d = desk[0]
         d.now = d.bell = d.opened = memory.LONG_AGO
@@ -95,11 +101,7 @@ class Exchange:
         if count > len(self._instruments):
             self._room_for(count)
         them = self._instruments[:count]
-        for name in ("tick_size", "lot_size", "multiplier"):
-            them[name] = [getattr(row, name) for row in instruments]
-        them["near"] = memory.nearness(them["tick_size"])
-        them["bourse"] = [row.asset_class in ("equity", "option") for row in instruments]
-        them["band_tier"] = [self._bands * (row.asset_class == "equity") for row in instruments]
+        write_terms(them, instruments, self._travel, self._bands)
         if them["bourse"].any() and self._desk[0].bell == NEVER:
             self._desk[0].bell = memory.LONG_AGO
 

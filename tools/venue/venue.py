@@ -18,6 +18,7 @@ from gpi.formats.errors import UsageError, VenueError
 from gpi.formats.frame import Frame
 from gpi.formats.instruments import Instruments, equity
 from gpi.formats.secrets import Secret
+from gpi.tools.kernels.options import TRAVEL
 from gpi.tools.venue import (
     alpaca_history,
     alpaca_stream,
@@ -77,6 +78,7 @@ class Options:
     by_calendar: bool = True  # equities trade in US sessions only; False: always
     faults: tuple[tuple[str, dict[str, Any]], ...] = ()
     levels: int = 0
+    option_slippage: tuple[float, ...] = tuple(TRAVEL.tolist())
 
 
 def made(options: Options, instruments: Instruments, sent: Sent | None = None) -> World:
@@ -87,7 +89,7 @@ def made(options: Options, instruments: Instruments, sent: Sent | None = None) -
     accounts = options.accounts or {key_id: (Secret(secrets.token_urlsafe(30)), options.cash)}
     world = World(
         instruments=instruments,
-        exchange=Exchange(instruments, max(1, options.levels), options.fill, options.seed),
+        exchange=_exchange(options, instruments),
         clock=clock,
         faults=faults,
         keys={each: secret for each, (secret, _) in accounts.items()},
@@ -103,6 +105,12 @@ def made(options: Options, instruments: Instruments, sent: Sent | None = None) -
     for name, how in options.faults:
         faults.set(name, **how)
     return world
+
+
+def _exchange(options: Options, instruments: Instruments) -> Exchange:
+    return Exchange(
+        instruments, max(1, options.levels), options.fill, options.seed, option_slippage=options.option_slippage
+    )
 
 
 def warm() -> None:

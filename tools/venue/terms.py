@@ -1,0 +1,33 @@
+"""The terms of trade of an instrument table, written where the exchange's kernel reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy.typing as npt
+
+from gpi.formats.errors import UsageError
+from gpi.formats.instruments import Instruments
+from gpi.tools.kernels import memory
+from gpi.tools.kernels.options import travels
+
+Array = npt.NDArray[Any]
+
+
+def shares_of(slippage: Sequence[float], policy: int) -> Array:
+    """What orders for options travel, by number of legs: (4,). Raises UsageError for what are no shares."""
+    try:
+        return travels(slippage, policy)
+    except ValueError as wrong:
+        raise UsageError(f"--option-slippage: {wrong}") from None
+
+
+def write_terms(them: Array, instruments: Instruments, travel: float, tier: int) -> None:
+    """Write sizes, hours, the LULD tier of shares and the travel of options into (n,) records of INSTRUMENT."""
+    for name in ("tick_size", "lot_size", "multiplier"):
+        them[name] = [getattr(row, name) for row in instruments]
+    them["near"] = memory.nearness(them["tick_size"])
+    them["bourse"] = [row.asset_class in ("equity", "option") for row in instruments]
+    them["band_tier"] = [tier * (row.asset_class == "equity") for row in instruments]
+    them["travel"] = [travel * (row.asset_class == "option") for row in instruments]
