@@ -27,6 +27,7 @@ def backtest(
     hours: desk.Hours = False,
     self_trade: desk.SelfTrade = "allow",
     luld: desk.Luld = 0,
+    account_rules: desk.AccountRules = "any",
     seed: desk.Seed = 0,
     latency_model: desk.LatencyModel = None,
     option_slippage: desk.OptionSlippage = None,
@@ -37,6 +38,7 @@ def backtest(
 
     The same engine as `gpi trade --paper`: the same stream gives the same orders and fills.
     """
-    delays, rules = (feed_ms, order_ms, response_ms), (fill, hours, self_trade, luld, seed, option_slippage)
+    delays = (feed_ms, order_ms, response_ms)
+    rules = (fill, hours, self_trade, luld, seed, option_slippage, account_rules)
     terms = desk.Terms(strategy, param, limits, fees, cash, delays, kill_row, answers, rules, latency_model)
     return desk.desk(terms, out, None)

@@ -39,6 +39,9 @@ Hours = Annotated[
     bool, typer.Option("--hours", help="Plain orders of shares and options sleep outside the regular session.")
 ]
 SelfTrade = Annotated[str, typer.Option(help="An order that could meet our own: allow, refuse, cancel-oldest.")]
+AccountRules = Annotated[
+    str, typer.Option(help="alpaca: an order closes no more than is held and free; coins are not sold short. Else any.")
+]
 Luld = Annotated[int, typer.Option(min=0, max=2, help="Limit up - limit down bands of this tier on shares; 0: none.")]
 LatencyModel = Annotated[
     Path | None, typer.Option(help="Recorded delays (Parquet: ts, order_ns, response_ns), not constant ones.")
@@ -62,8 +65,8 @@ class Terms:
     latency_ms: tuple[float, float, float]  # feed, order, response
     kill_row: int | None
     answers: Path | None = None
-    rules: tuple[str, bool, str, int, int, str | None] = ("conservative", False, "allow", 0, 0, None)
-    """Fill, hours, self-trade, LULD, seed, option slippage."""
+    rules: tuple[str, bool, str, int, int, str | None, str] = ("conservative", False, "allow", 0, 0, None, "any")
+    """Fill, hours, self-trade, LULD, seed, option slippage, account rules."""
     delays: Path | None = None
 
 
@@ -157,7 +160,7 @@ def prepared(terms: Terms, external: bool) -> "Setup":
         raise UsageError("cash and latencies must be finite numbers")
     feed, order, response = (round(ms * 1e6) for ms in terms.latency_ms)
     strategy = load(terms.strategy, parameters(terms.param or []))
-    fill, hours, apart, bands, seed, slippage = terms.rules
+    fill, hours, apart, bands, seed, slippage, account = terms.rules
     return Setup(
         strategy,
         read(terms.limits),
@@ -166,7 +169,7 @@ def prepared(terms: Terms, external: bool) -> "Setup":
         seed=seed,
         kill_row=terms.kill_row,
         delays=Delays() if terms.delays is None else read_delays(terms.delays),
-        rules=Rules(fill, hours=hours, self_trade=apart, bands=bands, **shares(slippage)),
+        rules=Rules(fill, hours=hours, self_trade=apart, bands=bands, account=account, **shares(slippage)),
         external=external,
     )
 

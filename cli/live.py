@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -153,15 +153,13 @@ def live(terms: Terms, out: Path | None, account: Account) -> Tool:
     if account.pace != 1.0 and account.url is None:
         raise UsageError("--pace is for a venue that replays a day: give its --url, too")
     found_keys(account)  # now, not when the first tick comes: a missing key is known before the market opens
-    setup = prepared(terms, external=True)
+    setup = prepared(replace(terms, rules=(*terms.rules[:-1], "alpaca")), external=True)
     made = LiveDesk(setup, terms.fees, out, account, running())
     return Tool(made.trade, {"strategy": setup.strategy.digest}, made.conclude)
 
 
 def opened(account: Account, instruments: Any, setup: "Setup") -> "Alpaca":
     """The broker, reconciled and ready; what will trade is printed and journaled first."""
-    from dataclasses import replace
-
     from gpi.tools.brokers.alpaca import Alpaca
     from gpi.tools.brokers.guards import Guards
 

@@ -26,9 +26,7 @@ KillFile = Annotated[
 )
 @trading
 def trade(
-    paper: Annotated[
-        bool, typer.Option("--paper", help="Play money: the local matching kernel, or --broker's.")
-    ] = False,
+    paper: Annotated[bool, typer.Option("--paper", help="Play money: the local kernel, or --broker's.")] = False,
     broker: Annotated[str | None, typer.Option(help="alpaca: send the orders there.")] = None,
     real: Annotated[bool, typer.Option("--live", help="Real money, with --broker and --account.")] = False,
     account: Annotated[
@@ -40,9 +38,7 @@ def trade(
     claim: Claim = None,
     take_over: Annotated[bool, typer.Option("--take-over", help="Cancel the orders of a trader that is dead.")] = False,
     pace: Annotated[float, typer.Option(min=1, help="How many times as fast the --url venue plays.")] = 1.0,
-    kill: Annotated[
-        bool, typer.Option("--kill", help="Cancel everything at the broker, suspend trading, end.")
-    ] = False,
+    kill: Annotated[bool, typer.Option("--kill", help="Cancel all at the broker, suspend trading, end.")] = False,
     rearm: Annotated[bool, typer.Option("--rearm", help="End a kill: trading may start again.")] = False,
     strategy: desk.Strategy = "market_making",
     param: desk.Param = None,
@@ -58,6 +54,7 @@ def trade(
     hours: desk.Hours = False,
     self_trade: desk.SelfTrade = "allow",
     luld: desk.Luld = 0,
+    account_rules: desk.AccountRules = "any",
     seed: desk.Seed = 0,
     latency_model: desk.LatencyModel = None,
     option_slippage: desk.OptionSlippage = None,
@@ -69,7 +66,8 @@ def trade(
     """
     from gpi.formats.errors import UsageError
 
-    delays, rules = (feed_ms, order_ms, response_ms), (fill, hours, self_trade, luld, seed, option_slippage)
+    delays = (feed_ms, order_ms, response_ms)
+    rules = (fill, hours, self_trade, luld, seed, option_slippage, account_rules)
     terms = desk.Terms(strategy, param, limits, fees, cash, delays, kill_row, None, rules, latency_model)
     where = live.Account(real, account, url, key_file, journal, kill_file, tuple(claim or ()), take_over, pace)
     if broker is None:

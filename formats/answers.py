@@ -16,8 +16,9 @@ from gpi.formats.ticks import NANOSECONDS
 # Ask.what
 NEW: Final = 1
 WITHDRAW: Final = 2
+AMEND: Final = 3
 
-# Answer.action: orders.action (ACCEPTED 4 .. FILLED 8), and beyond orders:
+# Answer.action: orders.action (ACCEPTED 4 .. REPLACED 9, REDUCED 13), and beyond orders:
 STATE: Final = 20  # qty is the trading state from now on: 0 active, 1 reducing, 2 halted
 BLOCK: Final = 21  # qty 1: nothing that adds exposure in this instrument; 0: free again
 POSITION: Final = 22  # qty is the position, px its average price
@@ -25,7 +26,11 @@ CASH: Final = 23  # px is the cash
 
 
 class Ask(NamedTuple):
-    """One request of a session: a new order, or the withdrawal of one (then only the ids count)."""
+    """One request of a session: a new order, the withdrawal of one (then only the ids count), or its replacement.
+
+    A replacement keeps its order_id; NaN in `qty` (in all, filled or not), `px`, `stop_px` and `trail`: as it is.
+    It is answered by REPLACED with what holds from now on, which is what held before where it was refused.
+    """
 
     what: int
     ts_event: int  # ns, event time of the decision
@@ -58,7 +63,7 @@ class Answer(NamedTuple):
     leaves: float = 0.0  # unfilled after it
     fee: float = float("nan")  # NaN: by the session's own schedule
     liquidity: int = 2  # MAKER 1, TAKER 2
-    reason: int = 0  # REJECTED: an index of orders.REASONS
+    reason: int = 0  # REJECTED, and REPLACED that changes nothing: an index of orders.REASONS
 
 
 def _field(name: str, kind: pa.DataType) -> pa.Field:

@@ -75,6 +75,7 @@ REASONS: Final = (
     "BROKER_REFUSED",
     "OPTION_RULES",
     "NO_UNDERLYING",  # SETTLED: at its own last quote, because nobody told what the underlying costs
+    "INSUFFICIENT_QTY",  # it closes more than is held and not yet held by working orders (account rules: alpaca)
 )
 
 

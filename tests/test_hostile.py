@@ -183,7 +183,7 @@ def test_an_order_that_lives_after_it_was_called_rejected_is_cancelled(bench: Be
     assert [a.action for a in bench.blotter.answers()] == [REJECTED]
     life = bench.blotter.order(wire.order(row(client_id)))  # type: ignore[arg-type]
     assert life is not None
-    bench.clerk.settled(life, now)
+    bench.clerk.inquiries.settled(life, now)
     assert [(job.method, job.path) for job in bench.send(now + 3)] == [("DELETE", f"/orders/id-of-{client_id}")]
 
 

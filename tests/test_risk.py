@@ -63,6 +63,7 @@ def leg_too_many(view: Any) -> None:
 
 FLAT = quotes(100, 100, 100, 100)
 BUY_10, SELL_10 = (1, 10.0, 100, GTC), (-1, 10.0, 100, GTC)
+ALPACA = {"rules": Rules(account="alpaca")}
 CASES: dict[str, tuple[list[dict[str, Any]], dict[int, list[Any]], dict[str, Any]]] = {
     "KILL_ACTIVE": (FLAT, {2: [BUY_10]}, {"kill_row": 1}),
     "TRADING_STATE": (FLAT, {2: [BUY_10]}, {"trading_state": STANDING}),
@@ -88,9 +89,10 @@ CASES: dict[str, tuple[list[dict[str, Any]], dict[int, list[Any]], dict[str, Any
     "SHORT_LOCATE": (FLAT, {1: [SELL_10]}, {"limits": limits(allow_short=1), "rules": Rules(unshortable=(0,))}),
     "SELF_TRADE": (FLAT, {1: [(1, 10.0, 100, GTC), (-1, 10.0, 100, GTC)]},
                    {"limits": limits(allow_short=1), "rules": Rules(self_trade="refuse")}),
+    "INSUFFICIENT_QTY": (FLAT, {1: [(1, 10.0, 102, IOC)], 2: [(-1, 11.0, 100, GTC)]}, ALPACA),
     "PARENT_CHILD": (FLAT, {1: [lambda view: view.bracket(1, 10.0, 1.0, 1.2, 0.8), leg_too_many]}, {}),
 }  # fmt: skip
-BROKERS = ("RECONCILING", *REASONS[REASONS.index("DUPLICATE_ORDER") :])  # test_outside.py and the broker's own tests
+BROKERS = ("RECONCILING", *REASONS[REASONS.index("DUPLICATE_ORDER") : -1])  # test_outside.py and the broker's own tests
 
 
 @pytest.mark.parametrize("reason", [each for each in REASONS[1:] if each not in BROKERS])

@@ -44,6 +44,9 @@ def start(setup: Setup, levels: int, known: int = 0) -> State:
     d.hours, d.self_trade, d.banded = rules.hours, SELF_TRADES.index(rules.self_trade), rules.bands > 0
     d.unusual = rules.hours or rules.fill == "alpaca-paper"
     d.likely_power = rules.queue_power
+    d.no_flip = rules.account == "alpaca"
+    if d.no_flip and not d.self_trade:
+        d.self_trade = SELF_TRADES.index("refuse")
     d.bell = d.day_bell = d.opened = memory.LONG_AGO
     if setup.external:
         d.external, d.state = 1, STANDING  # until the broker says how things stand
@@ -111,6 +114,8 @@ def set_terms(state: State, setup: Setup, first: int) -> None:
     them["bourse"] = 0
     them["bourse"][: len(own)] = own
     them["band_tier"] = np.where(them["bourse"] == 1, setup.rules.bands, 0)
+    if setup.rules.account == "alpaca":
+        them["unshortable"][: len(own)] = np.asarray(own) == 0  # coins: nobody lends them there
     for i in setup.rules.unshortable:
         if 0 <= i - first < len(them):
             them["unshortable"][i - first] = 1

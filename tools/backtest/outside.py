@@ -10,10 +10,10 @@ from typing import Any, Final
 
 import numpy as np
 
-from gpi.formats.answers import BLOCK, CASH, POSITION, STATE, Answer, Ask
+from gpi.formats.answers import AMEND, BLOCK, CASH, POSITION, STATE, Answer, Ask
 from gpi.formats.errors import BadInput
 from gpi.formats.instruments import Instruments
-from gpi.formats.orders import ACCEPTED, CANCELED, EXPIRED, FILLED, REJECTED
+from gpi.formats.orders import ACCEPTED, CANCELED, EXPIRED, FILLED, REDUCED, REJECTED, REPLACED
 from gpi.tools.backtest import memory
 from gpi.tools.backtest.setup import Setup
 from gpi.tools.kernels.account import mark
@@ -35,13 +35,16 @@ def asks(state: State, instruments: Instruments) -> list[Ask]:
         d.requests -= 1
         o = pool[m.slot]
         if o.order_id == m.order_id:
-            taken.append(_ask(int(m.kind), int(d.now), o, instruments))
+            taken.append(_ask(m, int(d.now), o, instruments))
     return taken
 
 
-def _ask(what: int, now: int, o: Any, instruments: Instruments) -> Ask:
-    i = int(o.instrument_id)
+def _ask(m: Any, now: int, o: Any, instruments: Instruments) -> Ask:
+    what, i = int(m.kind), int(o.instrument_id)
     symbol = instruments[i].symbol if i < len(instruments) else str(i)
+    if what == AMEND:
+        changed = (float(m.qty), float(m.px), float(m.stop_px), float(m.trail))
+        return Ask(what, now, int(o.order_id), i, symbol, int(o.side), int(o.order_type), int(o.tif), *changed)
     if what != NEW:
         return Ask(what, now, int(o.order_id), i, symbol)
     return Ask(
@@ -77,7 +80,7 @@ def hear(state: State, setup: Setup, answers: list[Answer]) -> None:
             state["desk"][0].state = int(answer.qty)
         elif answer.action == CASH:
             _cash(state, answer.px)
-        elif ACCEPTED <= answer.action <= FILLED:
+        elif ACCEPTED <= answer.action <= REPLACED or answer.action == REDUCED:
             _respond(state, setup, answer)
         else:
             raise BadInput(f"a broker answered with the action {answer.action}, which is none of answers/1")

@@ -120,6 +120,7 @@ at our price a part stood before us. whole: as conservative, but what is reached
 hftbacktest's RiskAdverseQueueModel and NoPartialFillExchange. alpaca-paper: against the best quote, as they say it.
 """
 SELF_TRADES: Final = ("allow", "refuse", "cancel-oldest")
+ACCOUNTS: Final = ("any", "alpaca")
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +139,10 @@ class Rules:
     """LULD: 1 or 2 for the tier of every share, 0 for none."""
     unshortable: tuple[int, ...] = ()
     """Ids of instruments that nobody lends."""
+    account: str = "any"
+    """A name of ACCOUNTS. alpaca: no order closes more than is held and not held by working orders already, so that
+    none carries a position through zero; none meets our own (`self_trade` refuse, unless it says otherwise), cancelled
+    or not; and coins are not sold short."""
     option_slippage: tuple[float, ...] = tuple(TRAVEL.tolist())
     """Options: the share of the spread that an order of 1, 2, ... legs travels; 1.0: all of it, options fill as shares
     do. Of no account with alpaca-paper, which takes the far side."""
@@ -149,6 +154,8 @@ class Rules:
             raise UsageError(f"--fill {self.fill}: choose {', '.join(POLICIES)}")
         if self.self_trade not in SELF_TRADES:
             raise UsageError(f"--self-trade {self.self_trade}: choose {', '.join(SELF_TRADES)}")
+        if self.account not in ACCOUNTS:
+            raise UsageError(f"--account-rules {self.account}: choose {', '.join(ACCOUNTS)}")
         try:
             travels(self.option_slippage, POLICIES[self.fill])
         except ValueError as wrong:

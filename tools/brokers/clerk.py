@@ -8,30 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from decimal import Decimal
-from typing import Final
 
-from gpi.formats.answers import NEW, Ask
-from gpi.formats.errors import VenueError
+from gpi.formats.answers import AMEND, NEW, Ask
 from gpi.formats.instruments import Instrument
 from gpi.formats.orders import CANCELED, EXPIRED
 from gpi.tools.brokers import refusals, wire
-from gpi.tools.brokers.attention import Attention
 from gpi.tools.brokers.blotter import Blotter
-from gpi.tools.brokers.bucket import CANCEL, ORDER, RESOLVE
-from gpi.tools.brokers.gate import refuses
+from gpi.tools.brokers.bucket import ORDER
+from gpi.tools.brokers.gate import flips, refuses
 from gpi.tools.brokers.guards import Guards
 from gpi.tools.brokers.holds import ACTIVE, HALTED, Holds
+from gpi.tools.brokers.inquiries import GRACE_S, Inquiries, Outcome
 from gpi.tools.brokers.journal import Journal
-from gpi.tools.brokers.life import INTENT, LIVE, SENT, UNKNOWN, Life, reason
+from gpi.tools.brokers.life import INTENT, LIVE, SENT, Life, reason
 from gpi.tools.brokers.outbox import Job, Outbox
 from gpi.tools.brokers.rest import NotSent, Reply
-
-FIRST_LOOK_S, LONGEST_LOOK_S = 0.1, 5.0
-GRACE_S: Final = 10.0  # how long an accept may still appear after its request was lost
-LEFT_GRACE_S: Final = 2.0  # the same for an order of a trader that died: its connections are closed with it
-AGAIN_S: Final = 2.0  # between the two looks that must both find nothing
-
-Outcome = Reply | VenueError
 
 
 class Clerk:
@@ -49,18 +40,19 @@ class Clerk:
         grace_s: float = GRACE_S,
     ) -> None:
         self.blotter, self.holds, self.journal, self.outbox = blotter, holds, journal, outbox
-        self.guards, self.account, self.say, self.grace_s = guards, account, say, grace_s
+        self.guards, self.account, self.say = guards, account, say
+        self.inquiries = Inquiries(blotter, holds, outbox, say, grace_s)
         self.instruments: Mapping[int, Instrument] = {}
-        self.attention: dict[str, Attention] = {}
         self._once_more: dict[str, tuple[Job, list[str]]] = {}
         self._tried: set[str] = set()
-        self._cancels: dict[str, float] = {}
 
     def asks(self, asks: list[Ask], now_ns: int, now: float) -> None:
         """Everything that the session wanted in one go."""
         for ask in asks:
             if ask.what == NEW:
                 self._new(ask, now_ns, now)
+            elif ask.what == AMEND:
+                self._kept(ask)
             else:
                 self._withdraw(ask, now_ns, now)
 
@@ -99,10 +91,18 @@ class Clerk:
             body = wire.request(ask, instrument, client_id)
         except wire.Unsendable as wrong:
             return "MALFORMED", str(wrong), None
+        if flips(self.blotter, ask, key, Decimal(body["qty"])):
+            return "INSUFFICIENT_QTY", "a fill or an order on its way to the session holds it", None
         twin = self.guards.duplicate(ask, client_id, now)
         if twin and twin in self.blotter.lives and self.blotter.lives[twin].open:
             return "DUPLICATE_ORDER", f"the same as {twin}", None
         return "", "", body
+
+    def _kept(self, ask: Ask) -> None:
+        life = self.blotter.numbered.get(ask.order_id)
+        if life is not None and life.open:
+            life.kept(reason("BROKER_REFUSED"), ask.ts_event)
+            self.blotter.touch(life)
 
     def halt(self, name: str, why: str) -> None:
         """Nothing new until a person starts the trader again."""
@@ -125,15 +125,7 @@ class Clerk:
             life.dropped(CANCELED, life.ask.ts_event)
             self.blotter.touch(life)
         elif life.state == LIVE and not life.end:
-            self._cancel(life, now)
-
-    def _cancel(self, life: Life, now: float) -> None:
-        """Ask the broker, once per AGAIN_S at most: every update of a dying order passes here."""
-        if now - self._cancels.get(life.client_id, -AGAIN_S) < AGAIN_S:
-            return
-        self._cancels[life.client_id] = now
-        path = f"/orders/{life.broker_id}"
-        self.outbox.add(Job(CANCEL, "cancel", "DELETE", path, None, life.client_id, since=now))
+            self.inquiries.cancel(life, now)
 
     def sending(self, job: Job) -> None:
         """A job goes out now."""
@@ -148,9 +140,9 @@ class Clerk:
         if job.what == "new":
             self._placed(life, job, outcome, now)
         elif job.what == "cancel":
-            self._cancelled(life, job, outcome, now)
+            self.inquiries.cancelled(life, job, outcome, now)
         else:
-            self._looked(life, outcome, now)
+            self.inquiries.looked(life, outcome, now)
         self.blotter.touch(life)
 
     def _placed(self, life: Life, job: Job, outcome: Outcome, now: float) -> None:
@@ -159,7 +151,7 @@ class Clerk:
         if isinstance(outcome, NotSent):
             life.refused(reason("BROKER_REFUSED"), life.ask.ts_event)
         elif not isinstance(outcome, Reply):
-            self._lost(life, now)
+            self.inquiries.lost(life, now)
         elif outcome.status == 429:
             life.state = INTENT
             self.outbox.add(job, first=True)
@@ -168,9 +160,9 @@ class Clerk:
         elif outcome.status in (200, 201) and (told := wire.order(outcome.body)) and told.client_id == life.client_id:
             self.guards.accepted()
             self.blotter.order(told)
-            self.settled(life, now)
+            self.inquiries.settled(life, now)
         elif refusals.uncertain(outcome) or refusals.taken(outcome):
-            self._lost(life, now)
+            self.inquiries.lost(life, now)
         else:
             self._refused(life, job, outcome, now)
 
@@ -185,81 +177,17 @@ class Clerk:
         self.say(f"{life.ask.symbol}: order {life.ask.order_id} refused: {reply.message}")
         if reply.status == 401:
             self.halt("keys", "the broker does not know the key any more")
+        if refusals.unheard(reply, self.blotter.position(wire.key(life.ask.symbol))):
+            return  # a fill came first: nobody's mistake, and nothing of a storm
         if self.guards.rejected():
             self.halt("REJECT_STORM", f"{self.guards.rejects} orders in a row were refused")
 
     def _leaving(self, broker_id: str) -> bool:
         return any(each.broker_id == broker_id and each.withdrawing for each in self.blotter.open)
 
-    def _lost(self, life: Life, now: float) -> None:
-        """Nobody knows: no new exposure in the symbol until somebody does."""
-        life.state = UNKNOWN
-        self.holds.block(wire.key(life.ask.symbol), f"unknown {life.client_id}")
-        self.watch(life, now)
-
-    def watch(self, life: Life, now: float, after: float = FIRST_LOOK_S) -> None:
-        """Look at this order soon, and again until it is settled."""
-        if life.client_id not in self.attention:
-            grace = min(LEFT_GRACE_S, self.grace_s) if life.mute else self.grace_s
-            self.attention[life.client_id] = Attention(now + after, now, grace)
-
-    def _cancelled(self, life: Life, job: Job, outcome: Outcome, now: float) -> None:
-        if isinstance(outcome, Reply) and outcome.status == 429:
-            self.outbox.add(job, first=True)
-        elif isinstance(outcome, Reply) and outcome.status < 300:
-            self.watch(life, now, 2.0)  # 204 is not the end: the end comes as an update, or is looked for
-        else:
-            self._cancels.pop(life.client_id, None)  # it may not have arrived: after a look, asked again
-            self.watch(life, now)
-
-    def _looked(self, life: Life, outcome: Outcome, now: float) -> None:
-        entry = self.attention.get(life.client_id)
-        if isinstance(outcome, Reply) and outcome.status == 200 and (told := wire.order(outcome.body)):
-            self.blotter.order(told)
-            self.settled(life, now)
-            if life.open and not life.end and entry is not None:
-                if life.withdrawing:
-                    self._cancel(life, now)
-                else:
-                    self.attention.pop(life.client_id, None)
-        elif isinstance(outcome, Reply) and outcome.status == 404 and entry is not None and life.state == UNKNOWN:
-            self._absent(life, entry, now)
-
-    def _absent(self, life: Life, entry: Attention, now: float) -> None:
-        if now - entry.since < entry.grace:
-            return
-        if not entry.missing:
-            entry.missing = now
-            entry.due = now + AGAIN_S
-        elif now - entry.missing >= AGAIN_S:
-            life.refused(reason("BROKER_REFUSED"), life.ask.ts_event)
-            self.settled(life, now)
-
-    def settled(self, life: Life, now: float) -> None:
-        """The fate of an order is known (again): its symbol is free, its cancel goes out, a late accept is undone."""
-        if life.state == UNKNOWN:
-            return
-        self.holds.unblock(wire.key(life.ask.symbol), f"unknown {life.client_id}")
-        if not life.open:
-            self.attention.pop(life.client_id, None)
-            self._cancels.pop(life.client_id, None)
-        elif (life.withdrawing or life.told_end) and not life.end:
-            self._cancel(life, now)  # nobody waits for it any more: it was withdrawn, or called rejected too early
-
     def due(self, now_ns: int, now: float) -> None:
         """What time brings: looks at orders, orders gone stale, orders whose way is free."""
-        for client_id, entry in list(self.attention.items()):
-            life = self.blotter.lives[client_id]
-            if not life.open:
-                self.settled(life, now)
-                self.attention.pop(client_id, None)
-            elif now >= entry.due:
-                entry.tries += 1
-                entry.due = now + min(FIRST_LOOK_S * 2**entry.tries, LONGEST_LOOK_S)
-                if now < entry.since + entry.grace:  # the first look after the grace comes at its end
-                    entry.due = min(entry.due, entry.since + entry.grace)
-                data = {"client_order_id": client_id}
-                self.outbox.add(Job(RESOLVE, "resolve", "GET", "/orders:by_client_order_id", data, client_id))
+        self.inquiries.due(now)
         for job in self.outbox.stale(now):
             self._expired(job.client_id)
         self._judge_again()

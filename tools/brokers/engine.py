@@ -65,7 +65,7 @@ class Engine:
         for life in opened.leftovers:
             self.blotter.place(life)
             self.holds.block(wire.key(life.ask.symbol), f"unknown {life.client_id}")
-            self.clerk.watch(life, now, 0.0)
+            self.clerk.inquiries.watch(life, now, 0.0)
 
     def announce(self, instruments: Instruments) -> None:
         """The instruments of the stream; new ones are added with the time."""
@@ -140,7 +140,7 @@ class Engine:
         before, known = set(self.blotter.external), self.blotter.executed
         life = self.blotter.message(text)
         if life is not None:
-            self.clerk.settled(life, now)
+            self.clerk.inquiries.settled(life, now)
         if self.blotter.executed > known and self._guards.executed(now):
             self.clerk.halt("EXEC_THROTTLE", "too many executions within a minute")
         if set(self.blotter.external) != before:

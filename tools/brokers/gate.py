@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 from gpi.formats.answers import Ask
 from gpi.tools.brokers import wire
 from gpi.tools.brokers.blotter import Blotter
+from gpi.tools.brokers.executions import ZERO
 from gpi.tools.brokers.holds import ACTIVE, Holds
 from gpi.tools.brokers.life import INTENT, Life
 
@@ -23,3 +26,16 @@ def refuses(holds: Holds, blotter: Blotter, ask: Ask, key: str, waiting: Life | 
         if counts and life.ask.side == ask.side and wire.key(life.ask.symbol) == key:
             position += ask.side * life.leaves
     return holds.refuses(key, ask.side, ask.qty, float(position))
+
+
+def flips(blotter: Blotter, ask: Ask, key: str, qty: Decimal) -> bool:
+    """Would this close more than is held and not held by our orders? The broker would refuse it.
+
+    The session asks the same of itself, a fill or two behind us. One order counts of those of which only one can fill.
+    """
+    position = blotter.position(key)
+    if position * ask.side >= 0:
+        return False
+    working = [each for each in blotter.open if each.ask.side == ask.side and wire.key(each.ask.symbol) == key]
+    held = sum((each.leaves for each in working if not each.ask.parent and not each.ask.rival), ZERO)
+    return qty > abs(position) - held

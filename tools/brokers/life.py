@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from gpi.formats.answers import Answer, Ask
-from gpi.formats.orders import ACCEPTED, CANCELED, FILLED, REASONS, REJECTED
+from gpi.formats.orders import ACCEPTED, CANCELED, FILLED, REASONS, REJECTED, REPLACED
 from gpi.tools.brokers.executions import Execution, Executions
 from gpi.tools.brokers.wire import Told
 
@@ -94,6 +94,11 @@ class Life:
         self.state, self.end, self.end_ts, self.reason = REFUSED, REJECTED, ts, why
         self._tell_end(REJECTED, ts)
 
+    def kept(self, why: int, ts: int) -> None:
+        """A replacement came to nothing: the order is told as it is."""
+        px = self.ask.px if self.ask.px == self.ask.px else self.ask.stop_px
+        self._say(REPLACED, ts, float(self.qty), px, float(self.leaves), why)
+
     def dropped(self, action: int, ts: int) -> None:
         """It ended here before it was ever sent: CANCELED or EXPIRED."""
         self.state, self.end, self.end_ts = REFUSED, action, ts
@@ -121,13 +126,13 @@ class Life:
             self._ended = True
             self._say(action, ts, float(self.qty), float("nan"), float(self.leaves))
 
-    def _say(self, action: int, ts: int, qty: float, px: float, leaves: float) -> None:
+    def _say(self, action: int, ts: int, qty: float, px: float, leaves: float, why: int = 0) -> None:
         if self.mute:
             return
         ask = self.ask
         self.answers.append(
             Answer(
                 ts, action, ask.order_id, ask.instrument_id, ask.side, qty, px, leaves,
-                reason=self.reason if action == REJECTED else 0,
+                reason=self.reason if action == REJECTED else why,
             )
         )  # fmt: skip

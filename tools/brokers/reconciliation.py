@@ -14,9 +14,10 @@ from gpi.formats.answers import CASH, NEW, POSITION, Answer, Ask
 from gpi.tools.brokers import wire
 from gpi.tools.brokers.blotter import Blotter
 from gpi.tools.brokers.bucket import LOOK, RESOLVE
-from gpi.tools.brokers.clerk import Clerk, Outcome
+from gpi.tools.brokers.clerk import Clerk
 from gpi.tools.brokers.executions import ZERO
 from gpi.tools.brokers.holds import HALTED, Holds
+from gpi.tools.brokers.inquiries import Outcome
 from gpi.tools.brokers.life import LIVE, Life
 from gpi.tools.brokers.looks import BARRED, positions, readable, stamp
 from gpi.tools.brokers.outbox import Job, Outbox
@@ -139,7 +140,7 @@ class Reconciliation:
         for each in told:
             life = self.blotter.order(each)
             if life is not None:
-                self.clerk.settled(life, now)
+                self.clerk.inquiries.settled(life, now)
                 if life.mute and life.open and not life.end and not life.withdrawing:
                     self.clerk.withdraw(life, each.ts, now)
             elif each.client_id.startswith(self.blotter.owner):
@@ -151,7 +152,7 @@ class Reconciliation:
             for client_id in self._asked.pop("orders", {}):
                 life = self.blotter.lives[client_id]
                 if life.broker_id not in there and life.open and not life.end:
-                    self.clerk.watch(life, now, 0.0)
+                    self.clerk.inquiries.watch(life, now, 0.0)
         self.external_orders(before)
 
     def _orphan(self, told: wire.Told, now: float) -> None:

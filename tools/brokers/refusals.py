@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any, Final
 
+from gpi.tools.brokers import wire
 from gpi.tools.brokers.rest import Reply
 
 UNIQUE: Final = "client_order_id must be unique"
 WORDS: Final = (  # the first that stands in the message decides
     ("wash trade", "SELF_TRADE"),
     ("buying power", "BUYING_POWER"),
-    ("insufficient qty", "POSITION_LIMIT"),
+    ("insufficient qty", "INSUFFICIENT_QTY"),
     ("insufficient balance", "BUYING_POWER"),
     ("short", "SHORT_LOCATE"),
     ("not tradable", "MARKET_STATE"),
@@ -48,3 +50,10 @@ def in_the_way(reply: Reply) -> list[str]:
     named = body.get("related_orders")
     found = [*named] if isinstance(named, list) else []
     return [str(each) for each in (*found, body.get("existing_order_id")) if each]
+
+
+def unheard(reply: Reply, position: Decimal) -> bool:
+    """Whether an order was refused for a position that is not the one we knew of: a fill was on its way to us."""
+    body: Any = reply.body if isinstance(reply.body, dict) else {}
+    held = wire.number(body.get("existing_qty"))
+    return reason(reply) == "INSUFFICIENT_QTY" and held is not None and abs(held) != abs(position)

@@ -139,6 +139,7 @@ def look(desk: Array, instruments: Array, view: Array, i: int) -> None:
     v.phase = it.phase
     v.state = trading_state(desk)
     v.killed = d.killed
+    v.no_flip = d.no_flip
     v.bid_px = it.bid_px
     v.bid_sz = it.bid_sz
     v.ask_px = it.ask_px
@@ -226,14 +227,14 @@ def made_by(intents: Array, k: int) -> int:
 @borrowing
 def keep_apart(desk: Array, instruments: Array, pool: Array, wire: Array, wish: Any, i: int, orders_out: Array) -> int:
     """An order that could meet our own: refused, or what stands in its way is cancelled first."""
-    slot = own_in_the_way(instruments, pool, wish, i)
-    if slot >= 0 and desk[0].self_trade == REFUSE_NEWEST:
-        return SELF_TRADE
+    if desk[0].self_trade == REFUSE_NEWEST:
+        return SELF_TRADE if own_in_the_way(instruments, pool, wish, i, desk[0].no_flip) >= 0 else 0
+    slot = own_in_the_way(instruments, pool, wish, i, 0)
     while slot >= 0:
         pool[slot].canceling = 1
         tell_order(desk, instruments, pool, orders_out, desk[0].now, slot, CANCEL, 0)
         request(desk, pool, wire, slot, WITHDRAW)
-        slot = own_in_the_way(instruments, pool, wish, i)
+        slot = own_in_the_way(instruments, pool, wish, i, 0)
     return 0
 
 

@@ -20,6 +20,7 @@ from gpi.tools.kernels.orders import (
     DAY,
     EXPOSURE,
     GTC,
+    INSUFFICIENT_QTY,
     KILL_ACTIVE,
     LIMIT,
     MALFORMED,
@@ -215,7 +216,15 @@ def judge(desk: Array, instruments: Array, sent: Array, wish: Any, i: int) -> in
         return MSG_RATE
     if d.open_orders >= d.max_open_orders:
         return OPEN_ORDERS
-    return judge_option(d, instruments, wish, i, reduction) if it.right else 0
+    reason = judge_option(d, instruments, wish, i, reduction) if it.right else 0
+    return INSUFFICIENT_QTY if d.no_flip and not reason and flips(wish, it) else reason
+
+
+@borrowing
+def flips(wish: Any, it: Any) -> bool:
+    """Does this order close more than is held, less what the working orders of its side hold already?"""
+    held = it.buying if wish.side == BUY else it.selling
+    return bool(it.position * wish.side < 0.0 and wish.qty > abs(it.position) - held + GRID * wish.qty)
 
 
 @borrowing
@@ -308,18 +317,22 @@ def judge_kin(
 
 
 @borrowing
-def own_in_the_way(instruments: Array, pool: Array, wish: Any, i: int) -> int:
+def own_in_the_way(instruments: Array, pool: Array, wish: Any, i: int, leaving: int) -> int:
     """The slot of our own open order that a new one could meet, the best first; -1 when there is none.
 
     Alpaca's rule for wash trades: a market order against anything, a limit against what it crosses, a stop against any
-    limit. What belongs to a family is exempt.
+    limit. What belongs to a family is exempt, and so are trailing stops. `leaving` 1: an order counts until its cancel
+    is confirmed.
     """
+    if wish.order_type == TRAILING:
+        return -1
     it = instruments[i]
     here = it.sells if wish.side == BUY else it.buys
     while here >= 0:
         o = pool[here]
         priced = wish.order_type == LIMIT and o.px == o.px
-        if not o.family and not o.canceling and (not priced or wish.side * (wish.px - o.px) >= -it.near):
+        exempt = o.family or o.order_type == TRAILING or (o.canceling and not leaving)
+        if not exempt and (not priced or wish.side * (wish.px - o.px) >= -it.near):
             return int(here)
         here = o.next
     return -1

@@ -26,7 +26,7 @@ MAKER, TAKER = 1, 2
 KILL_ACTIVE, TRADING_STATE, MALFORMED, STALE_DATA, MARKET_STATE, PRICE_COLLAR, POSITION_LIMIT = range(1, 8)
 EXPOSURE, CASH_RESERVE, DAILY_LOSS, MSG_RATE, OPEN_ORDERS, UNKNOWN_ORDER, RECONCILING = range(8, 15)  # orders.reason
 SHORT_LOCATE, SELF_TRADE, PARENT_CHILD, DUPLICATE_ORDER, EXEC_THROTTLE, REJECT_STORM = range(15, 21)
-BUYING_POWER, NOT_AUTHORISED, BROKER_REFUSED, OPTION_RULES, NO_UNDERLYING = range(21, 26)
+BUYING_POWER, NOT_AUTHORISED, BROKER_REFUSED, OPTION_RULES, NO_UNDERLYING, INSUFFICIENT_QTY = range(21, 27)
 
 WAITING, OPEN, STOPPED = 0, 1, 2  # instrument.phase: no fresh quote yet, trading, halted
 ACTIVE, REDUCING, STANDING = 0, 1, 2  # desk.state: trade, only reduce, nothing at all
@@ -74,7 +74,7 @@ DESK: Final = record(
     " external now row late day state loss_day killed kill_row next_id open_orders open_buys second filled stop"
     " request_at requests response_at responses sent_at free free_slots policy rng"
     " dated fee_day rounding delays last_request last_response"
-    " unusual waking hours part bell day_bell opened crossing self_trade banded allow_naked option_expiry_ns"
+    " unusual waking hours part bell day_bell opened crossing self_trade no_flip banded allow_naked option_expiry_ns"
     " n_orders n_fills n_equity",
     "position_limit gross_exposure cash_reserve daily_loss price_collar max_contracts"
     " maker_bps taker_bps per_share sell_bps sell_per_share"
@@ -94,6 +94,8 @@ nothing else of them is used.
 option series ends (`instrument.due`); `part` is the present part of the day, `opened` when its regular session
 began; `hours`: 1 keeps orders that may not trade outside the regular session asleep there.
 `crossing`: 1 lets orders of different accounts meet; `banded`: 1 keeps LULD bands.
+`no_flip`: 1 where no order may close more than is held and not held by working orders, and one that is being
+cancelled still counts as our own in the way: Alpaca's rules.
 `dated`: 1 where fees follow a dated schedule; `levy` to `clearing` are what has accrued on the trading day.
 `likely_power`: of the queue model that guesses who cancelled (0: logarithms).
 """
@@ -146,7 +148,7 @@ WORKING: Final = record("order_id side order_type tif accepted canceling", "px q
 """One of the strategy's own open orders, as the trader knows it."""
 
 VIEW: Final = record(
-    "ts instrument_id kind side tick_flags phase state killed fills n_orders",
+    "ts instrument_id kind side tick_flags phase state killed fills n_orders no_flip",
     "bid_px bid_sz ask_px ask_sz trade_px trade_sz mid imbalance position avg_px realized buying selling"
     " cash equity total_realized exposure maker_bps taker_bps tick_size lot_size multiplier",
 )

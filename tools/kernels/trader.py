@@ -17,7 +17,6 @@ from gpi.tools.kernels.listing import link, unlink, working
 from gpi.tools.kernels.orders import (
     ACCEPTED,
     AMEND,
-    BROKER_REFUSED,
     CANCEL,
     CLS,
     DAY,
@@ -321,8 +320,8 @@ def alter(
     Until the answer is here, both count, the larger of the two.
     """
     d, slot = desk[0], found(instruments, pool, i, wish.order_id)
-    if slot < 0 or pool[slot].canceling or d.external:
-        refuse(desk, instruments, wish, i, BROKER_REFUSED if d.external else UNKNOWN_ORDER, orders_out)
+    if slot < 0 or pool[slot].canceling:
+        refuse(desk, instruments, wish, i, UNKNOWN_ORDER, orders_out)
         return
     o = pool[slot]
     qty, works = (o.told_qty if wish.qty != wish.qty else wish.qty), o.seen + o.pending
@@ -379,6 +378,11 @@ def replaced(
     o.told_px = px
     if kind == REPLACED and o.amending > 0:
         o.amending -= 1
+    if desk[0].external and o.px == o.px and px == px and px != o.px:  # no venue here keeps the order's price
+        unlink(instruments, pool, slot)
+        o.px = px
+        o.rank = o.side * px
+        link(instruments, pool, slot)
     if o.amending == 0:
         o.pending = 0.0
         if o.px == o.px:

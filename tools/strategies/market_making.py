@@ -128,8 +128,17 @@ def decide(
     buys = v.state == ACTIVE and held < p.max_inventory or v.state == REDUCING and v.position <= -size
     sells = v.state == ACTIVE and held > -p.max_inventory or v.state == REDUCING and v.position >= size
     near = (max(p.requote_ticks, p.requote_spread * half) + 0.25) * tick
-    n = quote(BUY, bid, size, buys, near, orders, n_orders, intents, 0)
-    return quote(SELL, ask, size, sells, near, orders, n_orders, intents, n)
+    n = quote(BUY, bid, room(v, BUY, size), buys, near, orders, n_orders, intents, 0)
+    return quote(SELL, ask, room(v, SELL, size), sells, near, orders, n_orders, intents, n)
+
+
+@borrowing
+def room(v: Any, side: int, size: float) -> float:
+    """What of `size` an account takes that lets no order close more than is held and not held by working orders."""
+    if not v.no_flip or v.position * side >= 0.0:
+        return size
+    free = min(size, abs(v.position) - (v.buying if side == BUY else v.selling))
+    return math.floor(free / v.lot_size + 1e-9) * v.lot_size if v.lot_size > 0.0 else free
 
 
 @borrowing
@@ -154,6 +163,6 @@ def quote(
             stands = True
         else:
             n = cancel(intents, n, o.order_id)
-    if wanted and not stands and px > 0.0:
+    if wanted and not stands and px > 0.0 and size > 0.0:
         n = intend(intents, n, side, LIMIT, GTC, size, px)
     return n

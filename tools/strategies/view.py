@@ -70,7 +70,8 @@ class View(NamedTuple):
 
     `ts` is the trader's event time in ns; `kind`, `side`, `tick_flags` are the tick's own; `phase` 1 means
     open; `state` 0 trade, 1 only reduce, 2 nothing; `fills` counts fills that arrived with this tick;
-    `buying` and `selling` are the unfilled sizes of our working orders.
+    `buying` and `selling` are the unfilled sizes of our working orders; `no_flip` 1: no order may close more than is
+    held and not held by working orders.
     """
 
     ts: int
@@ -83,6 +84,7 @@ class View(NamedTuple):
     killed: int
     fills: int
     n_orders: int
+    no_flip: int
     bid_px: float
     bid_sz: float
     ask_px: float
