@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from gpi.formats.answers import NEW, Answer, Ask
 from gpi.formats.instruments import Instrument, crypto, equity, option
-from gpi.formats.orders import ACCEPTED, CANCELED, FILLED, GTC, LIMIT, REJECTED, STOP_LIMIT
+from gpi.formats.orders import ACCEPTED, CANCELED, FILLED, GTC, LIMIT, REJECTED, REPLACED, STOP_LIMIT
 from gpi.formats.secrets import Secret
 from gpi.tools.brokers import wire
 from gpi.tools.brokers.blotter import Blotter
@@ -259,3 +259,50 @@ def test_a_hand_that_overslept_sends_no_order_and_every_cancel() -> None:
     hands.stop()
     ((_, outcome),) = told
     assert isinstance(outcome, Unanswered) and "too old" in str(outcome)
+
+
+def lineage() -> Blotter:
+    """An order of 100 and its replacement to 150 in all, both sent."""
+    blotter, ask = Blotter(), Ask(NEW, 1, 7, 0, "AAA", 1, LIMIT, GTC, 100.0, 20.0)
+    first = Life(ask, "gpi-1", {}, Decimal(100), state="live")
+    first.after = Life(ask._replace(qty=150.0, px=21.0), "gpi-1r1", {}, Decimal(150), state="sent", before=first)
+    blotter.place(first)
+    blotter.place(first.after)
+    return blotter
+
+
+def replaced_story(before: list[int], after: list[int]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """(updates, activities): filled in part, replaced, filled in part again, cancelled."""
+    first, rest = story(before, "replaced"), 150 - sum(before)
+    second = story(after, "canceled")
+    for each in second:
+        each["order"] |= {"id": "b2", "client_order_id": "gpi-1r1", "qty": str(rest)}
+        if "execution_id" in each:
+            each["execution_id"] = f"r{each['execution_id']}"
+    rows = [{**row, "id": f"r{row['id']}", "order_id": "b2"} for row in activities(after)]
+    return [*first, *second], [*activities(before), *rows]
+
+
+PARTS = st.lists(st.integers(1, 20), max_size=4)
+
+
+@settings(max_examples=300, deadline=None)
+@given(before=PARTS, after=PARTS, data=st.data())
+def test_a_replacement_folds_to_the_same_in_any_order(before: list[int], after: list[int], data: st.DataObject) -> None:
+    """Told as one order: replaced once, every execution once, the end once and last."""
+    happened, rows = replaced_story(before, after)
+    ends = [each for each in happened if each["event"] in ("replaced", "canceled")]
+    kept = data.draw(st.lists(st.sampled_from(happened), max_size=2 * len(happened)))
+    blotter, told = lineage(), list[Answer]()
+    for update in data.draw(st.permutations([*kept, *ends])):
+        blotter.update(update)
+        told += blotter.answers()
+    for row in rows:
+        blotter.activity(row)
+    told += blotter.answers()
+    assert not blotter.open and not blotter.gaps
+    assert sum(a.qty for a in told if a.action == FILLED) == sum(before) + sum(after)
+    assert [a.action for a in told].count(REPLACED) == 1 == [a.action for a in told].count(CANCELED)
+    assert told[-1].action == CANCELED and told[-1].leaves == 150 - sum(before) - sum(after)
+    assert blotter.expected.get("AAA", 0) == sum(before) + sum(after)
+    assert all(a.order_id == 7 for a in told)

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gpi.formats.answers import BLOCK, CASH, NEW, POSITION, STATE, Answer, Ask
+from gpi.formats.answers import AMEND, BLOCK, CASH, NEW, POSITION, STATE, Answer, Ask
 from gpi.formats.errors import BadInput
 from gpi.formats.frame import Frame
-from gpi.formats.orders import ACCEPTED, ACTIONS, CANCELED, FILLED, GTC, REASONS
+from gpi.formats.orders import ACCEPTED, ACTIONS, CANCELED, FILLED, GTC, REASONS, REPLACED
 from gpi.tools.backtest.answered import Repeated, Script
 from gpi.tools.backtest.run import Run
 from gpi.tools.backtest.session import Session
@@ -172,3 +172,27 @@ def test_the_kill_switch_asks_for_cancels_outside() -> None:
     session.step(frame(QUIET[1:2]))
     assert [ask.what for ask in session.asks()] == [2]
     assert np.isclose(session.state["instruments"][0].buying, 5.0)
+
+
+def test_a_replacement_is_asked_for_and_holds_once_it_is_told() -> None:
+    """Until then the larger of the two counts; where nothing came of it, the order is as it was."""
+    session = begun(
+        {0: [(1, 5.0, 100, GTC)], 1: [lambda view: view.replace(1, 8.0, 0.99)], 3: [lambda v: v.replace(1, 9.0)]}
+    )
+    session.step(frame(QUIET[:2]))
+    (_, ask) = session.asks()
+    assert (ask.what, ask.order_id, ask.qty, ask.px) == (AMEND, 1, 8.0, 0.99)
+    assert session.state["instruments"][0].buying == 8.0
+    session.answer(
+        [Answer(START, FILLED, 1, 0, 1, 2.0, 1.0, 3.0, 0.0), Answer(START, REPLACED, 1, 0, 1, 8.0, 0.99, 6.0)]
+    )
+    assert ("replaced", 1, 8.0) in told(session.step(frame(QUIET[2:3])))
+    assert session.state["instruments"][0].buying == 6.0
+    session.step(frame(QUIET[3:4]))
+    (ask,) = session.asks()
+    assert ask.qty == 9.0 and np.isnan(ask.px) and session.state["instruments"][0].buying == 7.0
+    session.answer([Answer(START, REPLACED, 1, 0, 1, 8.0, 0.99, 6.0, reason=REASONS.index("BROKER_REFUSED"))])
+    session.step(frame(QUIET[4:5]))
+    assert session.state["instruments"][0].buying == 6.0
+    (order,) = [o for o in session.state["pool"] if o["order_id"] == 1]
+    assert (order.told_qty, order.told_px, order.px) == (8.0, 0.99, 0.99)

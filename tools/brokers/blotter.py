@@ -55,23 +55,24 @@ class Blotter:
     def place(self, life: Life) -> None:
         """A new order, not sent yet."""
         self.lives[life.client_id] = life
-        if not life.mute:
+        if not life.mute and life.before is None:
             self.numbered[life.ask.order_id] = life
         if life.broker_id:
             self._brokers[life.broker_id] = life
         self.touch(life)
 
     def touch(self, life: Life) -> None:
-        """Something about this order changed."""
-        self._touched[life.client_id] = life
-        if life.open:
-            self._open[life.client_id] = life
-        else:
-            self._open.pop(life.client_id, None)
-        if life.executions.missing or (life.end and life.open):
-            self.gaps[life.client_id] = life
-        else:
-            self.gaps.pop(life.client_id, None)
+        """Something about this order changed, and maybe about those that it replaces or that replace it."""
+        for each in dict.fromkeys([*life.line, life]) if life.before or life.after else (life,):
+            self._touched[each.client_id] = each
+            if each.open:
+                self._open[each.client_id] = each
+            else:
+                self._open.pop(each.client_id, None)
+            if each.executions.missing or (each.end and each.open):
+                self.gaps[each.client_id] = each
+            else:
+                self.gaps.pop(each.client_id, None)
 
     @property
     def open(self) -> list[Life]:

@@ -13,6 +13,7 @@ from gpi.formats.answers import AMEND, NEW, Ask
 from gpi.formats.instruments import Instrument
 from gpi.formats.orders import CANCELED, EXPIRED
 from gpi.tools.brokers import refusals, wire
+from gpi.tools.brokers.amendments import amend
 from gpi.tools.brokers.blotter import Blotter
 from gpi.tools.brokers.bucket import ORDER
 from gpi.tools.brokers.gate import flips, refuses
@@ -52,7 +53,7 @@ class Clerk:
             if ask.what == NEW:
                 self._new(ask, now_ns, now)
             elif ask.what == AMEND:
-                self._kept(ask)
+                amend(self, ask, now_ns, now)
             else:
                 self._withdraw(ask, now_ns, now)
 
@@ -74,15 +75,11 @@ class Clerk:
         self, ask: Ask, client_id: str, key: str, now_ns: int, now: float
     ) -> tuple[str, str, dict[str, str] | None]:
         """(reason, note, request); without a reason it may be sent."""
-        if self.guards.runaway(now):
-            self.halt("EXEC_THROTTLE", f"more than {self.guards.asks_per_s} new orders within a second")
+        self.throttle(now)
         why = refuses(self.holds, self.blotter, ask, key)
         if why:
             return why, "", None
-        if note := self.guards.stale(ask, now_ns):
-            if not self.blotter.counts["stale decision"]:
-                self.say(f"not sent: {note}. Is the feed delayed, behind, or a recording?")
-            self.blotter.counts["stale decision"] += 1
+        if note := self.stale(ask, now_ns):
             return "STALE_DATA", note, None
         instrument = self.instruments.get(ask.instrument_id)
         if instrument is None:
@@ -98,11 +95,18 @@ class Clerk:
             return "DUPLICATE_ORDER", f"the same as {twin}", None
         return "", "", body
 
-    def _kept(self, ask: Ask) -> None:
-        life = self.blotter.numbered.get(ask.order_id)
-        if life is not None and life.open:
-            life.kept(reason("BROKER_REFUSED"), ask.ts_event)
-            self.blotter.touch(life)
+    def throttle(self, now: float) -> None:
+        """One more order or replacement was asked for: too many within a second halt."""
+        if self.guards.runaway(now):
+            self.halt("EXEC_THROTTLE", f"more than {self.guards.asks_per_s} new orders within a second")
+
+    def stale(self, ask: Ask, now_ns: int) -> str:
+        """What to say of a decision on old ticks, "" of others; the first one is told to a person, too."""
+        if note := self.guards.stale(ask, now_ns):
+            if not self.blotter.counts["stale decision"]:
+                self.say(f"not sent: {note}. Is the feed delayed, behind, or a recording?")
+            self.blotter.counts["stale decision"] += 1
+        return note
 
     def halt(self, name: str, why: str) -> None:
         """Nothing new until a person starts the trader again."""
@@ -111,9 +115,10 @@ class Clerk:
             self.say(f"halted: {why}; nothing new is sent until somebody starts the trader again")
 
     def _withdraw(self, ask: Ask, now_ns: int, now: float) -> None:
-        life = self.blotter.numbered.get(ask.order_id)
-        if life is not None and life.open:
-            self.withdraw(life, now_ns, now)
+        first = self.blotter.numbered.get(ask.order_id)
+        for life in first.line if first is not None else ():
+            if life.open:
+                self.withdraw(life, now_ns, now)
 
     def withdraw(self, life: Life, now_ns: int, now: float) -> None:
         """Have an order cancelled: here if it was not sent, else by asking the broker until it has ended."""
@@ -129,7 +134,7 @@ class Clerk:
 
     def sending(self, job: Job) -> None:
         """A job goes out now."""
-        if job.what == "new":
+        if job.what in ("new", "replace"):
             life = self.blotter.lives[job.client_id]
             life.state = SENT
             self.blotter.touch(life)
@@ -137,8 +142,10 @@ class Clerk:
     def replied(self, job: Job, outcome: Outcome, now: float) -> None:
         """What came of a request about one order."""
         life = self.blotter.lives[job.client_id]
-        if job.what == "new":
+        if job.what in ("new", "replace"):
             self._placed(life, job, outcome, now)
+            if life.before is not None and life.state != INTENT:
+                self._look_at(life.before, life, now)
         elif job.what == "cancel":
             self.inquiries.cancelled(life, job, outcome, now)
         else:
@@ -166,6 +173,11 @@ class Clerk:
         else:
             self._refused(life, job, outcome, now)
 
+    def _look_at(self, before: Life, life: Life, now: float) -> None:
+        """The reply to a replacement says little of the order it replaces: unless all is clear, that is looked at."""
+        if before.open and not before.end and life.state != LIVE:
+            self.inquiries.watch(before, now)
+
     def _refused(self, life: Life, job: Job, reply: Reply, now: float) -> None:
         blocking = [b for b in refusals.in_the_way(reply) if self._leaving(b)]
         if blocking and life.client_id not in self._tried and not life.withdrawing:
@@ -177,6 +189,8 @@ class Clerk:
         self.say(f"{life.ask.symbol}: order {life.ask.order_id} refused: {reply.message}")
         if reply.status == 401:
             self.halt("keys", "the broker does not know the key any more")
+        if life.before is not None and refusals.too_late(reply):
+            return  # a fill or a cancel has won: the look at the order will tell
         if refusals.unheard(reply, self.blotter.position(wire.key(life.ask.symbol))):
             return  # a fill came first: nobody's mistake, and nothing of a storm
         if self.guards.rejected():

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
 
-from gpi.formats.answers import NEW, Answer, Ask
+from gpi.formats.answers import AMEND, NEW, Answer, Ask
 from gpi.formats.errors import GpiError, RiskBreach, VenueError
 from gpi.formats.instruments import Instruments
 from gpi.formats.secrets import masked
@@ -80,7 +80,7 @@ class Engine:
         """Fold one thing: asks, a reply, a frame, the link's state, or the wish to finish (an Event)."""
         now_ns, now = time.time_ns(), time.monotonic()
         if what == "asks":
-            self._waiting.update({ask.order_id: ask for ask in data if ask.what == NEW})
+            self._waiting.update({ask.order_id: ask for ask in data if ask.what in (NEW, AMEND)})
             self.clerk.asks(data, now_ns, now)
         elif what == "reply":
             job, outcome = data
@@ -128,7 +128,7 @@ class Engine:
         self.outbox.done(job)
         if isinstance(outcome, Reply):
             self.outbox.bucket.heard(outcome.status, outcome.headers, outcome.server, now)
-        if job.what in ("new", "cancel", "resolve"):
+        if job.what in ("new", "replace", "cancel", "resolve"):
             text = outcome.text if isinstance(outcome, Reply) else str(outcome)
             self.journal.heard(f"{job.method} {job.client_id}", masked(text), now_ns)
         if job.client_id:
@@ -218,8 +218,8 @@ class Engine:
         self.failure = self.failure or wrong
         self.holds.hold("journal", HALTED)
         for ask in self._waiting.values():
-            life = self.blotter.numbered[ask.order_id]
-            if life.state == INTENT:
-                self.outbox.withdraw(life.client_id)
-                life.refused(reason("BROKER_REFUSED"), ask.ts_event)
-                self.blotter.touch(life)
+            for life in self.blotter.numbered[ask.order_id].line if ask.order_id in self.blotter.numbered else ():
+                if life.state == INTENT:
+                    self.outbox.withdraw(life.client_id)
+                    life.refused(reason("BROKER_REFUSED"), ask.ts_event)
+                    self.blotter.touch(life)

@@ -28,14 +28,22 @@ def refuses(holds: Holds, blotter: Blotter, ask: Ask, key: str, waiting: Life | 
     return holds.refuses(key, ask.side, ask.qty, float(position))
 
 
-def flips(blotter: Blotter, ask: Ask, key: str, qty: Decimal) -> bool:
+def flips(blotter: Blotter, ask: Ask, key: str, qty: Decimal, instead_of: Life | None = None) -> bool:
     """Would this close more than is held and not held by our orders? The broker would refuse it.
 
     The session asks the same of itself, a fill or two behind us. One order counts of those of which only one can fill.
+    `instead_of`: the order that it is to replace.
     """
     position = blotter.position(key)
     if position * ask.side >= 0:
         return False
     working = [each for each in blotter.open if each.ask.side == ask.side and wire.key(each.ask.symbol) == key]
-    held = sum((each.leaves for each in working if not each.ask.parent and not each.ask.rival), ZERO)
+    held = sum((_held(each) for each in working if each is not instead_of), ZERO)
     return qty > abs(position) - held
+
+
+def _held(life: Life) -> Decimal:
+    """What an order holds of a position; a replacement under way and its order hold the larger of the two."""
+    if life.ask.parent or life.ask.rival or (life.before is not None and life.before.open):
+        return ZERO
+    return max(life.leaves, life.after.leaves if life.after is not None else ZERO)

@@ -20,6 +20,7 @@ SENT: Final = "sent"  # on its way
 UNKNOWN: Final = "unknown"  # sent, and no readable answer came
 LIVE: Final = "live"  # the broker has it
 DONE: Final = "done"  # it has ended, and every execution is known
+WAITING: Final = ("pending_new", "accepted", "pending_replace", "held")  # a replacement that may yet be rejected
 REFUSED: Final = "refused"  # it never lived: our own checks, or the broker's
 
 
@@ -28,9 +29,13 @@ def reason(name: str) -> int:
     return REASONS.index(name if name in REASONS else "BROKER_REFUSED")
 
 
-@dataclass
+@dataclass(eq=False)
 class Life:
-    """An order of ours. `mute`: of a former run, which nobody hears of."""
+    """An order of ours at the broker. `mute`: of a former run, which nobody hears of.
+
+    A replacement is an order of its own there, and the session's order goes on in it: `before` is the order in whose
+    place it is to come, `after` the one that is to come in its place. The session is told by the first of them.
+    """
 
     ask: Ask
     client_id: str
@@ -44,9 +49,14 @@ class Life:
     end_ts: int = 0
     reason: int = 0
     withdrawing: bool = False  # the session asked for its cancel
+    before: Life | None = field(default=None, repr=False)
+    after: Life | None = field(default=None, repr=False)
+    took: bool = False  # it is there in the place of the one before
     answers: list[Answer] = field(default_factory=list)
+    versions: int = 0  # how many replacements were asked for, of the first
     _accepted: bool = False
     _ended: bool = False
+    _told_end: bool = False  # of the first: the session's order has ended
 
     @property
     def open(self) -> bool:
@@ -63,18 +73,49 @@ class Life:
         """Whether the session believes that it has ended."""
         return self._ended
 
+    @property
+    def first(self) -> Life:
+        """The order that the session asked for, before all replacements."""
+        return self if self.before is None else self.before.first
+
+    @property
+    def current(self) -> Life:
+        """The order that stands for it now."""
+        return self.after.current if self.after is not None and self.after.took else self
+
+    @property
+    def line(self) -> list[Life]:
+        """It and all its replacements, those that came to nothing left out."""
+        found, each = [], self.first
+        while True:
+            found.append(each)
+            if each.after is None:
+                return found
+            each = each.after
+
+    @property
+    def filled_before(self) -> Decimal:
+        """What the broker has said was filled of the orders before this one."""
+        return Decimal(0) if self.before is None else self.before.executions.claimed + self.before.filled_before
+
     def told(self, order: Told) -> None:
         """Fold what the broker says of the order."""
+        if order.qty > 0 and (self.before or self.mute):
+            self.qty = min(self.qty, order.qty) if self.broker_id else order.qty
         self.broker_id = self.broker_id or order.broker_id
         self.executions.claim(order.filled)
         if self.state == REFUSED:
             self.end = 0  # it was called rejected, and it was not
+            if self.before is not None and self.before.after is None:
+                self.before.after = self
         if order.end and not self.end:
             self.end, self.end_ts = order.end, order.ts
         if order.status != "rejected" or order.filled:
-            self._accept(order.ts)
+            self._accept(order.ts, order.status)
         if self.state in (INTENT, SENT, UNKNOWN, REFUSED):
             self.state = LIVE
+        if order.status == "replaced" and self.after is not None:
+            self.after.take(order.ts)
         self._close()
 
     def fill(self, execution: Execution) -> bool:
@@ -82,30 +123,58 @@ class Life:
         news = self.executions.add(execution)
         if news:
             self._accept(execution.ts)
-            leaves = float(self.leaves)
+            leaves = float(self.current.leaves)
             self._say(FILLED, execution.ts, float(execution.qty), float(execution.px), leaves)
         self._close()
         return news
+
+    def take(self, ts: int) -> None:
+        """It stands in the place of the order before it: REPLACED is told, once."""
+        if self.before is not None and self.before.after is self and not self.took:
+            self.took = True
+            self._replaced(ts, 0)
 
     def refused(self, why: int, ts: int) -> None:
         """It never lived: REJECTED is told. Not for an order that may be at the broker."""
         if self.state == REFUSED:
             return
         self.state, self.end, self.end_ts, self.reason = REFUSED, REJECTED, ts, why
-        self._tell_end(REJECTED, ts)
+        if self.before is not None:
+            self._came_to_nothing(why, ts)
+        else:
+            self._tell_end(REJECTED, ts)
 
     def kept(self, why: int, ts: int) -> None:
         """A replacement came to nothing: the order is told as it is."""
-        px = self.ask.px if self.ask.px == self.ask.px else self.ask.stop_px
-        self._say(REPLACED, ts, float(self.qty), px, float(self.leaves), why)
+        self.current._replaced(ts, why)
 
     def dropped(self, action: int, ts: int) -> None:
         """It ended here before it was ever sent: CANCELED or EXPIRED."""
         self.state, self.end, self.end_ts = REFUSED, action, ts
-        self._tell_end(action, ts)
+        if self.before is not None:
+            self._came_to_nothing(reason("BROKER_REFUSED"), ts)
+        else:
+            self._tell_end(action, ts)
 
-    def _accept(self, ts: int) -> None:
-        if not self._accepted:
+    def _came_to_nothing(self, why: int, ts: int) -> None:
+        """The order before it goes on, or its end is the end after all."""
+        assert self.before is not None
+        self._ended, was = True, self.before
+        was.after = None
+        if was.open:
+            was.kept(why, ts)
+        else:
+            was._finish()
+
+    def _replaced(self, ts: int, why: int) -> None:
+        px = self.ask.px if self.ask.px == self.ask.px else self.ask.stop_px
+        self._say(REPLACED, ts, float(self.qty + self.filled_before), px, float(self.leaves), why)
+
+    def _accept(self, ts: int, status: str = "") -> None:
+        if self.before is not None:
+            if status not in WAITING:
+                self.take(ts)
+        elif not self._accepted:
             self._accepted = True
             self._say(ACCEPTED, ts, float(self.qty), float("nan"), float(self.qty))
 
@@ -117,20 +186,32 @@ class Life:
             if self.end == FILLED and not whole and not (self.executions.busted or self.executions.corrected):
                 return  # filled, says the broker, and the executions that make it whole are still to come
             self.state = DONE
-            action = CANCELED if self.end == REJECTED and self.executions.filled else self.end
+            if self.end == REJECTED and self.before is not None and not self.took:
+                self._came_to_nothing(reason("BROKER_REFUSED"), self.end_ts)
+            else:
+                self._finish()
+
+    def _finish(self) -> None:
+        """Tell the end of the session's order, if this one's is the end: nothing of the line is open any more."""
+        line = self.line
+        if not any(each.open for each in line):
+            last = line[-1]
+            action = CANCELED if last.end == REJECTED and any(each.executions.filled for each in line) else last.end
             if action != FILLED:
-                self._tell_end(action, self.end_ts)
+                last._tell_end(action, last.end_ts)
 
     def _tell_end(self, action: int, ts: int) -> None:
-        if not self._ended:
-            self._ended = True
-            self._say(action, ts, float(self.qty), float("nan"), float(self.leaves))
+        first = self.first
+        self._ended = True
+        if not first._told_end:
+            first._told_end = True
+            self._say(action, ts, float(self.qty + self.filled_before), float("nan"), float(self.leaves))
 
     def _say(self, action: int, ts: int, qty: float, px: float, leaves: float, why: int = 0) -> None:
         if self.mute:
             return
         ask = self.ask
-        self.answers.append(
+        self.first.answers.append(
             Answer(
                 ts, action, ask.order_id, ask.instrument_id, ask.side, qty, px, leaves,
                 reason=self.reason if action == REJECTED else why,

@@ -52,6 +52,14 @@ def in_the_way(reply: Reply) -> list[str]:
     return [str(each) for each in (*found, body.get("existing_order_id")) if each]
 
 
+def too_late(reply: Reply) -> bool:
+    """Whether a replacement was refused for what has become of its order, and not for what it asks."""
+    words = reply.message.lower()
+    return reply.status in (404, 422) and any(
+        each in words for each in ("open order", "replaced", "not found", "filled")
+    )
+
+
 def unheard(reply: Reply, position: Decimal) -> bool:
     """Whether an order was refused for a position that is not the one we knew of: a fill was on its way to us."""
     body: Any = reply.body if isinstance(reply.body, dict) else {}

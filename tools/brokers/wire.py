@@ -105,6 +105,28 @@ def request(ask: Ask, instrument: Instrument, client_id: str) -> dict[str, Any]:
     return body
 
 
+def replacement(ask: Ask, was: Ask, instrument: Instrument, before: Decimal) -> tuple[dict[str, Any], Decimal | None]:
+    """(JSON of a replacement but for its id, the size of the order that works now, if it changes). Raises Unsendable.
+
+    `before`: what was filled of the orders that it has replaced; the broker counts only the present one's.
+    """
+    body: dict[str, Any] = {}
+    qty = None
+    if not math.isnan(ask.qty) and ask.qty != was.qty:
+        qty = _on_grid(ask.qty, _decimal(instrument.lot_size), ROUND_FLOOR, "quantity") - before
+        if qty != qty.to_integral_value():
+            raise Unsendable("Alpaca replaces whole shares only")
+        body["qty"] = _plain(qty)
+    if not math.isnan(ask.px) and ask.order_type in (LIMIT, STOP_LIMIT):
+        body["limit_price"] = _plain(_price(ask.px, ask.side, instrument))
+    if not math.isnan(ask.stop_px) and ask.order_type in (STOP, STOP_LIMIT):
+        body["stop_price"] = _plain(_price(ask.stop_px, -ask.side, instrument))
+    if not math.isnan(ask.trail) and ask.order_type == TRAILING:
+        trail = ask.trail * 100 if was.trail_fraction else ask.trail
+        body["trail"] = _plain(_on_grid(trail, Decimal("0.01"), ROUND_CEILING, "trail"))
+    return body, qty
+
+
 def _tif(ask: Ask, instrument: Instrument, qty: Decimal) -> str:
     """Alpaca's name for it. What must not rest is never sent as what rests: that raises Unsendable."""
     rests = ask.tif in (GTC, DAY)

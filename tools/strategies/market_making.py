@@ -138,7 +138,7 @@ def room(v: Any, side: int, size: float) -> float:
     if not v.no_flip or v.position * side >= 0.0:
         return size
     free = min(size, abs(v.position) - (v.buying if side == BUY else v.selling))
-    return math.floor(free / v.lot_size + 1e-9) * v.lot_size if v.lot_size > 0.0 else free
+    return float(math.floor(free / v.lot_size + 1e-9) * v.lot_size if v.lot_size > 0.0 else free)
 
 
 @borrowing
