@@ -37,6 +37,7 @@ MARKET: Final = 2
 STOP: Final = 3  # a market order once the last trade reaches its stop price
 STOP_LIMIT: Final = 4  # a limit order once it does
 TRAILING: Final = 5  # a stop that follows the best trade since it arrived at a distance
+MLEG: Final = 6  # a leg of an order of 2 to 4: all fill or none; `px` is the net of a unit, a debit, NaN: at the market
 GTC: Final = 1  # good till cancelled; 90 days at most
 IOC: Final = 2  # what does not fill at once expires
 DAY: Final = 3  # until the session's close
@@ -100,6 +101,7 @@ ORDERS: Final = pa.schema(
         _field("position", pa.float64()),
         _field("cash", pa.float64()),
         _field("equity", pa.float64()),
+        _field("parent", pa.int64()),  # the entry whose fill wakes this order, the first leg of an order of several; 0
     ],
     metadata={"gpi.schema": "orders/1"},
 )
@@ -116,6 +118,7 @@ FILLS: Final = pa.schema(
         _field("fee", pa.float64()),  # account currency; negative is a rebate
         _field("position", pa.float64()),  # after the fill
         _field("cash", pa.float64()),  # after the fill and its fee
+        _field("parent", pa.int64()),  # of the order, as in orders/1
     ],
     metadata={"gpi.schema": "fills/1"},
 )

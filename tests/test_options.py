@@ -50,7 +50,7 @@ def filled(
         float(qty),
         number(limit),
         TRAVEL,
-        tick,
+        np.full(len(legs), tick),
         prices,
     )
     return units, net, prices.tolist()
@@ -153,7 +153,7 @@ def test_a_size_that_is_not_known_is_no_size() -> None:
             9.0,
             NAN,
             TRAVEL,
-            0.01,
+            np.array([0.01]),
             prices,
         )
         assert units == expected
@@ -215,7 +215,7 @@ def trade(found: Quotes, legs: list[tuple[int, date, float, str]]) -> list[float
     sides = np.array([leg[0] for leg in legs])
     units, net = options.fill_order(
         sides, np.ones(len(legs), np.int64), np.array([r[0] for r in rows]), np.array([r[1] for r in rows]),
-        np.full(len(legs), np.inf), 1.0, NAN, TRAVEL, 0.01, prices,
+        np.full(len(legs), np.inf), 1.0, NAN, TRAVEL, np.full(len(legs), 0.01), prices,
     )  # fmt: skip
     assert units == 1.0 and net == pytest.approx((sides * prices).sum())
     for side, px, (bid, ask, *_) in zip(sides, prices, rows, strict=True):

@@ -43,6 +43,7 @@ def start(setup: Setup, levels: int, known: int = 0) -> State:
     d.policy, d.rng = POLICIES[rules.fill], seeded(setup.seed)
     d.hours, d.self_trade, d.banded = rules.hours, SELF_TRADES.index(rules.self_trade), rules.bands > 0
     d.unusual = rules.hours or rules.fill == "alpaca-paper"
+    desk["travels"][0] = travels(rules.option_slippage, d.policy)
     d.likely_power = rules.queue_power
     d.no_flip = rules.account == "alpaca"
     if d.no_flip and not d.self_trade:

@@ -17,14 +17,18 @@ from gpi.tools.kernels.account import mark, new_day, snapshot, trading_state, wa
 from gpi.tools.kernels.exchange import arrivals, tick, worst
 from gpi.tools.kernels.jit import borrowing, inlined
 from gpi.tools.kernels.limits import judge, judge_kin, own_in_the_way
+from gpi.tools.kernels.margins import judge_legs
 from gpi.tools.kernels.orders import (
     AMEND,
     BELL,
+    BROKER_REFUSED,
     CANCEL,
     DEPTH,
     FOREIGN,
     INSTRUMENTS,
     MAX_INTENTS,
+    MAX_LEGS,
+    MLEG,
     NEW,
     NOBODY,
     PARENT_CHILD,
@@ -48,6 +52,7 @@ from gpi.tools.kernels.trader import (
     refuse,
     request,
     submit,
+    submit_legs,
     tell_order,
     withdraw_all,
 )
@@ -180,7 +185,7 @@ def after(
         target = i if wish.instrument_id < 0 else wish.instrument_id
         if wish.what == NEW:
             if wish.parent or wish.rival:
-                follow(desk, instruments, pool, wire, sent, intents, k, target, orders_out)
+                follow(desk, instruments, pool, wire, sent, intents[:n], k, target, orders_out)
                 continue
             reason = judge(desk, instruments, sent, wish, target)
             if not reason and desk[0].self_trade:
@@ -202,6 +207,9 @@ def follow(
 ) -> None:  # fmt: skip
     """Judge and send an order with a parent or a rival, which may be an order of this very decision."""
     wish = intents[k]
+    if wish.order_type == MLEG:
+        combine(desk, instruments, pool, wire, sent, intents, k, i, orders_out)
+        return
     if wish.parent < 0:
         wish.parent = made_by(intents, k + wish.parent)
     if wish.rival < 0:
@@ -214,6 +222,28 @@ def follow(
         refuse(desk, instruments, wish, i, reason, orders_out)
     else:
         submit(desk, instruments, pool, wire, sent, wish, i, orders_out)
+
+
+@borrowing
+def combine(
+    desk: Array, instruments: Array, pool: Array, wire: Array, sent: Array, intents: Array, k: int, i: int,
+    orders_out: Array,
+) -> None:  # fmt: skip
+    """Judge and send an order of several legs, whole, at its first; later legs are done with it."""
+    wish = intents[k]
+    first = k + wish.legs
+    if wish.legs < 0 and first >= 0 and intents[first].order_type == MLEG and intents[first].legs > -wish.legs:
+        return
+    legs = min(max(wish.legs, 1), MAX_LEGS, intents.shape[0] - k)
+    for j in range(legs):
+        if intents[k + j].instrument_id < 0:
+            intents[k + j].instrument_id = i
+    reason = BROKER_REFUSED if desk[0].external else judge_legs(desk, instruments, sent, intents, k)
+    if not reason:
+        submit_legs(desk, instruments, pool, wire, sent, intents, k, orders_out)
+        return
+    for j in range(legs):
+        refuse(desk, instruments, intents[k + j], intents[k + j].instrument_id, reason, orders_out)
 
 
 @borrowing

@@ -5,7 +5,7 @@ The trading engine (`gpi.tools.kernels.engine`) puts a trader behind it; the loc
 flag: an instrument without stops, auctions and bands, a session without special orders.
 """
 
-from gpi.tools.kernels import auctions, bands, inside, paper, triggers
+from gpi.tools.kernels import auctions, bands, inside, legs, paper, triggers
 from gpi.tools.kernels.hours import may_trade
 from gpi.tools.kernels.jit import borrowing, inlined
 from gpi.tools.kernels.listing import link, unlink
@@ -28,6 +28,7 @@ from gpi.tools.kernels.orders import (
     INSTRUMENTS,
     LATE,
     MARKET_STATE,
+    MLEG,
     OFF_EXCHANGE,
     OPEN,
     OPG,
@@ -85,6 +86,9 @@ def enter_special(
 ) -> None:
     """An order that is more than a plain limit or market order reaches the venue."""
     o = pool[slot]
+    if o.order_type == MLEG:
+        legs.arrive(desk, instruments, ladders, pool, wire, slot, ts)
+        return
     if o.parent:
         if o.parent_end == 0 and standing(pool, o.parent_slot, o.parent):
             o.place = WITHHELD
@@ -188,7 +192,7 @@ def amend(
     With `new_id` the rest goes on as an order of its own (0: the same order).
     """
     o = pool[slot]
-    if o.place == GONE or o.place == IN_FLIGHT:
+    if o.place == GONE or o.place == IN_FLIGHT or o.order_type == MLEG:
         return
     left = o.leaves if qty != qty else qty - (o.qty - o.leaves)
     if not left > SMALL * o.qty:
@@ -316,6 +320,8 @@ def tick(
                 inside.on_quote(desk, instruments, pool, wire, ladder, i, ts)
             else:
                 on_quote(desk, instruments, pool, wire, ladder, i, ts)
+            if it.combined:
+                legs.on_quote(desk, instruments, ladders, pool, wire, i, ts)
     if d.waking:
         wake(desk, instruments, ladders, pool, wire, i, ts)
 

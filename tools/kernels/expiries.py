@@ -79,6 +79,7 @@ def book(
     row.fee = 0.0
     row.position = instruments[i].position
     row.cash = d.cash
+    row.parent = 0
     out = orders_out[tell(desk, instruments, orders_out, ts, i)]
     out.order_id = 0
     out.action = SETTLED

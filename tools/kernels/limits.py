@@ -237,24 +237,29 @@ def judge_option(d: Any, instruments: Array, wish: Any, i: int, reduction: bool)
         reach = it.position + it.buying if wish.side == BUY else it.selling - it.position
         if not reach + wish.qty <= d.max_contracts:
             return OPTION_RULES
-    if wish.side == SELL and not d.allow_naked and naked(d, instruments, wish, i):
-        return OPTION_RULES
+    if wish.side == SELL and not d.allow_naked:
+        before = it.selling
+        it.selling = before + wish.qty
+        bare = naked(d, instruments, i)
+        it.selling = before
+        return OPTION_RULES if bare else 0
     return 0
 
 
 @borrowing
-def naked(d: Any, instruments: Array, wish: Any, i: int) -> bool:
-    """Would this sale leave options short, all working sales filled, that nothing covers?
+def naked(d: Any, instruments: Array, i: int) -> bool:
+    """Are options of this one's right and underlying short, all working sales filled, that nothing covers?
 
     Covered by as many options of the same right that end no earlier than any that is short, calls also by shares, puts
-    by cash for the highest strike. Selling such a cover is judged the same; selling shares that cover is not.
+    by cash for the highest strike. Selling such a cover is judged the same; selling shares that cover is not. What
+    works in orders whose own legs cover each other is none of this.
     """
     it, shorts, latest, strike = instruments[i], 0.0, 0, 0.0
     for k in range(instruments.shape[0]):
         x = instruments[k]
         if x.right == it.right and x.group == it.group:
-            worst = x.position - x.selling - (wish.qty if k == i else 0.0)
-            if worst < -GRID * wish.qty:
+            worst = x.position - x.selling + x.spread_selling
+            if worst < -GRID:
                 shorts -= worst
                 latest = max(latest, x.last_trade)
                 strike = max(strike, x.strike)
@@ -263,11 +268,11 @@ def naked(d: Any, instruments: Array, wish: Any, i: int) -> bool:
     for k in range(instruments.shape[0]):
         x = instruments[k]
         if x.right == it.right and x.group == it.group and x.last_trade >= latest:
-            shorts -= max(0.0, x.position - x.selling - (wish.qty if k == i else 0.0))
+            shorts -= max(0.0, x.position - x.selling + x.spread_selling)
     if it.right > 0 and 0 <= it.under < instruments.shape[0]:
         under = instruments[it.under]
         shorts -= max(0.0, under.position - under.selling) * under.multiplier / it.multiplier
-    if shorts <= GRID * wish.qty:
+    if shorts <= GRID:
         return False
     return bool(it.right > 0 or not shorts * strike * it.multiplier <= d.cash - d.buy_cost)
 

@@ -59,3 +59,5 @@ def working(desk: Array, instruments: Array, pool: Array, slot: int, qty: float,
     else:
         it.n_sells += orders
         it.selling = it.selling + qty if it.n_sells > 0 else 0.0
+        if o.special and o.covered:
+            it.spread_selling = it.spread_selling + qty if it.n_sells > 0 else 0.0

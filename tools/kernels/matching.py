@@ -294,7 +294,7 @@ def withdraw(desk: Array, pool: Array, wire: Array, slot: int, ts: int, kind: in
     o.place = GONE
     respond(desk, pool, wire, slot, ts, kind, o.qty, o.px, 0)
     if o.family:
-        ended_family(desk, pool, wire, slot, ts)
+        ended_family(desk, pool, wire, slot, ts, kind)
 
 
 @borrowing

@@ -23,13 +23,12 @@ import numpy as np
 
 from gpi.tools.kernels.jit import jit
 from gpi.tools.kernels.latency import uniform
-from gpi.tools.kernels.orders import PAPER, Array, record
+from gpi.tools.kernels.orders import MAX_LEGS, PAPER, Array, record
 
 TRAVEL: Final = np.array([0.75, 0.66, 0.56, 0.53])
 """The fraction of the spread an order of 1, 2, 3, 4 or more legs travels: (4,), or any length from 1 on."""
 THRESHOLD: Final = 0.01
 """In the money by this much per unit of the underlying, an option is exercised at expiry without being asked."""
-LEGS: Final = 4  # of one order at most
 TINY: Final = 1e-12  # instead of nothing travelled: 0 switches fills inside the quote off
 CALL, PUT = 1, -1
 NOISE = 1e-9  # of a tick: what floats add to a whole tick is not a further tick
@@ -47,7 +46,7 @@ def travels(shares: Sequence[float], policy: int) -> Array:
     """
     if not len(shares) or not all(0.0 <= share <= 1.0 for share in shares):
         raise ValueError("shares of the spread from 0 to 1, by number of legs, such as 0.75,0.66")
-    found = [1.0 if policy == PAPER else float(shares[min(n, len(shares) - 1)]) for n in range(LEGS)]
+    found = [1.0 if policy == PAPER else float(shares[min(n, len(shares) - 1)]) for n in range(MAX_LEGS)]
     return np.array(found)
 
 
@@ -82,29 +81,30 @@ def fill_order(
     qty: float,
     limit: float,
     travel: Array,
-    tick: float,
+    tick: Array,
     prices: Array,
 ) -> tuple[float, float]:
     """How much of an order of n legs fills now, and at what net price per unit: all legs or none.
 
     `side` (n,) 1 or -1, `ratio` (n,) contracts per unit, `bid`, `ask` (n,) quotes, `size` (n,) contracts displayed on
     the side each leg takes (inf: do not look), `qty` units wanted, `limit` the highest net debit accepted (a credit is
-    negative; NaN: a market order). Writes each leg's price into `prices` (n,). Returns (units, net); (0, NaN)
-    where a leg has no quote, the net price is beyond the limit, or no whole unit is displayed.
+    negative; NaN: a market order), `tick` (n,). Writes each leg's price into `prices` (n,). Returns (units, net);
+    (0, NaN) where a leg has no quote, the net price is beyond the limit, or no whole unit is displayed.
     """
     n = side.shape[0]
     step = travel[min(n, travel.shape[0]) - 1]
-    net, units = 0.0, qty
+    net, units, noise = 0.0, qty, 0.0
     for k in range(n):
-        px = leg_price(side[k], bid[k], ask[k], step, tick)
+        px = leg_price(side[k], bid[k], ask[k], step, tick[k])
         if px != px:
             return 0.0, np.nan
         prices[k] = px
         net += side[k] * ratio[k] * px
+        noise += ratio[k] * NOISE * tick[k]
         if not size[k] >= ratio[k]:  # NaN too
             return 0.0, np.nan
         units = min(units, np.floor(size[k] / ratio[k]))
-    if not units > 0.0 or net > limit + NOISE * tick:
+    if not units > 0.0 or net > limit + noise:
         return 0.0, np.nan
     return float(units), float(net)
 

@@ -19,7 +19,7 @@ HALTED, PAUSED, CLOSED, GAP, OFF_EXCHANGE, HIDDEN = 1, 2, 4, 16, 64, 128  # tick
 BUY, SELL = 1, -1
 SUBMIT, REFUSE, CANCEL, ACCEPTED, REJECTED, CANCELED, EXPIRED, FILLED = range(1, 9)  # orders.action
 REPLACED, TRIGGERED, HELD, REPLACE, REDUCED, SETTLED = range(9, 15)
-LIMIT, MARKET, STOP, STOP_LIMIT, TRAILING = range(1, 6)
+LIMIT, MARKET, STOP, STOP_LIMIT, TRAILING, MLEG = range(1, 7)
 GTC, IOC, DAY, FOK, OPG, CLS = range(1, 7)
 MAKER, TAKER = 1, 2
 
@@ -32,6 +32,7 @@ WAITING, OPEN, STOPPED = 0, 1, 2  # instrument.phase: no fresh quote yet, tradin
 ACTIVE, REDUCING, STANDING = 0, 1, 2  # desk.state: trade, only reduce, nothing at all
 IN_FLIGHT, RESTING, SWEEPING, GONE = 0, 1, 2, 3  # order.place at the venue
 DORMANT, WITHHELD, GATHERED, ASLEEP, READY = 4, 5, 6, 7, 8  # a stop, a child, for an auction, for the session, woken
+COMBINED: Final = 9  # order.place: a leg that waits for all legs of its order
 NEW, WITHDRAW, AMEND = 1, 2, 3  # intent.what and request.kind
 ROOM, POOL, WIRE, INSTRUMENTS, FOREIGN, BELL = 1, 2, 3, 4, 5, 6  # desk.stop: why a run returned early
 SHUT, EARLY, REGULAR, LATE = 0, 1, 2, 3  # desk.part of the trading day
@@ -40,6 +41,7 @@ BAND_STEPS: Final = 10  # of 30 seconds: the five minutes of a reference price
 DAY_NS: Final = 86_400 * SECOND
 NEVER: Final = np.iinfo(np.int64).max
 MAX_INTENTS: Final = 32  # intents of one decision
+MAX_LEGS: Final = 4  # of one order
 NOBODY: Final = -9  # a parent or rival that is none of our orders
 REQUESTS, RESPONSES, RECORDING = 0, 1, 2  # the two rings of the wire, and recorded delays
 CONSERVATIVE, PAPER, LIKELY, WHOLE = 0, 1, 2, 3  # desk.policy: how recorded liquidity fills our orders
@@ -80,7 +82,8 @@ DESK: Final = record(
     " maker_bps taker_bps per_share sell_bps sell_per_share"
     " start_cash cash realized fees holdings exposure equity peak day_equity buy_cost likely_power"
     " sell_cap audit_per_share clearing_per_share clearing_cap levy section_31 activity audit clearing",
-)
+    "travels leg_side leg_ratio leg_bid leg_ask leg_size leg_tick leg_px", MAX_LEGS,
+)  # fmt: skip
 """One record: limits, fees, latencies, the account as the trader knows it, ring positions, output cursors.
 
 Where fees depend on the instrument, further records hold the fees and what accrued of `instrument.fees` 1, 2, ...:
@@ -98,15 +101,16 @@ began; `hours`: 1 keeps orders that may not trade outside the regular session as
 cancelled still counts as our own in the way: Alpaca's rules.
 `dated`: 1 where fees follow a dated schedule; `levy` to `clearing` are what has accrued on the trading day.
 `likely_power`: of the queue model that guesses who cancelled (0: logarithms).
+`travels`: the share of the spread that orders of 1 to 4 legs travel; `leg_*` is scratch of `gpi.tools.kernels.legs`.
 """
 
 INSTRUMENT: Final = record(
     "phase blocked quote_ts buys sells n_buys n_sells stops auctions bourse unshortable last_ts"
     " band_tier limit_since pause_until window_at"
-    " fees right american physical under group last_trade settled stage due",
+    " fees right american physical under group last_trade settled stage due combined",
     "tick_size lot_size multiplier near bid_px bid_sz ask_px ask_sz mid imbalance"
     " position avg_px realized buying selling value last_px last_sz opening_px"
-    " reference band_low band_high strike travel",
+    " reference band_low band_high strike travel spread_selling",
     "band_sums band_counts", BAND_STEPS,
 )  # fmt: skip
 """Per instrument: terms, the last quote, heads of the two order lists, position and working sizes.
@@ -116,14 +120,16 @@ INSTRUMENT: Final = record(
 `fees`: the record of the desk that has its fees. `right` 1 call, -1 put, 0 no option: `under` is the id of what it is
 on (-1: not in the stream), `group` the same for all options on that, `stage` 0 trades, 1 has stopped (at `last_trade`),
 2 was settled, `due` when it comes to the next. `travel`: the share of the spread a fill travels; 0: as the rest fills.
+`combined`: 1 while orders of several legs may stand here; `spread_selling`: the part of `selling` that such orders
+sell whose own legs cover it.
 `last_px`: the last trade on an exchange; `band_tier` and what follows belong to `gpi.tools.kernels.bands`.
 """
 
 ORDER: Final = record(
     "order_id instrument_id side order_type tif place canceling accepted prev next"
     " special family parent rival parent_slot rival_slot leg leg_too parent_end"
-    " begun uncounted amending extended trail_fraction since account",
-    "px rank unit_cost qty leaves seen queue stop_px trail told_px told_qty pending shown traded",
+    " begun uncounted amending extended trail_fraction since account legs mate ratio covered",
+    "px rank unit_cost qty leaves seen queue stop_px trail told_px told_qty pending shown traded net",
 )
 """A live order. `leaves`, `queue`, `px` and `qty` are the venue's truth; `seen`, `told_px` and `told_qty` the trader's.
 
@@ -131,17 +137,23 @@ ORDER: Final = record(
 `parent_end`: 1 the parent has filled, 2 it ended otherwise. `uncounted`: it works for no risk of its own (a leg that
 can only undo its parent). `pending`: risk of replacements under way, `amending` how many. `shown`, `traded`: the size
 displayed at our price and what traded there since, for the queue model that guesses.
+MLEG, one of `legs` legs: `mate` is the next one's slot, in a ring, `parent` the first one's id, `ratio` its contracts
+per unit, `net` the limit of a unit (NaN: none), `covered` 1 where the legs cover each other.
 """
 
 MESSAGE: Final = record("due ts kind slot order_id liquidity reason", "qty px leaves fee stop_px trail")
 """Something under way between trader and venue; it arrives at `due`."""
 
 INTENT: Final = record(
-    "what instrument_id side order_type tif order_id parent rival trail_fraction extended", "qty px stop_px trail"
+    "what instrument_id side order_type tif order_id parent rival trail_fraction extended legs ratio covered",
+    "qty px stop_px trail tied",
 )
 """A strategy's wish; write it with `limit`, `market`, `stop`, `bracket`, `cancel`, `replace` ... below.
 
 `parent`, `rival`: an order id, or -k for the order that the k-th intent before this one makes.
+MLEG: consecutive intents are the legs of one order, written with `leg`: `legs` is their number in the first, -1, -2
+and so on in the others; `ratio` contracts per unit, `qty` contracts, `px` the limit of a unit: a debit, a credit is
+negative, NaN takes the market. The gate fills in `covered`, and `tied`: what a contract ties up in cash.
 """
 
 WORKING: Final = record("order_id side order_type tif accepted canceling", "px qty leaves stop_px")
@@ -159,6 +171,7 @@ ORDER_ROW: Final = np.dtype(
         ("ts_event", np.int64), ("instrument_id", np.int32), ("order_id", np.int64), ("action", np.int8),
         ("side", np.int8), ("order_type", np.int8), ("tif", np.int8), ("reason", np.int16),
         *[(name, np.float64) for name in ("qty", "px", "leaves", "mid", "position", "cash", "equity")],
+        ("parent", np.int64),
     ])
 )  # fmt: skip
 FILL_ROW: Final = np.dtype(
@@ -166,6 +179,7 @@ FILL_ROW: Final = np.dtype(
         ("ts_event", np.int64), ("instrument_id", np.int32), ("order_id", np.int64), ("side", np.int8),
         ("liquidity", np.int8),
         *[(name, np.float64) for name in ("qty", "px", "fee", "position", "cash")],
+        ("parent", np.int64),
     ])
 )  # fmt: skip
 EQUITY_ROW: Final = np.dtype(
@@ -243,6 +257,30 @@ def one_cancels_other(
     loss = STOP if loss_px != loss_px else STOP_LIMIT
     n = wish_for(intents, n, side, LIMIT, GTC, qty, profit_px, np.nan, np.nan, 0, 0, 0)
     return wish_for(intents, n, side, loss, GTC, qty, loss_px, stop_px, np.nan, 0, 0, -1)
+
+
+@borrowing
+def leg(
+    intents: Array, n: int, nth: int, instrument_id: int, side: int, ratio: int, units: float, net: float, tif: int
+) -> int:
+    """Write the nth leg (0, 1, 2, 3) of an order of several as intent `n`, right behind the one before; the new count.
+
+    `ratio` contracts per unit; `units`, the net limit of a unit `net` (a debit, a credit is negative, NaN: none) and
+    `tif` are those of the whole order. Unchanged at the first leg when four do not fit.
+    """
+    if nth == 0 and n + MAX_LEGS > intents.shape[0]:
+        return n
+    if nth >= MAX_LEGS:
+        intents[n - MAX_LEGS].legs = nth + 1  # too many: the gate refuses it
+        return n
+    if nth > 0 and (nth > n or intents[n - nth].order_type != MLEG or intents[n - nth].legs != nth):
+        return n
+    n = wish_for(intents, n, side, MLEG, tif, units * ratio, net, np.nan, np.nan, 0, -1, 0)
+    intents[n - 1].instrument_id = instrument_id
+    intents[n - 1].ratio = ratio
+    intents[n - 1].legs = -nth
+    intents[n - 1 - nth].legs = nth + 1
+    return n
 
 
 @borrowing

@@ -9,6 +9,7 @@ from gpi.tools.kernels.orders import (
     FILLED,
     GONE,
     IN_FLIGHT,
+    MLEG,
     READY,
     REDUCED,
     RESPONSES,
@@ -61,7 +62,7 @@ def end(desk: Array, pool: Array, wire: Array, slot: int, ts: int, kind: int, re
     o.place = GONE
     respond(desk, pool, wire, slot, ts, kind, o.qty, o.px, reason)
     if o.family:
-        ended_family(desk, pool, wire, slot, ts)
+        ended_family(desk, pool, wire, slot, ts, kind)
 
 
 @borrowing
@@ -107,9 +108,16 @@ def filled_family(desk: Array, pool: Array, wire: Array, slot: int, ts: int, qty
 
 
 @borrowing
-def ended_family(desk: Array, pool: Array, wire: Array, slot: int, ts: int) -> None:
-    """An order that ended unfilled takes its rival and its withheld legs along."""
+def ended_family(desk: Array, pool: Array, wire: Array, slot: int, ts: int, kind: int) -> None:
+    """An order that ended unfilled takes its rival and its withheld legs along; a leg of several, all the others."""
     o = pool[slot]
+    if o.order_type == MLEG:
+        here = o.mate
+        while here != slot:
+            pool[here].place = GONE
+            respond(desk, pool, wire, here, ts, kind, pool[here].qty, pool[here].net, 0)
+            here = pool[here].mate
+        return
     if standing(pool, o.rival_slot, o.rival):
         r = pool[o.rival_slot]
         r.place = GONE

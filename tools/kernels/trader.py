@@ -24,7 +24,9 @@ from gpi.tools.kernels.orders import (
     HELD,
     IN_FLIGHT,
     LIMIT,
+    MALFORMED,
     MARKET,
+    MLEG,
     NEW,
     REDUCED,
     REFUSE,
@@ -54,6 +56,7 @@ def tell(desk: Array, instruments: Array, orders_out: Array, ts: int, i: int) ->
     out.equity = d.equity
     out.mid = np.nan
     out.position = 0.0
+    out.parent = 0
     if 0 <= i < instruments.shape[0]:
         out.mid = instruments[i].mid
         out.position = instruments[i].position
@@ -85,6 +88,8 @@ def tell_order(
     out.qty = o.told_qty
     out.px = o.told_px
     out.leaves = o.seen
+    if o.special:
+        out.parent = o.parent
     return n
 
 
@@ -126,7 +131,7 @@ def refuse(desk: Array, instruments: Array, wish: Any, i: int, reason: int, orde
     out.order_id = 0 if wish.what == NEW else wish.order_id
     out.action = REFUSE
     out.side = wish.side if new and -1 <= wish.side <= 1 else 0
-    out.order_type = wish.order_type if new and 0 <= wish.order_type <= TRAILING else 0
+    out.order_type = wish.order_type if new and 0 <= wish.order_type <= MLEG else 0
     out.tif = wish.tif if new and 0 <= wish.tif <= CLS else 0
     out.reason = reason
     out.qty = wish.qty if new else 0.0
@@ -152,6 +157,38 @@ def submit(
     count_sent(desk, sent)
     tell_order(desk, instruments, pool, orders_out, d.now, slot, SUBMIT, 0)
     request(desk, pool, wire, slot, NEW)
+
+
+@borrowing
+def submit_legs(
+    desk: Array, instruments: Array, pool: Array, wire: Array, sent: Array, intents: Array, k: int, orders_out: Array
+) -> None:
+    """Send a passed order of several legs, which begins at intent `k`: one message, a row for each leg."""
+    slot = place_legs(desk, instruments, pool, intents, k)
+    count_sent(desk, sent)
+    request(desk, pool, wire, slot, NEW)
+    for _ in range(pool[slot].legs):
+        tell_order(desk, instruments, pool, orders_out, desk[0].now, slot, SUBMIT, 0)
+        slot = pool[slot].mate
+
+
+@borrowing
+def place_legs(desk: Array, instruments: Array, pool: Array, intents: Array, k: int) -> int:
+    """Give every leg of an order an id and a slot, in a ring; returns the first one's slot."""
+    n, first, last = intents[k].legs, -1, -1
+    for j in range(n):
+        wish = intents[k + j]
+        slot = place(desk, instruments, pool, wish, wish.instrument_id)
+        if j == 0:
+            first = slot
+        else:
+            pool[last].mate = slot
+        pool[slot].legs = n
+        pool[slot].parent = pool[first].order_id
+        pool[slot].mate = first
+        wish.order_id = pool[slot].order_id
+        last = slot
+    return int(first)
 
 
 @borrowing
@@ -215,7 +252,15 @@ def specify(desk: Array, instruments: Array, pool: Array, slot: int, wish: Any) 
     o.stop_px = wish.stop_px if wish.order_type != TRAILING else np.nan
     o.trail = wish.trail
     o.trail_fraction = wish.trail_fraction
-    if wish.order_type == STOP:
+    o.covered = 0
+    if wish.order_type == MLEG:
+        o.family = 1
+        o.told_px = wish.px
+        o.net = wish.px
+        o.ratio = wish.ratio
+        o.covered = wish.covered
+        o.unit_cost = wish.tied
+    elif wish.order_type == STOP:
         o.told_px = wish.stop_px
         o.unit_cost = max(it.ask_px, wish.stop_px) * it.multiplier
     o.parent = wish.parent
@@ -306,9 +351,24 @@ def recall(desk: Array, instruments: Array, pool: Array, wire: Array, wish: Any,
     if slot < 0:
         refuse(desk, instruments, wish, i, UNKNOWN_ORDER, orders_out)
     elif not pool[slot].canceling:
-        pool[slot].canceling = 1
-        tell_order(desk, instruments, pool, orders_out, desk[0].now, slot, CANCEL, 0)
-        request(desk, pool, wire, slot, WITHDRAW)
+        call_back(desk, instruments, pool, wire, slot, orders_out)
+
+
+@borrowing
+def call_back(desk: Array, instruments: Array, pool: Array, wire: Array, slot: int, orders_out: Array) -> None:
+    """Send the cancel of an order; of one of several legs it is the first's, and a row is told for each."""
+    o, here, legs = pool[slot], slot, 1
+    if o.order_type == MLEG:
+        legs = o.legs
+    for _ in range(legs):
+        leg = pool[here]
+        if legs > 1 and (leg.order_id == 0 or leg.order_type != MLEG or leg.parent != o.parent):
+            return  # its end is known already: so will be the others'
+        leg.canceling = 1
+        tell_order(desk, instruments, pool, orders_out, desk[0].now, here, CANCEL, 0)
+        if legs == 1 or leg.order_id == leg.parent:
+            request(desk, pool, wire, here, WITHDRAW)
+        here = leg.mate
 
 
 @borrowing
@@ -320,8 +380,10 @@ def alter(
     Until the answer is here, both count, the larger of the two.
     """
     d, slot = desk[0], found(instruments, pool, i, wish.order_id)
-    if slot < 0 or pool[slot].canceling:
-        refuse(desk, instruments, wish, i, UNKNOWN_ORDER, orders_out)
+    if slot < 0 or pool[slot].canceling or pool[slot].order_type == MLEG:
+        gone = slot < 0 or pool[slot].canceling
+        refuse(desk, instruments, wish, i, UNKNOWN_ORDER if gone else MALFORMED, orders_out)
+        return
         return
     o = pool[slot]
     qty, works = (o.told_qty if wish.qty != wish.qty else wish.qty), o.seen + o.pending
@@ -409,9 +471,7 @@ def withdraw_all(desk: Array, instruments: Array, pool: Array, wire: Array, orde
             slot = head
             while slot >= 0:
                 if not pool[slot].canceling:
-                    pool[slot].canceling = 1
-                    tell_order(desk, instruments, pool, orders_out, desk[0].now, slot, CANCEL, 0)
-                    request(desk, pool, wire, slot, WITHDRAW)
+                    call_back(desk, instruments, pool, wire, slot, orders_out)
                 slot = pool[slot].next
 
 
@@ -459,6 +519,7 @@ def deliver(
             row.fee = paid
             row.position = instruments[i].position
             row.cash = d.cash
+            row.parent = o.parent if o.special else 0
         reason = m.reason if m.kind != FILLED else 0
         out = orders_out[tell_order(desk, instruments, pool, orders_out, m.due, m.slot, m.kind, reason)]
         if m.kind == FILLED or m.kind == REPLACED or m.kind == REDUCED:

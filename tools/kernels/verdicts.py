@@ -11,6 +11,7 @@ from gpi.tools.kernels.orders import (
     INSTRUMENTS,
     MALFORMED,
     MARKET,
+    MLEG,
     OPEN,
     POOL,
     REDUCED,
@@ -113,7 +114,7 @@ def run(
             it.phase = OPEN
             w = wish[0]
             w.side = side[row]
-            w.order_type = order_type[row]
+            w.order_type = order_type[row] if order_type[row] != MLEG else MARKET  # its price is that of all legs
             w.tif = tif[row]
             w.qty = qty[row]
             w.px = px[row] if px[row] == px[row] or order_type[row] != STOP_LIMIT else mid[row]

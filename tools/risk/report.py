@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from gpi.formats.errors import BadInput
-from gpi.formats.orders import CANCELED, EXPIRED, FILLED, REASONS, REFUSE, REJECTED, SUBMIT
+from gpi.formats.orders import CANCELED, EXPIRED, FILLED, MLEG, REASONS, REFUSE, REJECTED, SUBMIT
 from gpi.tools.kernels.orders import DAY_NS, SECOND, Array
 from gpi.tools.risk.limits import as_dict
 
@@ -77,7 +77,7 @@ def _worst(orders: dict[str, Array], equity: dict[str, Array], multiplier: dict[
     solid, rich = orders["equity"] > 0.0, equity["equity"] > 0.0
     held = np.abs(orders["position"] * orders["mid"] * factor)[solid] / orders["equity"][solid]
     sent = orders["action"] == SUBMIT
-    limits_px = sent & (orders["px"] == orders["px"])
+    limits_px = sent & (orders["px"] == orders["px"]) & (orders["order_type"] != MLEG)  # theirs is a net of all legs
     away = np.abs(orders["px"][limits_px] / orders["mid"][limits_px] - 1.0)
     return {
         "position_limit": _most(held),

@@ -11,7 +11,7 @@ class Patient:
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
 from gpi.tools.kernels import orders
@@ -156,6 +156,19 @@ class View(NamedTuple):
         """Want to leave a position at `profit` or at `stop`, whichever comes first; `side` is that of both orders."""
         leave = NAN if stop_limit is None else stop_limit
         self.written[0] = orders.one_cancels_other(self.intents, self.written[0], side, qty, profit, stop, leave)
+
+    def multi_leg(
+        self, legs: Sequence[tuple[int, int, int]], units: float, net: float | None = None, tif: str = "day"
+    ) -> None:
+        """Want an order of 2 to 4 legs, (instrument_id, side, contracts per unit) each: all legs fill, or none.
+
+        `net`: the most to pay for a unit, per share; negative: the least to be paid; None: the market. Cancelled by the
+        id of any leg.
+        """
+        at, limit = self.written[0], NAN if net is None else float(net)
+        for nth, (instrument_id, side, ratio) in enumerate(legs):
+            at = orders.leg(self.intents, at, nth, instrument_id, side, ratio, float(units), limit, TIFS[tif])
+        self.written[0] = at
 
     def replace(self, order_id: int, qty: float | None = None, px: float | None = None) -> None:
         """Want an open order to have another size in all, or another limit; a fill that comes first wins."""

@@ -9,8 +9,7 @@ from typing import Any, Final
 from gpi.formats import orders as words
 from gpi.formats.instruments import Instrument
 from gpi.tools.venue.accounts import Account
-from gpi.tools.venue.combos import work
-from gpi.tools.venue.exchange import Request
+from gpi.tools.venue.exchange import Leg, Request
 from gpi.tools.venue.ledgers import Ledgers
 from gpi.tools.venue.margin import afford, closable
 from gpi.tools.venue.money import floored, real
@@ -137,11 +136,7 @@ def _unpriced(order: Order) -> None:
 def enter(ledgers: Ledgers, order: Order) -> None:
     """To the exchange, exits behind it; what it says is settled at once."""
     if order.instrument is None:
-        ledgers.combos.append(order)
-        for each in (order, *order.legs):
-            each.status = "new"
-        ledgers.updates.tell(order, "new", order.submitted_at)
-        work(ledgers, order)
+        _send_legs(ledgers, order)
         return
     _send(ledgers, order, parent=0, rival=0)
     oco = order.order_class == "oco"
@@ -154,6 +149,25 @@ def enter(ledgers: Ledgers, order: Order) -> None:
             continue
         _send(ledgers, leg, 0 if oco else order.exchange_id, other.exchange_id if other else 0)
         other = leg
+
+
+def _send_legs(ledgers: Ledgers, order: Order) -> None:
+    """Hand a multi-leg order to the exchange: the engine's function fills all its legs, or none."""
+    legs = [
+        Leg(leg.instrument.id, leg.side, int(leg.ratio_qty))
+        for leg in order.legs
+        if leg.instrument is not None and leg.ratio_qty is not None
+    ]
+    for each in (order, *order.legs):
+        each.status = "new"
+    ledgers.updates.tell(order, "new", order.submitted_at)
+    exchange, net = ledgers.world.exchange, real(order.limit_price)
+    account = list(ledgers.accounts).index(order.key_id) + 1
+    ids = exchange.submit_legs(legs, float(order.size), net, TIFS[order.tif], account)
+    for leg, exchange_id in zip(order.legs, ids, strict=True):
+        leg.exchange_id = exchange_id
+        ledgers.by_exchange[exchange_id] = leg
+    ledgers.settle(exchange.events())
 
 
 def _send(ledgers: Ledgers, order: Order, parent: int, rival: int) -> None:

@@ -11,37 +11,17 @@ import math
 from collections.abc import Sequence
 from typing import Any, Final
 
-import numpy as np
-
-from gpi.formats.calendar import part_of
-from gpi.formats.errors import BadInput, UsageError
+from gpi.formats.errors import BadInput
 from gpi.formats.frame import Frame
 from gpi.formats.instruments import KEY, Instruments, checked_id
-from gpi.formats.orders import CANCELED, EXPIRED, FILLED, REASONS, REJECTED
+from gpi.formats.orders import CANCELED, REASONS, REJECTED
 from gpi.formats.ticks import HALTED
-from gpi.tools.kernels import exchange, limits, matching, memory, quotes, responses, trader
-from gpi.tools.kernels.bells import toll
-from gpi.tools.kernels.chance import seeded
-from gpi.tools.kernels.options import TRAVEL, travel_alone
-from gpi.tools.kernels.orders import (
-    BELL,
-    CLS,
-    DESK,
-    GTC,
-    INSTRUMENT,
-    INTENT,
-    MESSAGE,
-    NEVER,
-    NEW,
-    ORDER,
-    RESPONSES,
-    WIRE,
-)
-from gpi.tools.venue.requests import POLICIES, Event, Fill, Quote, Request
-from gpi.tools.venue.terms import shares_of, write_terms
+from gpi.tools.kernels import exchange, limits, matching, quotes, responses, trader
+from gpi.tools.kernels.orders import BELL, CLS, DAY, GTC, MAX_LEGS, MLEG, NEW, WIRE
+from gpi.tools.venue.floor import Floor
+from gpi.tools.venue.requests import POLICIES, Event, Fill, Leg, Quote, Request
 
-__all__ = ["POLICIES", "Event", "Exchange", "Fill", "Quote", "Request"]
-ENDS: Final = (REJECTED, CANCELED, EXPIRED)
+__all__ = ["POLICIES", "Event", "Exchange", "Fill", "Leg", "Quote", "Request"]
 MALFORMED: Final = REASONS.index("MALFORMED")
 PARENT_CHILD: Final = REASONS.index("PARENT_CHILD")
 COLUMNS: Final = (
@@ -51,7 +31,7 @@ COLUMNS: Final = (
 DEPTH_COLUMNS: Final = ("bids_px", "bids_sz", "asks_px", "asks_sz")
 
 
-class Exchange:
+class Exchange(Floor):
     """Order books over a stream of ticks. Not for several threads at once.
 
     `hours`: orders sleep outside the regular session unless they are for extended hours. `bands`: LULD bands of this
@@ -59,63 +39,14 @@ class Exchange:
     (of no account with alpaca-paper). DAY orders of shares and options end at the close by the calendar in any case.
     """
 
-    def __init__(
-        self,
-        instruments: Instruments,
-        levels: int = 1,
-        fill: Fill = "alpaca-paper",
-        seed: int = 0,
-        hours: bool = False,
-        crossing: bool = True,
-        bands: int = 0,
-        option_slippage: Sequence[float] = tuple(TRAVEL.tolist()),
-    ) -> None:
-        if fill not in POLICIES:
-            raise UsageError(f"fill {fill!r}: choose {', '.join(POLICIES)}")
-        self._travel = travel_alone(shares_of(option_slippage, POLICIES[fill]))
-        desk = self._desk = np.zeros(1, DESK)
-        d = desk[0]
-        d.now = d.bell = d.opened = memory.LONG_AGO
-        d.kill_row, d.next_id, d.free, d.policy, d.rng = NEVER, 1, -1, POLICIES[fill], seeded(seed)
-        d.hours, d.crossing, d.banded, self._bands = hours, crossing, bands > 0, bands
-        d.unusual = 1
-        self._pool = memory.more_slots(np.zeros(0, ORDER), desk, 64)
-        self._wire = np.zeros((2, 256), MESSAGE)
-        self._instruments = np.zeros(0, INSTRUMENT)
-        self._ladders = np.zeros((0, memory.LADDER_ROWS, levels))
-        self._none = np.zeros((0, 1))
-        self._wish, self._terms = np.zeros(1, INTENT), np.zeros(1, INSTRUMENT)
-        self._slots: dict[int, int] = {}  # of the open orders
-        self._filled: set[int] = set()
-        self._told: list[Event] = []
-        self.announce(instruments)
-
-    @property
-    def now(self) -> int:
-        """Event time of the last tick, ns; far in the past before the first."""
-        return int(self._desk[0].now)
-
-    def announce(self, instruments: Instruments) -> None:
-        """The instrument table from now on; it only grows."""
-        count = len(instruments)
-        if count > len(self._instruments):
-            self._room_for(count)
-        them = self._instruments[:count]
-        write_terms(them, instruments, self._travel, self._bands)
-        if them["bourse"].any() and self._desk[0].bell == NEVER:
-            self._desk[0].bell = memory.LONG_AGO
-
     def submit(self, request: Request) -> int:
         """A new order; returns its id. What the exchange makes of it is among the events.
 
         Any fraction of a unit can be ordered. A parent that has filled no longer holds its child back.
         """
-        d: Any = self._desk[0]
         i = request.instrument_id
         if not 0 <= i < len(self._instruments):
             raise BadInput(f"instrument_id {i} has not been announced to the exchange")
-        if d.free_slots < 1:
-            self._pool = memory.more_slots(self._pool, self._desk, 2 * len(self._pool))
         self._make_way()
         if request.parent in self._filled:
             request = request._replace(parent=0)
@@ -137,6 +68,38 @@ class Exchange:
             exchange.enter(self._desk, self._instruments, self._ladders, self._pool, self._wire, slot, self.now)
         self._collect()
         return order_id
+
+    def submit_legs(
+        self, legs: Sequence[Leg], units: float, net: float = math.nan, tif: int = DAY, account: int = 0
+    ) -> list[int]:
+        """A new order of 2 to 4 legs that fill together or not at all; returns the legs' ids, in a row.
+
+        `units` of all legs at no more than `net` each, a debit (a credit is negative; NaN: at the market). It waits
+        where it cannot trade yet. Raises BadInput for what is no such order.
+        """
+        known, held = len(self._instruments), {leg.instrument_id for leg in legs}
+        if not 2 <= len(legs) <= MAX_LEGS or len(held) < len(legs) or not all(0 <= i < known for i in held):
+            raise BadInput("an order of several legs has 2 to 4, each in another instrument that was announced")
+        if not units > 0.0 or any(leg.ratio < 1 or leg.side not in (1, -1) for leg in legs):
+            raise BadInput("units, and the contracts of each leg for a unit, are numbers above 0; sides 1 or -1")
+        self._make_way()
+        for nth, leg in enumerate(legs):
+            wish: Any = self._wish[nth]
+            wish.what, wish.order_type, wish.tif, wish.legs = NEW, MLEG, tif, -nth if nth else len(legs)
+            wish.instrument_id, wish.side, wish.ratio, wish.qty = *leg, units * leg.ratio
+            wish.px, wish.extended, wish.parent, wish.rival = net, 0, 0, 0
+        placed: Any = (self._desk, self._instruments, self._pool, self._wish, 0)
+        first = here = int(trader.place_legs(*placed))
+        ids = []
+        for _ in legs:
+            o: Any = self._pool[here]
+            o.account = account
+            self._slots[int(o.order_id)] = here
+            ids.append(int(o.order_id))
+            here = int(o.mate)
+        exchange.enter(self._desk, self._instruments, self._ladders, self._pool, self._wire, first, self.now)
+        self._collect()
+        return ids
 
     def _wrong(self, request: Request) -> int:
         """Why a request is no order, as an index of REASONS; 0 when it is one."""
@@ -240,60 +203,3 @@ class Exchange:
         if ts >= self._desk[0].bell:
             self._toll(ts)
         self._desk[0].now = max(self._desk[0].now, ts)
-
-    def _toll(self, ts: int) -> None:
-        calendar = part_of if self._instruments["bourse"].any() else None
-        toll(self._desk, self._instruments, self._ladders, self._pool, self._wire, ts, calendar)
-        self._collect()
-
-    def events(self) -> list[Event]:
-        """What happened since this was last called, in order."""
-        told, self._told = self._told, []
-        return told
-
-    def quote(self, instrument_id: int) -> Quote:
-        """The best bid and offer as they stand."""
-        it: Any = self._instruments[instrument_id]
-        return Quote(
-            int(it.quote_ts), float(it.bid_px), float(it.bid_sz), float(it.ask_px), float(it.ask_sz), int(it.phase)
-        )
-
-    def last(self, instrument_id: int) -> tuple[int, float, float]:
-        """(ts, price, size) of the last trade on an exchange; (0, NaN, 0) before the first."""
-        it: Any = self._instruments[instrument_id]
-        if not it.last_px > 0.0:
-            return 0, math.nan, 0.0
-        return int(it.last_ts), float(it.last_px), float(it.last_sz)
-
-    def _room_for(self, count: int) -> None:
-        known = len(self._instruments)
-        self._instruments = memory.more_instruments(self._instruments, count)
-        self._ladders = memory.more_ladders(self._ladders, count)
-        fresh = self._instruments[known:]
-        fresh["tick_size"], fresh["lot_size"], fresh["multiplier"] = 0.01, 1.0, 1.0
-        fresh["near"] = memory.nearness(fresh["tick_size"])
-
-    def _make_way(self) -> None:
-        d: Any = self._desk[0]
-        worst = int(exchange.worst(d.open_orders + 1, self._ladders.shape[2])) + int(d.responses)
-        if worst >= self._wire.shape[1]:
-            self._wire = memory.more_messages(self._wire, self._desk, 2 * worst)
-
-    def _collect(self) -> None:
-        """Responses become events; orders that have ended leave the book."""
-        d: Any = self._desk[0]
-        while d.responses > 0:
-            m = self._wire[RESPONSES, d.response_at]
-            d.response_at = (d.response_at + 1) % self._wire.shape[1]
-            d.responses -= 1
-            kind, order_id, filled = int(m.kind), int(m.order_id), int(m.kind) == FILLED
-            self._told.append(
-                Event(
-                    int(m.ts), order_id, kind, float(m.qty), float(m.px), float(m.leaves),
-                    int(m.liquidity) if filled else 0, 0 if filled else int(m.reason),
-                )
-            )  # fmt: skip
-            if kind in ENDS or (filled and m.leaves == 0.0):
-                if filled:
-                    self._filled.add(order_id)
-                trader.release(self._desk, self._instruments, self._pool, self._slots.pop(order_id))

@@ -40,7 +40,6 @@ class Ledgers:
         self.updates = Updates(world)
         self.by_calendar = by_calendar
         self.waiting: list[Order] = []  # accepted while the market is closed
-        self.combos: list[Order] = []  # multi-leg orders, worked by the venue itself
         self.by_exchange: dict[int, Order] = {}
         self._dice = random.Random(f"{seed}/ids")
         self._moment = 0
@@ -83,6 +82,8 @@ class Ledgers:
             self.updates.tell(order, "restated", event.ts)
         elif event.action in ENDED:
             self.end(order, event.ts, ENDED[event.action])
+            if order.parent is not None and order.parent.instrument is None:  # a leg's end is the end of the whole
+                self.end(order.parent, event.ts, ENDED[event.action])
 
     def _live(self, order: Order, ts: int) -> None:
         if order.open and order.status not in ("new", "partially_filled"):

@@ -8,7 +8,6 @@ from typing import Final
 from gpi.formats.errors import UsageError
 from gpi.formats.frame import Frame
 from gpi.tools.venue.clock import SECOND_NS
-from gpi.tools.venue.combos import worked
 from gpi.tools.venue.entry import enter, must_wait
 from gpi.tools.venue.expiries import expired
 from gpi.tools.venue.happenings import happen
@@ -27,13 +26,11 @@ class Passing:
         self._sampled = 0
 
     def __call__(self) -> Iterable[Frame]:
-        """Expiries, orders that waited for the open, combinations, the equity curve, and the world's faults."""
+        """Expiries, orders that waited for the open, the equity curve, and the world's faults."""
         ledgers = self._ledgers
         ledgers.passed()
         if ledgers.waiting:
             self._open()
-        if ledgers.combos:
-            worked(ledgers)
         now = ledgers.world.clock.now()
         expired(ledgers, now)
         if now - self._sampled >= SAMPLE_NS:

@@ -30,6 +30,14 @@ class Request(NamedTuple):
     account: int = 0
 
 
+class Leg(NamedTuple):
+    """One leg of an order of several: `ratio` contracts for each unit."""
+
+    instrument_id: int
+    side: int  # 1 buy, -1 sell
+    ratio: int
+
+
 class Event(NamedTuple):
     """What happened to an order. FILLED: `qty` and `px` are this fill's, `leaves` is unfilled after it."""
 

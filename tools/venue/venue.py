@@ -16,7 +16,7 @@ from typing import Any, Final
 from gpi.formats import orders as words
 from gpi.formats.errors import UsageError, VenueError
 from gpi.formats.frame import Frame
-from gpi.formats.instruments import Instruments, equity
+from gpi.formats.instruments import Instruments, equity, option
 from gpi.formats.secrets import Secret
 from gpi.tools.kernels.options import TRAVEL
 from gpi.tools.venue import (
@@ -34,7 +34,7 @@ from gpi.tools.venue import (
 )
 from gpi.tools.venue.charges import Charges
 from gpi.tools.venue.clock import Clock
-from gpi.tools.venue.exchange import Exchange, Fill, Request
+from gpi.tools.venue.exchange import Exchange, Fill, Leg, Request
 from gpi.tools.venue.faults import Faults
 from gpi.tools.venue.ledgers import Ledgers
 from gpi.tools.venue.passing import Passing
@@ -115,12 +115,13 @@ def _exchange(options: Options, instruments: Instruments) -> Exchange:
 
 def warm() -> None:
     """Load or compile the kernels before anybody waits for them, on an exchange of its own."""
-    table = Instruments([equity("WARM")])
+    table = Instruments([equity("WARM"), option("WARM300118C00001000"), option("WARM300118C00002000")])
     exchange = Exchange(table, 5)
     for levels in (0, 5):
         exchange.tick(told(levels, 0, {"bid": [9, 100], "ask": [10, 100], "trade": [10, 1]}, 10**18))
     exchange.submit(Request(0, 1, words.MARKET, words.DAY, 1.0))
     exchange.cancel(exchange.submit(Request(0, 1, words.LIMIT, words.DAY, 1.0, 5.0)))
+    exchange.cancel(exchange.submit_legs([Leg(1, 1, 1), Leg(2, -1, 1)], 1.0)[0])
     exchange.events()
     Charges().fee("warm", table[0], 10**18, 1, words.TAKER, 1.0, 10.0)
 

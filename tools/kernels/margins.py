@@ -1,0 +1,270 @@
+"""The gate for orders of several legs: judged whole, in the order of REASONS, because all legs fill or none.
+
+Well formed: 2 to 4 options on one underlying, none twice, whole ratios without a common factor, one net limit.
+The limits on position hold for every leg, that on exposure for all of them together. Cash has to stand for the most
+that the whole can lose when it ends, whatever the underlying does: a spread's debit, or its width less the credit.
+
+OPTION_RULES, besides those of `limits.judge_option`: no leg is left naked that neither the other legs, nor positions,
+shares or cash cover; and the net has the sign that the quotes say: nothing is paid for what pays, nor asked for what
+costs.
+"""
+
+from typing import Any
+
+from gpi.tools.kernels.jit import jit
+from gpi.tools.kernels.limits import GRID, gross, naked, on_grid, reduces, too_fast
+from gpi.tools.kernels.options import intrinsic
+from gpi.tools.kernels.orders import (
+    ACTIVE,
+    BUY,
+    CASH_RESERVE,
+    DAILY_LOSS,
+    EXPOSURE,
+    FOK,
+    GTC,
+    KILL_ACTIVE,
+    MALFORMED,
+    MARKET_STATE,
+    MAX_LEGS,
+    MLEG,
+    MSG_RATE,
+    NEW,
+    OPEN,
+    OPEN_ORDERS,
+    OPTION_RULES,
+    POSITION_LIMIT,
+    PRICE_COLLAR,
+    RECONCILING,
+    SELL,
+    STALE_DATA,
+    STANDING,
+    TRADING_STATE,
+    Array,
+)
+
+
+@jit
+def judge_legs(desk: Array, instruments: Array, sent: Array, intents: Array, k: int) -> int:
+    """The first check that the order which begins at intent `k` fails, as an index of REASONS; 0 when it may go.
+
+    One that may go has `covered` and `tied` of its intents filled in.
+    """
+    d, n = desk[0], intents[k].legs
+    if d.killed:
+        return KILL_ACTIVE
+    if d.state == STANDING:
+        return TRADING_STATE
+    if not legs_formed(d, instruments, intents, k):
+        return TRADING_STATE if d.state != ACTIVE else MALFORMED
+    closing = True
+    for j in range(n):
+        closing = closing and reduces(intents[k + j], instruments[intents[k + j].instrument_id])
+    if d.state != ACTIVE and not closing:
+        return TRADING_STATE
+    reason = judge_market(d, instruments, intents, k)
+    if reason:
+        return reason
+    if not closing:
+        reason = judge_risk(d, instruments, intents, k)
+        if reason:
+            return reason
+    if too_fast(desk, sent):
+        return MSG_RATE
+    if d.open_orders + n > d.max_open_orders:
+        return OPEN_ORDERS
+    return judge_cover(d, instruments, intents, k)
+
+
+@jit
+def legs_formed(d: Any, instruments: Array, intents: Array, k: int) -> bool:
+    """Are the intents from `k` on the legs of one order: options on one underlying, balanced, with one net price?"""
+    first = intents[k]
+    n, shared = first.legs, 0
+    if not 2 <= n <= MAX_LEGS or k + n > intents.shape[0]:
+        return False
+    for j in range(n):
+        wish = intents[k + j]
+        i = wish.instrument_id
+        if wish.what != NEW or wish.order_type != MLEG or (j > 0 and wish.legs != -j):
+            return False
+        if i < 0 or i >= instruments.shape[0] or (d.known > 0 and i >= d.known):
+            return False
+        it, one = instruments[i], instruments[first.instrument_id]
+        if it.right == 0 or it.group != one.group or it.multiplier != one.multiplier:
+            return False
+        if abs(wish.side) != 1 or wish.ratio < 1 or not GTC <= wish.tif <= FOK or wish.tif != first.tif:
+            return False
+        units = wish.qty / wish.ratio
+        if not 0.0 < wish.qty < 1e15 or abs(units * first.ratio - first.qty) > GRID or not on_grid(units, it.lot_size):
+            return False
+        if (wish.px == wish.px or first.px == first.px) and not wish.px == first.px:
+            return False
+        if wish.px == wish.px and wish.px != 0.0 and not (abs(wish.px) < 1e15 and on_grid(abs(wish.px), it.tick_size)):
+            return False
+        for other in range(j):
+            if intents[k + other].instrument_id == i:
+                return False
+        shared = common(shared, wish.ratio)
+    return bool(shared == 1)
+
+
+@jit
+def common(a: int, b: int) -> int:
+    """The greatest common divisor."""
+    while b > 0:
+        a, b = b, a % b
+    return int(a)
+
+
+@jit
+def net_of(instruments: Array, intents: Array, k: int, which: int) -> float:
+    """What a unit costs when each leg pays the side it must cross (1), the mid (0), or the side it would like (-1)."""
+    net = 0.0
+    for j in range(intents[k].legs):
+        wish = intents[k + j]
+        it = instruments[wish.instrument_id]
+        px = it.mid if which == 0 else it.ask_px if wish.side * which > 0 else it.bid_px
+        net += wish.side * wish.ratio * px
+    return float(net)
+
+
+@jit
+def judge_market(d: Any, instruments: Array, intents: Array, k: int) -> int:
+    """Fresh quotes and an open market for every leg, a net price within the collar, nothing blocked; 0 passes."""
+    first = intents[k]
+    n, worth = first.legs, 0.0
+    for j in range(n):
+        it = instruments[intents[k + j].instrument_id]
+        two_sided = it.bid_px == it.bid_px and it.ask_px == it.ask_px
+        if d.now - it.quote_ts > d.stale_ns or (it.phase == OPEN and not two_sided):
+            return STALE_DATA
+        worth += intents[k + j].ratio * it.mid
+    for j in range(n):
+        if instruments[intents[k + j].instrument_id].phase != OPEN:
+            return MARKET_STATE
+    px = first.px if first.px == first.px else net_of(instruments, intents, k, 1)
+    if not abs(px - net_of(instruments, intents, k, 0)) <= d.price_collar * worth:
+        return PRICE_COLLAR
+    for j in range(n):
+        it = instruments[intents[k + j].instrument_id]
+        if it.blocked and not reduces(intents[k + j], it):
+            return RECONCILING
+    return 0
+
+
+@jit
+def judge_risk(d: Any, instruments: Array, intents: Array, k: int) -> int:
+    """Position of every leg, exposure and buying power of all, and the day's loss; 0 passes."""
+    n, worst = intents[k].legs, gross(instruments, -1)
+    for j in range(n):
+        wish = intents[k + j]
+        it = instruments[wish.instrument_id]
+        longest = it.position + it.buying + (wish.qty if wish.side == BUY else 0.0)
+        shortest = it.position - it.selling - (wish.qty if wish.side == SELL else 0.0)
+        unit = it.mid * it.multiplier
+        if not (longest if wish.side == BUY else -shortest) * unit <= d.position_limit * d.equity:
+            return POSITION_LIMIT
+        if wish.side == SELL and not shortest >= -GRID * wish.qty and not d.allow_short:
+            return POSITION_LIMIT
+        before = max(abs(it.position + it.buying), abs(it.position - it.selling))
+        worst += (max(abs(longest), abs(shortest)) - before) * unit
+    if not worst <= d.gross_exposure * d.equity:
+        return EXPOSURE
+    wish = intents[k]
+    units, multiplier = wish.qty / wish.ratio, instruments[wish.instrument_id].multiplier
+    tied = most_lost(instruments, intents, k) * multiplier
+    if not d.cash - d.buy_cost - units * tied >= d.cash_reserve * d.equity:
+        return CASH_RESERVE
+    tie(intents, k, tied)
+    return DAILY_LOSS if d.loss_day else 0
+
+
+@jit
+def tie(intents: Array, k: int, tied: float) -> None:
+    """Charge what a unit ties up to the first leg that buys: working orders that buy count against the cash."""
+    for j in range(intents[k].legs):
+        intents[k + j].tied = 0.0
+    for j in range(intents[k].legs):
+        if intents[k + j].side == BUY:
+            intents[k + j].tied = tied / intents[k + j].ratio
+            return
+
+
+@jit
+def most_lost(instruments: Array, intents: Array, k: int) -> float:
+    """The most a unit can lose at its end, per share: over all prices of the underlying, of the legs that add risk.
+
+    What has no bound (more calls sold than bought) is left to the rule on cover: then it is what is paid.
+    """
+    first = intents[k]
+    paid = first.px if first.px == first.px else net_of(instruments, intents, k, 1)
+    least, slope = payoff(instruments, intents, k, 0.0), 0.0
+    for j in range(first.legs):
+        it = instruments[intents[k + j].instrument_id]
+        least = min(least, payoff(instruments, intents, k, it.strike))
+        if it.right > 0 and not reduces(intents[k + j], it):
+            slope += intents[k + j].side * intents[k + j].ratio
+    return max(0.0, paid if slope < 0.0 else paid - least)
+
+
+@jit
+def payoff(instruments: Array, intents: Array, k: int, px: float) -> float:
+    """What a unit's legs that add risk are worth with the underlying at `px` when they end."""
+    worth = 0.0
+    for j in range(intents[k].legs):
+        wish = intents[k + j]
+        it = instruments[wish.instrument_id]
+        if not reduces(wish, it):
+            worth += wish.side * wish.ratio * intrinsic(it.right, it.strike, px)
+    return float(worth)
+
+
+@jit
+def judge_cover(d: Any, instruments: Array, intents: Array, k: int) -> int:
+    """What holds for options besides, for the whole: 0 passes. Fills in whether the legs cover each other."""
+    n, px = intents[k].legs, intents[k].px
+    if (px > 0.0 and net_of(instruments, intents, k, 1) < 0.0) or (
+        px < 0.0 and net_of(instruments, intents, k, -1) > 0.0
+    ):
+        return OPTION_RULES
+    for j in range(n):
+        wish = intents[k + j]
+        it = instruments[wish.instrument_id]
+        if reduces(wish, it):
+            continue
+        if it.last_trade > 0 and d.now >= it.last_trade - d.option_expiry_ns:
+            return OPTION_RULES
+        reach = it.position + it.buying if wish.side == BUY else it.selling - it.position
+        if not reach + wish.qty <= d.max_contracts:
+            return OPTION_RULES
+    covered = 1 if self_covered(instruments, intents, k, 1) and self_covered(instruments, intents, k, -1) else 0
+    for j in range(n):
+        intents[k + j].covered = covered
+    if d.allow_naked or covered:
+        return 0
+    bare = False
+    for j in range(n):
+        instruments[intents[k + j].instrument_id].position += intents[k + j].side * intents[k + j].qty
+    for j in range(n):
+        bare = bare or (intents[k + j].side == SELL and naked(d, instruments, intents[k + j].instrument_id))
+    for j in range(n):
+        instruments[intents[k + j].instrument_id].position -= intents[k + j].side * intents[k + j].qty
+    return OPTION_RULES if bare else 0
+
+
+@jit
+def self_covered(instruments: Array, intents: Array, k: int, right: int) -> bool:
+    """Do the legs of one right buy as many contracts as they sell, that end no earlier than any that is sold?"""
+    shorts, latest = 0.0, 0
+    for j in range(intents[k].legs):
+        wish = intents[k + j]
+        it = instruments[wish.instrument_id]
+        if it.right == right and wish.side == SELL:
+            shorts += wish.qty
+            latest = max(latest, it.last_trade)
+    for j in range(intents[k].legs):
+        wish = intents[k + j]
+        it = instruments[wish.instrument_id]
+        if it.right == right and wish.side == BUY and it.last_trade >= latest:
+            shorts -= wish.qty
+    return bool(shorts <= GRID)
