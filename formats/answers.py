@@ -25,6 +25,16 @@ POSITION: Final = 22  # qty is the position, px its average price
 CASH: Final = 23  # px is the cash
 
 
+class Leg(NamedTuple):
+    """One leg of an order of several: an order_id of its own, `ratio` contracts for each unit."""
+
+    order_id: int
+    instrument_id: int
+    symbol: str
+    side: int
+    ratio: int
+
+
 class Ask(NamedTuple):
     """One request of a session: a new order, the withdrawal of one (then only the ids count), or its replacement.
 
@@ -48,6 +58,9 @@ class Ask(NamedTuple):
     extended: bool = False  # may trade outside the regular session
     parent: int = 0  # order_id of the entry whose fill wakes this one (bracket, OTO)
     rival: int = 0  # order_id that ends when this one fills, and the other way round (OCO)
+    legs: tuple[
+        Leg, ...
+    ] = ()  # all or none: then qty is units, px the net of one (a debit), side 0, the ids the first's
 
 
 class Answer(NamedTuple):

@@ -13,12 +13,27 @@ from hypothesis import strategies as st
 
 from gpi.formats.instruments import Instrument, Instruments, equity, option
 from gpi.formats.ipc import writing
-from gpi.formats.orders import ACCEPTED, ACTIONS, CANCELED, DAY, EXPIRED, FILLED, FOK, GTC, IOC, MLEG, REASONS, REFUSE
+from gpi.formats.orders import (
+    ACCEPTED,
+    ACTIONS,
+    CANCELED,
+    DAY,
+    EXPIRED,
+    FILLED,
+    FOK,
+    GTC,
+    IOC,
+    LIMIT,
+    MLEG,
+    REASONS,
+    REFUSE,
+)
 from gpi.formats.settlement import ending
 from gpi.formats.ticks import TICKS
+from gpi.tools.backtest import outside
 from gpi.tools.backtest.run import columns
 from gpi.tools.backtest.session import Session
-from gpi.tools.backtest.setup import Rules, Setup, unlimited
+from gpi.tools.backtest.setup import Latency, Rules, Setup, unlimited
 from gpi.tools.backtest.traded import Traded, joined
 from gpi.tools.kernels.options import TRAVEL
 from gpi.tools.stage import load, save
@@ -39,6 +54,7 @@ LOW, HIGH, PUT, LATER = (
 )
 TABLE = (LOW, HIGH, PUT, LATER, equity("AAPL"))
 QUOTES = {0: (500, 540, 50), 1: (200, 220, 30), 2: (300, 340, 40), 3: (800, 860, 20), 4: (19_350, 19_352, 500)}
+SLOW = Latency(0, 1_500_000_000, 700_000_000)
 NAMES = {"day": DAY, "gtc": GTC, "ioc": IOC, "fok": FOK}
 
 
@@ -193,11 +209,10 @@ def test_the_same_rows_in_every_cut_and_after_a_save() -> None:
     """Orders of legs under way, waiting, half filled and cancelled."""
     ticks = market(7, q3_1=(0, 220, 30), q4_1=(215, 220, 30), q5_1=(220, 230, 3))
     script = {9: [order(*VERTICAL, units=5, net=3.10), order((0, -1, 1), (1, 1, 1), units=2)], 27: [1]}
-    delays = {"latency": INSTANT.__class__(0, 1_500_000_000, 700_000_000)}
-    whole = ran(ticks, script, **delays)
+    whole = ran(ticks, script, latency=SLOW)
     assert {"filled", "canceled"} <= {a for a, _, _ in events(whole)}
     for cut in range(1, len(ticks)):
-        trader, rows = session(script, **delays), frame(ticks)
+        trader, rows = session(script, latency=SLOW), frame(ticks)
         first = trader.step(rows.slice(0, cut))
         trader.state = load(save(trader.state))
         trader._bind()
@@ -350,3 +365,12 @@ def test_the_venue_fills_a_multi_leg_order_as_the_engine_would() -> None:
         venue.tick(listed[1].symbol, bid=[2.30, 30], ask=[2.40, 30])
         held = {p["symbol"]: p["qty"] for p in venue.call("GET", "/v2/positions").json()}
         assert held == {legs[0]["symbol"]: "4", legs[1]["symbol"]: "-4"}
+
+
+def test_an_ask_of_several_legs_is_one() -> None:
+    """What a broker would be handed: the first leg's ids, units, the net, every leg with its own id."""
+    trader = session({9: [order((0, -1, 1), (1, 1, 2), units=3, net=-1.25)]}, limits=unlimited(), latency=SLOW)
+    trader.step(frame(market(2)))
+    [ask] = outside.asks(trader.state, trader.instruments)
+    assert ask[:10] == (1, OPEN + SECOND + 4000, 1, 0, LOW.symbol, 0, LIMIT, DAY, 3.0, -1.25)
+    assert ask.legs == ((1, 0, LOW.symbol, -1, 1), (2, 1, HIGH.symbol, 1, 2)) and ask.parent == 0

@@ -10,10 +10,10 @@ from typing import Any, Final
 
 import numpy as np
 
-from gpi.formats.answers import AMEND, BLOCK, CASH, POSITION, STATE, Answer, Ask
+from gpi.formats.answers import AMEND, BLOCK, CASH, POSITION, STATE, Answer, Ask, Leg
 from gpi.formats.errors import BadInput
 from gpi.formats.instruments import Instruments
-from gpi.formats.orders import ACCEPTED, CANCELED, EXPIRED, FILLED, REDUCED, REJECTED, REPLACED
+from gpi.formats.orders import ACCEPTED, CANCELED, EXPIRED, FILLED, LIMIT, MARKET, MLEG, REDUCED, REJECTED, REPLACED
 from gpi.tools.backtest import memory
 from gpi.tools.backtest.setup import Setup
 from gpi.tools.kernels.account import mark
@@ -35,7 +35,8 @@ def asks(state: State, instruments: Instruments) -> list[Ask]:
         d.requests -= 1
         o = pool[m.slot]
         if o.order_id == m.order_id:
-            taken.append(_ask(m, int(d.now), o, instruments))
+            ask = _ask(m, int(d.now), o, instruments)
+            taken.append(_of_legs(ask, pool, o, instruments) if m.kind == NEW and o.order_type == MLEG else ask)
     return taken
 
 
@@ -60,6 +61,18 @@ def _ask(m: Any, now: int, o: Any, instruments: Instruments) -> Ask:
         float(o.px),
         *(_special(o) if o.special else ()),
     )
+
+
+def _of_legs(ask: Ask, pool: Any, o: Any, instruments: Instruments) -> Ask:
+    """The request of an order of several legs, by its first."""
+    legs, leg = [], o
+    for _ in range(int(o.legs)):
+        i = int(leg.instrument_id)
+        legs.append(Leg(int(leg.order_id), i, instruments[i].symbol, int(leg.side), int(leg.ratio)))
+        leg = pool[leg.mate]
+    net = float(o.net)
+    kind = LIMIT if net == net else MARKET
+    return ask._replace(side=0, order_type=kind, qty=float(o.qty / o.ratio), px=net, parent=0, legs=tuple(legs))
 
 
 def _special(o: Any) -> tuple[float, float, bool, bool, int, int]:

@@ -12,7 +12,7 @@ costs.
 from typing import Any
 
 from gpi.tools.kernels.jit import jit
-from gpi.tools.kernels.limits import GRID, gross, naked, on_grid, reduces, too_fast
+from gpi.tools.kernels.limits import GRID, flips, gross, naked, on_grid, reduces, too_fast
 from gpi.tools.kernels.options import intrinsic
 from gpi.tools.kernels.orders import (
     ACTIVE,
@@ -22,6 +22,7 @@ from gpi.tools.kernels.orders import (
     EXPOSURE,
     FOK,
     GTC,
+    INSUFFICIENT_QTY,
     KILL_ACTIVE,
     MALFORMED,
     MARKET_STATE,
@@ -230,6 +231,8 @@ def judge_cover(d: Any, instruments: Array, intents: Array, k: int) -> int:
     for j in range(n):
         wish = intents[k + j]
         it = instruments[wish.instrument_id]
+        if d.no_flip and flips(wish, it):
+            return INSUFFICIENT_QTY
         if reduces(wish, it):
             continue
         if it.last_trade > 0 and d.now >= it.last_trade - d.option_expiry_ns:
