@@ -109,6 +109,8 @@ def _live(wanted: "Subscription", keys: tuple["Secret", ...], how: dict[str, Any
     kept = Journal(folder)
     if kept.cut:
         typer.echo(f"gpi capture: cut a torn tail of {kept.cut} bytes off the journal", err=True)
+    if kept.damaged is not None:
+        typer.echo(f"gpi capture: {kept.damaged} is damaged inside; it is left as it is", err=True)
     running_one = Capture(
         link,
         intake,

@@ -21,6 +21,7 @@ GAP: Final = 16  # events before this one were lost
 SNAPSHOT: Final = 32  # the book was replaced, not updated
 OFF_EXCHANGE: Final = 64  # TRADE: printed away from an exchange; never fills a resting order
 HIDDEN: Final = 128  # TRADE: against a hidden order; never consumes the displayed queue
+NO_PRICE: Final = 256  # TRADE, always with OFF_EXCHANGE: its price is not the market's (an average, out of sequence)
 
 BUY: Final = 1  # side: the aggressor bought (for orders: we buy)
 SELL: Final = -1

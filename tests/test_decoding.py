@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from gpi.formats import quarantine
 from gpi.formats.instruments import Instruments
 from gpi.formats.quarantine import Reason
-from gpi.formats.ticks import DEPTH, HALTED, HIDDEN, OFF_EXCHANGE, QUOTE, SNAPSHOT, STATUS, TRADE
+from gpi.formats.ticks import DEPTH, GAP, HALTED, HIDDEN, NO_PRICE, OFF_EXCHANGE, QUOTE, SNAPSHOT, STATUS, TRADE
 from gpi.tools.feeds.decoding import Decoded, Decoder, Vendor
-from gpi.tools.kernels import flaws
+from gpi.tools.kernels import conditions, flaws
 from gpi.tools.kernels import msgpack as walker
 from gpi.tools.kernels.decoding import ROW
 
@@ -86,6 +86,7 @@ def expected(items: list[Item], seqs: bool = False) -> list[tuple[Any, ...]]:
         else:
             seq = n if seqs else item["i"]
             marks = 0 if seqs else (OFF_EXCHANGE if item["x"] == "D" else 0) | (HIDDEN if "H" in item["c"] else 0)
+            marks |= OFF_EXCHANGE | NO_PRICE if not seqs and "4" in item["c"] else 0  # a derivative's price
             made.append((item["t"], i, TRADE, 0, marks, seq, None, 0.0, None, 0.0, float(item["p"]), float(item["s"])))
     return made
 
@@ -245,18 +246,123 @@ def test_a_halt_is_a_status_and_an_unknown_code_is_not_guessed() -> None:
     assert [each.reason for each in found.rejected] == ["unknown status"]
 
 
+def book(bids: list[tuple[float, float]], asks: list[tuple[float, float]], **more: Any) -> Item:
+    """An update of a coin's book."""
+    sides = {name: [{"p": px, "s": size} for px, size in side] for name, side in (("b", bids), ("a", asks))}
+    return {"T": "o", "S": "BTC/USD", "t": T, **sides, **more}
+
+
 def test_a_book_is_folded_level_by_level() -> None:
-    """The whole, a change, a level gone; a bad update leaves the book as it was."""
+    """The whole, a change, a level gone."""
     one = decoder(asset="crypto", levels=2)
-    whole = {"T": "o", "S": "BTC/USD", "t": T, "r": True, "b": [{"p": 99.0, "s": 1.0}, {"p": 98.0, "s": 2.0}]}
-    whole["a"] = [{"p": 101.0, "s": 3.0}]
-    change = {"T": "o", "S": "BTC/USD", "t": T, "b": [{"p": 99.0, "s": 0}], "a": [{"p": 100.0, "s": 5.0}]}
-    bad = {"T": "o", "S": "BTC/USD", "t": T, "b": [{"p": math.nan, "s": 1}], "a": []}
-    found = one.decode(packed([whole, bad, change]), T)
-    assert found.frame is not None and found.frame.rows == 2 and len(found.rejected) == 1
+    whole = book([(99.0, 1.0), (98.0, 2.0)], [(101.0, 3.0)], r=True)
+    found = one.decode(packed([whole, book([(99.0, 0)], [(100.0, 5.0)])]), T)
+    assert found.frame is not None and found.rejected == []
     assert found.frame["kind"].tolist() == [QUOTE | DEPTH] * 2 and found.frame["flags"].tolist() == [SNAPSHOT, 0]
     assert found.frame["bids_px"][0].tolist() == [99.0, 98.0] and found.frame["bid_px"].tolist() == [99.0, 98.0]
     assert found.frame["asks_px"][1].tolist() == [100.0, 101.0] and found.frame["asks_sz"][1].tolist() == [5.0, 3.0]
+
+
+FLAWED_BOOKS: list[tuple[Item, Reason | str]] = [
+    (book([(math.nan, 1)], []), Reason.NOT_FINITE), (book([(99.5, -1)], []), Reason.NEGATIVE),
+    (book([(99.5, 1e13)], []), Reason.ABSURD_SIZE), (book([(99.5, 1)], [], t=1), Reason.ABSURD_TIME),
+    (book([(99.5, 1)], [], t=T + 2 * DAY), Reason.FUTURE), (book([(99.5, 1)], [], t=None), "malformed"),
+    (book([(99.5, 1)], [], a=7), "malformed"), (book([(99.5, 1)], [], r=True, t=1), Reason.ABSURD_TIME),
+    (book([(0.0001, 1)], [(0.0002, 1)], r=True), Reason.ABSURD_PRICE),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("bad", "reason"), FLAWED_BOOKS)
+def test_an_update_that_cannot_be_believed_changes_no_book(bad: Item, reason: Reason | str) -> None:
+    """The next row is of the book as it was before, and says that something is missing; the one after it does not."""
+    one = decoder(asset="crypto", levels=2)
+    before = [book([(99.0, 1.0)], [(101.0, 3.0)], r=True), book([(98.0, 2.0)], [])]
+    found = one.decode(packed([*before, bad, book([], [(102.0, 1.0)]), book([], [(102.0, 2.0)])]), T)
+    assert [each.reason for each in found.rejected] == [reason] and found.frame is not None
+    assert found.frame["flags"].tolist() == [SNAPSHOT, 0, GAP, 0]
+    assert found.frame["bids_px"][2].tolist() == [99.0, 98.0] and found.frame["asks_px"][2].tolist() == [101.0, 102.0]
+
+
+def test_a_crossed_book_is_not_told_but_stands() -> None:
+    """The vendor takes the other side away in its next message; where it never does, the older levels give way."""
+    one = decoder(asset="crypto", levels=2)
+    found = one.decode(packed([book([(99, 1)], [(101, 3), (103, 1)], r=True), book([(102, 2)], [])]), T)
+    assert [each.reason for each in found.rejected] == [Reason.CROSSED]
+    found = one.decode(packed([book([], [(101, 0)])]), T)
+    assert found.frame is not None and found.frame["bids_px"][0].tolist() == [102, 99]
+    assert found.frame["asks_px"][0].tolist()[0] == 103 and found.frame["flags"].tolist() == [0]
+    found = one.decode(packed([book([(104, 1 + n)], []) for n in range(22)]), T)
+    assert len(found.rejected) == 20 and found.frame is not None and found.frame["flags"].tolist() == [GAP, 0]
+    assert found.frame["bid_px"].tolist() == [104, 104] and np.isnan(found.frame["ask_px"]).all()
+
+
+updates = st.lists(
+    st.tuples(
+        st.booleans(),
+        st.lists(st.tuples(st.integers(90, 99), st.integers(0, 3)), max_size=4),
+        st.lists(st.tuples(st.integers(101, 110), st.integers(0, 3)), max_size=4),
+    ),
+    min_size=1, max_size=12,
+)  # fmt: skip
+
+
+@settings(deadline=None)
+@given(updates)
+def test_a_book_is_what_its_updates_say(told: list[Any]) -> None:
+    """Beside two plain dicts."""
+    one = decoder(asset="crypto", levels=3)
+    bids: dict[int, int] = {}
+    asks: dict[int, int] = {}
+    for whole, more, others in told:
+        found = one.decode(packed([book(more, others, r=whole)]), T)
+        bids, asks = ({}, {}) if whole else (bids, asks)
+        for side, changes in ((bids, more), (asks, others)):
+            side.update(changes)
+            for px in [px for px, size in side.items() if not size]:
+                del side[px]
+        want = [sorted(bids.items(), reverse=True)[:3], sorted(asks.items())[:3]]
+        assert found.frame is not None
+        for name, side in zip(("bids", "asks"), want, strict=True):
+            got = zip(found.frame[f"{name}_px"][0].tolist(), found.frame[f"{name}_sz"][0].tolist(), strict=True)
+            assert [(px, size) for px, size in got if size] == side
+
+
+EVERY: Any = [*range(64), 209, 233]
+
+
+@pytest.mark.parametrize("spell", ["fast", "slow"])
+def test_a_price_that_is_not_the_markets_is_flagged(spell: str) -> None:
+    """Polygon's numbers and Alpaca's letters, in the kernel and in plain Python (a symbol met first)."""
+    item = {"ev": "T", "sym": "A", "x": 11, "i": "5", "p": 1.5, "s": 2, "t": T // 10**6, "q": 1}
+    for code in EVERY:
+        one = decoder("polygon")
+        for _ in range(2 if spell == "fast" else 1):
+            found = one.decode(json.dumps([{**item, "c": [41, code]}]).encode(), T)
+        want = OFF_EXCHANGE | NO_PRICE if code in conditions.NUMBERS else HIDDEN if code == 21 else 0
+        assert found.frame is not None and found.frame["flags"].tolist() == [want], code
+    for write in (packed, worded):
+        for code in "@ ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789":
+            for tape in "AC":
+                one = decoder()
+                for _ in range(2 if spell == "fast" else 1):
+                    found = one.decode(write([trade(c=["@", code], z=tape)]), T)
+                away = code in conditions.LETTERS or (code == "B" and tape == "A")
+                want = OFF_EXCHANGE | NO_PRICE if away else HIDDEN if code == "H" else 0
+                assert found.frame is not None and found.frame["flags"].tolist() == [want], (code, tape)
+
+
+def test_coins_and_options_have_conditions_of_their_own() -> None:
+    """Number 2 on a coin says who took, not that the price is an average."""
+    coin = {"ev": "XT", "pair": "BTC-USD", "p": 1.5, "s": 2, "t": T // 10**6, "c": [2], "x": 1, "i": 5}
+    found = decoder("polygon", "crypto").decode(json.dumps([coin] * 2).encode(), T)
+    assert found.frame is not None and found.frame["flags"].tolist() == [0, 0]
+
+
+def test_currency_pairs_are_counted_as_unwanted() -> None:
+    """Quotes and bars of forex have no instrument in gpi; they are not called malformed."""
+    said = [{"ev": "C", "p": "USD/CNH", "x": 44, "a": 6.8, "b": 6.7, "t": 1}, {"ev": "CA", "pair": "USD/EUR"}]
+    found = decoder("polygon", "crypto").decode(json.dumps(said).encode(), T)
+    assert [each.reason for each in found.rejected] == ["unwanted: forex"] * 2
 
 
 def test_coins_on_polygon_know_who_took() -> None:

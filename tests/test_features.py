@@ -21,7 +21,7 @@ from gpi.formats.features import (
 )
 from gpi.formats.features import microstructure as microstructure_field
 from gpi.formats.frame import Frame, Layout
-from gpi.formats.ticks import BUY, DEPTH, GAP, QUOTE, SELL, SNAPSHOT, TICKS, TRADE, ticks
+from gpi.formats.ticks import BUY, DEPTH, GAP, NO_PRICE, OFF_EXCHANGE, QUOTE, SELL, SNAPSHOT, TICKS, TRADE, ticks
 from gpi.tools import kernels
 from gpi.tools.features.microstructure import microstructure
 from gpi.tools.features.tick import tick_features
@@ -166,6 +166,19 @@ def test_tick_features_obey_the_laws(frame: Frame, cuts: list[int]) -> None:
 def test_microstructure_obeys_the_laws(frame: Frame, cuts: list[int]) -> None:
     """Cuts, prefixes, other instruments and a restart change no bit, also while memory grows."""
     obeys_the_laws(microstructure(2, 5.0, 300.0, 3), frame, cuts)
+
+
+@settings(deadline=None)
+@given(wild(), st.integers(0, 2**32 - 1))
+def test_a_trade_whose_price_is_not_the_markets_says_nothing_of_the_flow(frame: Frame, seed: int) -> None:
+    """As if it were no trade, for the microstructure; its volume counts among the ten features, as on the tape."""
+    other = frame.copy()
+    odd = np.random.default_rng(seed).random(frame.rows) < 0.3
+    frame["flags"][odd] |= OFF_EXCHANGE | NO_PRICE
+    other["kind"][odd] &= ~TRADE
+    stage = microstructure()
+    found = [stage.step(stage.start(), each)["microstructure"] for each in (frame, other)]
+    assert np.array_equal(*found, equal_nan=True)
 
 
 @pytest.mark.parametrize("stage", [tick_features(), microstructure()], ids=["tick", "micro"])

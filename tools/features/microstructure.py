@@ -17,7 +17,7 @@ from gpi.formats.errors import UsageError
 from gpi.formats.features import microstructure as microstructure_field
 from gpi.formats.frame import Frame
 from gpi.formats.instruments import checked_id
-from gpi.formats.ticks import MAX_LEVELS, ticks
+from gpi.formats.ticks import MAX_LEVELS, NO_PRICE, TRADE, ticks
 from gpi.tools.kernels import rings
 from gpi.tools.kernels.microstructure import FLOW, fresh, run
 from gpi.tools.stage import Stage, State, adds
@@ -113,12 +113,15 @@ def _rows(settings: Settings, instruments: int) -> State:
 def _run(settings: Settings, state: State, made: Frame, first: int) -> int:
     columns = made.columns
     bids_px = bids_sz = asks_px = asks_sz = NO_LEVELS
+    kind, priceless = columns["kind"], columns["flags"] & NO_PRICE != 0
+    if priceless.any():  # an average says nothing of who took, nor where the market is
+        kind = np.where(priceless, kind & ~TRADE, kind)
     if settings.levels:
         bids_px, bids_sz, asks_px, asks_sz = [columns[name] for name in LADDERS]
     return run(
         state["memory"], state["stamps"], state["values"],
         state["sums"], state["books"], state["tilts"],
-        columns["ts_event"], columns["instrument_id"], columns["kind"],
+        columns["ts_event"], columns["instrument_id"], kind,
         columns["side"], columns["flags"],
         columns["bid_px"], columns["bid_sz"], columns["ask_px"], columns["ask_sz"],
         columns["trade_px"], columns["trade_sz"],

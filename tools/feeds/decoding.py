@@ -19,7 +19,8 @@ from gpi.formats.frame import Frame, Layout, concatenated
 from gpi.formats.instruments import Instruments
 from gpi.formats.quarantine import FUTURE_NS, Reason
 from gpi.formats.ticks import STATUS, TICKS, ticks
-from gpi.tools.feeds.items import BARS, CONTROLS, Book, Odd, kind_of, parsed, row_of, symbol_of
+from gpi.tools.feeds.items import BARS, CONTROLS, Odd, kind_of, parsed, row_of, symbol_of
+from gpi.tools.feeds.ladders import Ladders
 from gpi.tools.feeds.wirenames import instrument
 from gpi.tools.kernels import decoding as kernel
 from gpi.tools.kernels import flaws, slots, symbols
@@ -38,7 +39,8 @@ ABSENT: Final = {
     "trade_px": np.nan, "trade_sz": 0.0,
 }  # fmt: skip
 PLAIN: Final = Layout.of(TICKS)
-LADDERS: Final = ("bids_px", "bids_sz", "asks_px", "asks_sz")
+BOOKS: Final = ("o", "XL2")
+LADDERS: Final[tuple[str, ...]] = ("bids_px", "bids_sz", "asks_px", "asks_sz")
 
 
 class Rejected(NamedTuple):
@@ -78,7 +80,7 @@ class Decoder:
         self._slots = np.zeros(slots.SLOTS, slots.SLOT)
         self._rows, self._items = np.zeros(ROOM, kernel.ROW), np.zeros(ROOM, kernel.ITEM)
         self._entered: dict[str, int] = {}
-        self._books: dict[int, Book] = {}
+        self._books: dict[int, Ladders] = {}
 
     @property
     def schema(self) -> pa.Schema:
@@ -146,28 +148,43 @@ class Decoder:
     def _slow_row(
         self, at: int, kind: str, item: dict[str, Any], name: str, ts_recv: int, ladders: dict[int, dict[str, Any]]
     ) -> None:
-        if kind in ("o", "XL2"):
-            whole = kind == "XL2" or item.get("r") is True
+        if kind in BOOKS:
+            self._book_row(at, item, kind == "XL2" or item.get("r") is True, self._instrument(name), ts_recv, ladders)
+            return
+        self._fill(at, row_of(kind, item, self.vendor), self._instrument(name), ts_recv)
+        self._items[at].mark = kernel.KEPT
+
+    def _book_row(
+        self, at: int, item: dict[str, Any], whole: bool, instrument_id: int, ts_recv: int,
+        ladders: dict[int, dict[str, Any]],
+    ) -> None:  # fmt: skip
+        """A book's row. A crossed one is not told, but the book stands; after any other flaw it is as it was before."""
+        book = self._books.setdefault(instrument_id, Ladders())
+        try:
+            book.fold(item, whole)
             told = {"t": item.get("t"), "q": item.get("q", 0), "bp": 0, "bs": 0, "ap": 0, "as": 0}
             values = row_of("q", told, self.vendor)
-            instrument_id = self._instrument(name)
-            book = self._books.setdefault(instrument_id, Book())
-            book.fold(item, whole)
             values |= book.row(self.levels, whole)
-        else:
-            values = row_of(kind, item, self.vendor)
-            instrument_id = self._instrument(name)
+            levels = {name: values.pop(name) for name in LADDERS if name in values}
+            self._fill(at, values, instrument_id, ts_recv)
+        except Odd as odd:
+            if odd.reason is not Reason.CROSSED:
+                book.undo()
+                book.lost = True
+            raise
+        book.lost = False
+        ladders[at] = levels
+        self._items[at].mark = kernel.KEPT
+
+    def _fill(self, at: int, values: dict[str, Any], instrument_id: int, ts_recv: int) -> None:
+        """Write a row. Raises Odd for one that cannot be."""
         row = self._rows[at]
         for field, value in {**ABSENT, **values}.items():
-            if field in LADDERS:
-                ladders.setdefault(at, {})[field] = value
-            else:
-                row[field] = value
+            row[field] = value
         row.ts_recv, row.instrument_id = ts_recv, instrument_id
         wrong = self._flaw(row)
         if wrong:
             raise Odd(Reason(wrong))
-        self._items[at].mark = kernel.KEPT
 
     def _flaw(self, row: Any) -> int:
         if row.kind & STATUS:

@@ -20,7 +20,7 @@ from gpi.formats.quarantine import taken
 from gpi.formats.ticks import QUOTE, TRADE
 from gpi.tools.feeds.decoding import Decoder
 from gpi.tools.feeds.items import TALK
-from gpi.tools.feeds.journal import Kind, Record
+from gpi.tools.feeds.journal import CONTINUES, Kind, Record
 from gpi.tools.feeds.outlet import gaps
 from gpi.tools.kernels.sequence import first_hole
 
@@ -102,7 +102,7 @@ class Intake:
                 self._refill(payload, ts_recv, found)
             elif kind == Kind.FILLED:
                 self._filled(json.loads(payload), ts_recv, found)
-            elif kind == Kind.BEGIN:
+            elif kind == Kind.BEGIN and not (self._begun and json.loads(payload).get(CONTINUES)):
                 self._begin(ts_recv, found)
         self._messages(messages, times, found)
         return found._replace(data=self._data - before)

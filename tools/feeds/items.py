@@ -14,7 +14,8 @@ from typing import Any, Final
 import msgpack
 
 from gpi.formats.quarantine import Reason
-from gpi.formats.ticks import DEPTH, HALTED, HIDDEN, OFF_EXCHANGE, PAUSED, QUOTE, SNAPSHOT, STATUS, TRADE
+from gpi.formats.ticks import HALTED, HIDDEN, NO_PRICE, OFF_EXCHANGE, PAUSED, QUOTE, STATUS, TRADE
+from gpi.tools.kernels.conditions import AVERAGE, LETTERS, NUMBERS
 
 Values = dict[str, Any]
 
@@ -26,6 +27,9 @@ CONTROLS: Final = frozenset(
 """Said, but no tick: controls proper, trade corrections (c) and cancels (x), price bands, news, imbalances, values."""
 TALK: Final = frozenset(("success", "error", "subscription", "status"))
 """Of these, what is said about the connection itself."""
+FOREX: Final = frozenset(("C", "CA", "CAS"))
+UNWANTED: Final = "unwanted: forex"
+"""Currency pairs have no instrument in gpi: their quotes and bars are counted, not carried."""
 BARS: Final = frozenset(("b", "u", "d", "A", "AM", "XA", "XAS"))
 HALTS: Final = {"H": HALTED, "2": HALTED, "Q": HALTED, "P": PAUSED, "T": 0, "3": 0, "R": 0, "O": 0}
 """Alpaca's status codes of both tapes: halt, volatility pause, (quotation) resumption; a quoting period trades not."""
@@ -56,6 +60,8 @@ def kind_of(item: Any, vendor: str) -> str:
     kind = item.get("T" if vendor == "alpaca" else "ev")
     if not isinstance(kind, str):
         raise Odd(MALFORMED)
+    if kind in FOREX and vendor == "polygon":
+        raise Odd(UNWANTED)
     return kind
 
 
@@ -96,8 +102,7 @@ def best(bid_px: float, bid_sz: float, ask_px: float, ask_sz: float) -> Values:
 def _trade(kind: str, item: Values, vendor: str) -> Values:
     conditions = item.get("c")
     conditions = conditions if isinstance(conditions, list) else []
-    marks = OFF_EXCHANGE if kind != "XT" and item.get("x") == OFF_EXCHANGES[vendor] else 0
-    marks |= HIDDEN if HIDDENS[vendor] in conditions else 0
+    marks = 0 if kind == "XT" else _marks(conditions, item, vendor)
     side = {"B": 1, "S": -1}.get(str(item.get("tks")), 0)
     if kind == "XT":  # conditions of coins: 1 the taker sold, 2 the taker bought
         side = 1 if 2 in conditions else -1 if 1 in conditions else 0
@@ -107,6 +112,18 @@ def _trade(kind: str, item: Values, vendor: str) -> Values:
     if vendor == "alpaca" or "q" not in item:
         found["seq"] = _trade_id(item.get("i"))
     return found
+
+
+def _marks(conditions: list[Any], item: Values, vendor: str) -> int:
+    """Where and how a share was traded."""
+    marks = OFF_EXCHANGE if item.get("x") == OFF_EXCHANGES[vendor] else 0
+    marks |= HIDDEN if HIDDENS[vendor] in conditions else 0
+    away: frozenset[Any] = LETTERS if vendor == "alpaca" else NUMBERS
+    if any(each in away for each in conditions if isinstance(each, str | int)):
+        marks |= OFF_EXCHANGE | NO_PRICE
+    if vendor == "alpaca" and AVERAGE in conditions and item.get("z") != "C":
+        marks |= OFF_EXCHANGE | NO_PRICE
+    return marks
 
 
 def _trade_id(told: Any) -> int:
@@ -128,60 +145,6 @@ def _halt(item: Values) -> int:
     if not isinstance(code, str) or code not in HALTS:
         raise Odd("unknown status")
     return HALTS[code]
-
-
-def levels(told: Any) -> list[tuple[float, float]]:
-    """Levels of a book, [price, size] or {"p", "s"}. Raises Odd for anything else, or numbers that cannot be."""
-    if not isinstance(told, list):
-        raise Odd(MALFORMED)
-    found = []
-    for each in told:
-        pair = {"p": each[0], "s": each[1]} if isinstance(each, list) and len(each) == 2 else each
-        if not isinstance(pair, dict):
-            raise Odd(MALFORMED)
-        px, size = number(pair, "p"), number(pair, "s")
-        if not math.isfinite(px) or not math.isfinite(size):
-            raise Odd(Reason.NOT_FINITE)
-        if px < 0 or size < 0:
-            raise Odd(Reason.NEGATIVE)
-        found.append((px, size))
-    return found
-
-
-class Book:
-    """A coin's book as the vendor's updates leave it: price -> size, a side each."""
-
-    def __init__(self) -> None:
-        self.bids: dict[float, float] = {}
-        self.asks: dict[float, float] = {}
-
-    def fold(self, item: Values, whole: bool) -> None:
-        """Take an update, or the whole book. Raises Odd, and then nothing has changed."""
-        bids, asks = levels(item.get("b", [])), levels(item.get("a", []))
-        if whole:
-            self.bids, self.asks = {}, {}
-        for side, changes in ((self.bids, bids), (self.asks, asks)):
-            for px, size in changes:
-                if size > 0:
-                    side[px] = size
-                else:
-                    side.pop(px, None)
-
-    def row(self, depth: int, whole: bool) -> Values:
-        """The best prices and `depth` levels a side. Raises Odd for a crossed book."""
-        bids = sorted(self.bids.items(), reverse=True)[: max(1, depth)]
-        asks = sorted(self.asks.items())[: max(1, depth)]
-        nobody = (math.nan, 0.0)
-        (bid_px, bid_sz), (ask_px, ask_sz) = (bids or [nobody])[0], (asks or [nobody])[0]
-        if bid_px > ask_px:
-            raise Odd(Reason.CROSSED)
-        found: Values = {"kind": QUOTE | (DEPTH if depth else 0), "marks": SNAPSHOT if whole else 0}
-        found |= {"bid_px": bid_px, "bid_sz": bid_sz, "ask_px": ask_px, "ask_sz": ask_sz}
-        if depth:
-            for name, side in (("bids", bids), ("asks", asks)):
-                padded = side + [nobody] * (depth - len(side))
-                found |= {f"{name}_px": [px for px, _ in padded], f"{name}_sz": [size for _, size in padded]}
-        return found
 
 
 def number(item: Values, name: str) -> float:

@@ -7,7 +7,9 @@ new segment, which bounds what a power cut can take. What a crash left half writ
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import struct
 import threading
 from collections.abc import Iterable, Iterator
@@ -30,7 +32,7 @@ FLUSH_S: Final = 1.0
 class Kind(IntEnum):
     """What a record is."""
 
-    BEGIN = 1  # JSON: what is captured; a process began
+    BEGIN = 1  # JSON: what is captured; a process began, or with "continues" only another segment
     MESSAGE = 2  # as it came from the socket
     GAP = 3  # JSON: from here on messages were lost, until the record FILLED
     REFILL = 4  # what REST gave for the gap, as a message of the socket would say it
@@ -39,6 +41,8 @@ class Kind(IntEnum):
 
 
 KINDS: Final = frozenset(Kind)
+LOOKS_LIKE: Final = re.compile(rb"[\x01-\x06]\0\0\0")  # the kind in a record's header
+CONTINUES: Final = "continues"
 
 
 class Record(NamedTuple):
@@ -53,12 +57,18 @@ def _digest(head: bytes, payload: bytes) -> bytes:
     return DIGEST.pack(xxhash.xxh3_64_intdigest(payload, xxhash.xxh3_64_intdigest(head)))
 
 
+def _spelled(record: Record) -> tuple[bytes, bytes, bytes]:
+    head = HEAD.pack(len(record.payload), record.kind, record.ts_recv)
+    return head, _digest(head, record.payload), record.payload
+
+
 class Journal:
     """Appends records to a folder. Opening mends the last segment, and begins a new one."""
 
     def __init__(self, folder: Path, segment: int = SEGMENT) -> None:
         self.folder = folder
         self.cut = 0  # bytes of a torn tail that were cut off at opening
+        self.damaged: Path | None = None  # a last segment with whole records behind a bad one: left as it is
         self.records = 0
         self._segment = segment
         self._lock = threading.Lock()
@@ -66,12 +76,18 @@ class Journal:
         self._size = 0
         self._dirty = False
         self._failed: OSError | None = None
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        found = segments(folder)
-        if found:
-            self.cut = _mended(found[-1])
-        self._number = int(found[-1].stem) + 1 if found else 0
-        self._next()
+        self._begun: Record | None = None
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            found = segments(folder)
+            if found and (cut := _mended(found[-1])) is None:
+                self.damaged = found[-1]
+            elif found:
+                self.cut = cut or 0
+            self._number = int(found[-1].stem) + 1 if found else 0
+            self._next()
+        except OSError as error:
+            raise self._error(error) from None
         self._closed = threading.Event()
         self._flusher = threading.Thread(target=self._flush_often, name="journal", daemon=True)
         self._flusher.start()
@@ -79,9 +95,10 @@ class Journal:
     def append(self, records: Iterable[Record]) -> None:
         """All of them in one write. Raises GpiError, naming the folder, when the disk does not take them."""
         pieces: list[bytes] = []
-        for kind, ts_recv, payload in records:
-            head = HEAD.pack(len(payload), kind, ts_recv)
-            pieces += (head, _digest(head, payload), payload)
+        begun = self._begun
+        for record in records:
+            pieces += _spelled(record)
+            begun = record if record.kind == Kind.BEGIN else begun
         data = b"".join(pieces)
         with self._lock:
             if self._failed is not None:
@@ -94,7 +111,7 @@ class Journal:
                 self._failed = error  # what was half written is cut off; nothing is appended after it
                 raise self._error(error) from None
             self.records += len(pieces) // 3
-            self._dirty = True
+            self._dirty, self._begun = True, begun
 
     def close(self) -> None:
         """Flush to the disk and end."""
@@ -102,9 +119,13 @@ class Journal:
         self._flusher.join()
         with self._lock:
             if self._fd >= 0:
-                os.fsync(self._fd)
-                os.close(self._fd)
-                self._fd = -1
+                fd, self._fd = self._fd, -1
+                try:
+                    os.fsync(fd)
+                except OSError as error:
+                    raise self._error(error) from None
+                finally:
+                    os.close(fd)
 
     def _write(self, data: bytes) -> None:
         view = memoryview(data)
@@ -125,6 +146,9 @@ class Journal:
         self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
         self._size = 0
         self._write(MAGIC)
+        if self._begun is not None:  # so that the segments before it may be thrown away
+            about = {**json.loads(self._begun.payload), CONTINUES: True}
+            self._write(b"".join(_spelled(self._begun._replace(payload=json.dumps(about).encode()))))
         self._number += 1
         handle = os.open(self.folder, os.O_RDONLY)
         os.fsync(handle)
@@ -158,22 +182,46 @@ def read(folder: Path) -> Iterator[Record]:
 
     A torn tail is what a crash leaves: it ends the segment, when a process began anew after it or nothing follows.
     """
-    found = segments(folder)
+    try:
+        found = segments(folder)
+    except OSError as error:
+        raise BadInput(f"{folder} cannot be read: {error.strerror}") from None
     if not found:
         raise BadInput(f"{folder} holds no journal: give the folder that `gpi capture --journal` wrote")
     for number, path in enumerate(found):
+        if number and int(path.stem) != int(found[number - 1].stem) + 1:
+            raise BadInput(f"{folder} lacks the segment before {path.name}: remove all older ones, or bring it back")
         whole = 0
         for record, end in _records(path):
             whole = end
             yield record
-        torn = path.stat().st_size - max(whole, len(MAGIC))
-        if torn > 0 and number + 1 < len(found) and not _begins(found[number + 1]):
-            raise BadInput(f"{path} is damaged at byte {max(whole, len(MAGIC))}: later segments go on without it")
+        keep = max(whole, len(MAGIC))
+        torn = path.stat().st_size > keep
+        if torn and number + 1 < len(found) and not _begins(found[number + 1]):
+            raise BadInput(f"{path} is damaged at byte {keep}: later segments go on without it")
+        if torn and _goes_on(path, keep):
+            why = f"{path} is damaged at byte {keep}, and whole records follow"
+            raise BadInput(f"{why}: bring back a good copy, or give up what follows there with truncate -s {keep}")
 
 
 def _begins(path: Path) -> bool:
+    """Whether a process began with this segment, or nothing is in it."""
     first = next(_records(path), None)
-    return first is None or first[0].kind == Kind.BEGIN
+    return first is None or (first[0].kind == Kind.BEGIN and CONTINUES.encode() not in first[0].payload)
+
+
+def _goes_on(path: Path, start: int) -> bool:
+    """Whether a whole record stands anywhere behind a bad one: then it is damage, not what a crash left."""
+    rest = path.read_bytes()[start:]
+    for match in LOOKS_LIKE.finditer(rest, 5):
+        at = match.start() - 4
+        length, kind, _ = HEAD.unpack_from(rest, at) if len(rest) - at >= HEAD.size else (MAX_PAYLOAD, 0, 0)
+        body = at + HEAD.size + DIGEST.size
+        if kind in KINDS and body + length <= len(rest):
+            payload = rest[body : body + length]
+            if _digest(rest[at : at + HEAD.size], payload) == rest[at + HEAD.size : body]:
+                return True
+    return False
 
 
 def _records(path: Path) -> Iterator[tuple[Record, int]]:
@@ -196,13 +244,15 @@ def _records(path: Path) -> Iterator[tuple[Record, int]]:
             yield Record(Kind(kind), ts_recv, payload), end
 
 
-def _mended(path: Path) -> int:
-    """Cut a torn tail off; the bytes it had."""
+def _mended(path: Path) -> int | None:
+    """Cut a torn tail off; the bytes it had. None, and nothing cut, where whole records stand behind a bad one."""
     whole = 0
     for _, end in _records(path):
         whole = end
     size = path.stat().st_size
     keep = whole or min(size, len(MAGIC))
+    if size > keep and _goes_on(path, keep):
+        return None
     if size > keep:
         os.truncate(path, keep)
     return size - keep

@@ -81,12 +81,17 @@ class Subscription:
         return self.url is None
 
     def intake(self, levels: int, live: bool) -> Intake:
-        """What makes rows of its messages, with `levels` of a coin's book; `live` as it was when they were received."""
+        """What makes rows of its messages, with `levels` of a coin's book; `live` as it was when they were received.
+
+        Polygon numbers the messages of shares and options, not those of coins.
+        """
         warm()
         instruments = self.instruments()
         limits = {"future_ns": SKEW_NS, "past_ns": PAST_NS} if live else {}
         decoder = Decoder(self.vendor, self.asset, instruments, levels, **limits)
-        return Intake(decoder, instruments, decoder.schema, sequenced=self.vendor == "polygon")
+        return Intake(
+            decoder, instruments, decoder.schema, sequenced=self.vendor == "polygon" and self.asset != "crypto"
+        )
 
     def about(self, levels: int) -> dict[str, Any]:
         """For the journal: enough to decode it again."""
@@ -103,7 +108,10 @@ class Subscription:
 
     @classmethod
     def of(cls, about: Mapping[str, Any]) -> Subscription:
-        """From a journal's words."""
+        """From a journal's words. Raises KeyError, TypeError or ValueError where they are not a capture's."""
+        known = about["vendor"] in ("alpaca", "polygon") and about["asset"] in ASSETS
+        if not known or not all(isinstance(word, str) for word in (*about["symbols"], *about["channels"])):
+            raise ValueError("no feed of ours")
         return cls(
             about["vendor"], about["asset"], tuple(about["symbols"]), tuple(about["channels"]), about.get("feed", "")
         )

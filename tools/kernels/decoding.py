@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from gpi.tools.kernels import json_scan, msgpack
+from gpi.tools.kernels import conditions, json_scan, msgpack
 from gpi.tools.kernels.flaws import ABSURD_PRICE, LATEST, flaw, leaps, nobody
 from gpi.tools.kernels.jit import borrowing
 from gpi.tools.kernels.slots import (
@@ -54,7 +54,7 @@ ITEM: Final = np.dtype((np.record, [(name, np.int64) for name in ("mark", "messa
 KEPT, SLOW, REST = 0, 1, 2  # item.mark; from FLAWED on: FLAWED + Reason
 FLAWED: Final = 16
 QUOTE, TRADE = 1, 2
-OFF_EXCHANGE, HIDDEN = 64, 128
+OFF_EXCHANGE, HIDDEN, NO_PRICE = 64, 128, 256
 MS: Final = 1_000_000
 MSG, POS, LEFT = 0, 1, 2  # the cursor: message, place in it (-1: its head), items left of a msgpack array
 
@@ -81,21 +81,6 @@ def letter(buf: Array, slots: Array, seen: int, which: int) -> Any:
         return np.int64(0)
     made = np.int64(buf[slot.a])
     return made if slot.b - slot.a == 1 else made + 256 * np.int64(buf[slot.a + 1])
-
-
-@borrowing
-def holds(buf: Array, a: int, b: int, code: int) -> bool:
-    """Does a list of conditions hold this letter (as a text of its own) or this number?"""
-    for k in range(a + 1, b):
-        if code < 58:  # two digits, as 21
-            if (
-                k + 1 < b and buf[k] == code // 10 + 48 and buf[k + 1] == code % 10 + 48
-                and not 48 <= buf[k - 1] <= 57 and not (k + 2 < b and 48 <= buf[k + 2] <= 57)
-            ):  # fmt: skip
-                return True
-        elif buf[k] == code and (buf[k - 1] == 0xA1 or (buf[k - 1] == 34 and k + 1 < b and buf[k + 1] == 34)):
-            return True
-    return False
 
 
 @borrowing
@@ -164,8 +149,13 @@ def _trade(buf: Array, slots: Array, seen: int, vendor: int, coin: bool, row: An
         if seen >> ID & 1 and slots[ID].kind == INT:
             row.seq = slots[ID].i
         row.marks = OFF_EXCHANGE if letter(buf, slots, seen, X) == 68 else 0
-        if listed and holds(buf, slots[C].a, slots[C].b, 72):
+        told = conditions.letters(buf, slots[C].a, slots[C].b) if listed else 0
+        if told & conditions.B_BIT:
+            return False  # what it means depends on the tape: for plain Python
+        if told & conditions.H_BIT:
             row.marks |= HIDDEN
+        if told & conditions.LETTERED:
+            row.marks |= OFF_EXCHANGE | NO_PRICE
         taker = letter(buf, slots, seen, TKS)
         row.side = 1 if taker == 66 else -1 if taker == 83 else 0
         return True
@@ -173,8 +163,11 @@ def _trade(buf: Array, slots: Array, seen: int, vendor: int, coin: bool, row: An
         return False  # its taker's side is a condition: for plain Python
     if seen >> X & 1 and slots[X].kind == INT and slots[X].i == 4:
         row.marks = OFF_EXCHANGE
-    if listed and holds(buf, slots[C].a, slots[C].b, 21):
+    told = conditions.numbers(buf, slots[C].a, slots[C].b) if listed else 0
+    if told & conditions.VARIATION_BIT:
         row.marks |= HIDDEN
+    if told & conditions.NUMBERED:
+        row.marks |= OFF_EXCHANGE | NO_PRICE
     return True
 
 
