@@ -81,15 +81,13 @@ def _carried_out(
     keep: bool,
     folder: Path | None,
 ) -> "list[Outcome]":
-    import tempfile
-
     from gpi.cli.warming import carried_out, warm
     from gpi.tools.chaos.lab import Lab
     from gpi.tools.chaos.practice import practice
     from gpi.tools.chaos.rows import run
     from gpi.tools.chaos.zygote import Zygote
 
-    scratch = Path(tempfile.mkdtemp(prefix="gpi-chaos-", dir=folder))
+    scratch = _scratch(folder)
     zygote = None if fresh else Zygote.start(carried_out, warm)
     outcomes = []
     try:
@@ -108,8 +106,6 @@ def _carried_out(
 
 def _plain(seed: int, runs: int, folder: Path | None) -> None:
     """What examples/plain_bot loses to the same faults, as a table on stderr."""
-    import tempfile
-
     from gpi.cli.warming import carried_out, warm
     from gpi.formats.errors import UsageError
     from gpi.tools.chaos.lab import Lab
@@ -119,7 +115,7 @@ def _plain(seed: int, runs: int, folder: Path | None) -> None:
     bot = Path(__file__).resolve().parents[1] / "examples" / "plain_bot" / "plain_bot.py"
     if not bot.exists():
         raise UsageError(f"{bot} is not here: the comparison runs from a checkout")
-    scratch = Path(tempfile.mkdtemp(prefix="gpi-chaos-", dir=folder))
+    scratch = _scratch(folder)
     zygote = Zygote.start(carried_out, warm)
     try:
         for loss in compared(Lab(seed, scratch, zygote), bot, runs):
@@ -128,6 +124,14 @@ def _plain(seed: int, runs: int, folder: Path | None) -> None:
     finally:
         zygote.close()
         _clean(scratch, keep=False)
+
+
+def _scratch(folder: Path | None) -> Path:
+    import tempfile
+
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+    return Path(tempfile.mkdtemp(prefix="gpi-chaos-", dir=folder))
 
 
 def _clean(scratch: Path, keep: bool) -> None:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Callable
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from gpi.formats.answers import Answer
 from gpi.tools.brokers import wire
@@ -17,6 +18,7 @@ from gpi.tools.brokers.executions import ZERO, Execution
 from gpi.tools.brokers.life import Life
 from gpi.tools.brokers.wire import Told
 
+KEPT: Final = 1_000  # ended orders kept in memory; older ones are in the journal alone
 PLAIN = frozenset({
     "new", "canceled", "expired", "done_for_day", "replaced", "accepted", "rejected", "pending_new", "stopped",
     "pending_cancel", "pending_replace", "calculated", "suspended", "restated", "order_replace_rejected",
@@ -33,10 +35,13 @@ class Work(NamedTuple):
 
 
 class Blotter:
-    """Orders by client id and broker id. `expected`: position by symbol key, from claims and executions."""
+    """Orders by client id and broker id. `expected`: position by symbol key, from claims and executions.
 
-    def __init__(self, owner: str = "gpi-") -> None:
-        self.owner = owner
+    `recall` finds an order that was forgotten, by client id or broker id: memory does not grow with the orders.
+    """
+
+    def __init__(self, owner: str = "gpi-", recall: Callable[[str, str], Life | None] = lambda *_: None) -> None:
+        self.owner, self._recall = owner, recall
         self.lives: dict[str, Life] = {}
         self.numbered: dict[int, Life] = {}  # of this run, by the session's order_id
         self.external: dict[str, Told] = {}  # open orders that are not ours, by broker id
@@ -47,6 +52,7 @@ class Blotter:
         self.gaps: dict[str, Life] = {}  # claimed more than is known
         self._brokers: dict[str, Life] = {}
         self._open: dict[str, Life] = {}
+        self._over: dict[str, Life] = {}  # ended, the one touched last at the end
         self._touched: dict[str, Life] = {}
         self._executions: list[tuple[Life, Execution]] = []
         self._amended: list[tuple[Life, str]] = []
@@ -63,8 +69,13 @@ class Blotter:
 
     def touch(self, life: Life) -> None:
         """Something about this order changed, and maybe about those that it replaces or that replace it."""
-        for each in dict.fromkeys([*life.line, life]) if life.before or life.after else (life,):
+        line = dict.fromkeys([*life.line, life]) if life.before or life.after else (life,)
+        over = not any(each.open for each in line)
+        for each in line:
             self._touched[each.client_id] = each
+            self._over.pop(each.client_id, None)
+            if over:
+                self._over[each.client_id] = each
             if each.open:
                 self._open[each.client_id] = each
             else:
@@ -79,11 +90,34 @@ class Blotter:
         """Our orders that are not over, oldest first."""
         return list(self._open.values())
 
+    def find(self, client_id: str, broker_id: str = "") -> Life | None:
+        """An order of ours by either id, recalled if it was forgotten; None: not ours."""
+        life = self.lives.get(client_id) or self._brokers.get(broker_id or client_id)
+        if life is None and (life := self._recall(client_id, broker_id)) is not None:
+            self.place(life)
+        return life
+
+    def of(self, client_id: str) -> Life:
+        """An order that is certainly ours. Raises KeyError for any other."""
+        life = self.find(client_id)
+        if life is None:
+            raise KeyError(client_id)
+        return life
+
+    def forget(self) -> None:
+        """Let go of all but the newest ended orders. Only when everything about them has been written and told."""
+        while len(self._over) > KEPT:
+            life = self._over.pop(next(iter(self._over)))
+            self.lives.pop(life.client_id, None)
+            self._brokers.pop(life.broker_id, None)
+            if self.numbered.get(life.ask.order_id) is life:
+                del self.numbered[life.ask.order_id]
+
     def order(self, told: Told) -> Life | None:
         """Fold an order object; None where it is not ours."""
         if told.status not in wire.STATUSES:
             self.counts[f"status {told.status or 'absent'}"] += 1
-        life = self.lives.get(told.client_id) or self._brokers.get(told.broker_id)
+        life = self.find(told.client_id, told.broker_id)
         if life is None:
             self._foreign(told)
             return None
@@ -143,7 +177,7 @@ class Blotter:
         if found is None:
             self.counts["activity unreadable"] += 1
             return False
-        life = self._brokers.get(found[0])
+        life = self.find("", found[0])
         return life is not None and self._executed(life, found[1])
 
     def _executed(self, life: Life, execution: Execution) -> bool:

@@ -91,7 +91,7 @@ class Clerk:
         if flips(self.blotter, ask, key, Decimal(body["qty"])):
             return "INSUFFICIENT_QTY", "a fill or an order on its way to the session holds it", None
         twin = self.guards.duplicate(ask, client_id, now)
-        if twin and twin in self.blotter.lives and self.blotter.lives[twin].open:
+        if twin and (before := self.blotter.lives.get(twin)) and before.open:
             return "DUPLICATE_ORDER", f"the same as {twin}", None
         return "", "", body
 
@@ -135,13 +135,13 @@ class Clerk:
     def sending(self, job: Job) -> None:
         """A job goes out now."""
         if job.what in ("new", "replace"):
-            life = self.blotter.lives[job.client_id]
+            life = self.blotter.of(job.client_id)
             life.state = SENT
             self.blotter.touch(life)
 
     def replied(self, job: Job, outcome: Outcome, now: float) -> None:
         """What came of a request about one order."""
-        life = self.blotter.lives[job.client_id]
+        life = self.blotter.of(job.client_id)
         if job.what in ("new", "replace"):
             self._placed(life, job, outcome, now)
             if life.before is not None and life.state != INTENT:
@@ -215,7 +215,7 @@ class Clerk:
         if self.holds.level == ACTIVE and not self.holds.blocks:
             return
         for job in self.outbox.orders:
-            life = self.blotter.lives[job.client_id]
+            life = self.blotter.of(job.client_id)
             why = refuses(self.holds, self.blotter, life.ask, job.symbol, life)
             if why:
                 self.outbox.withdraw(job.client_id)
@@ -223,14 +223,14 @@ class Clerk:
                 self.blotter.touch(life)
 
     def _expired(self, client_id: str) -> None:
-        life = self.blotter.lives[client_id]
+        life = self.blotter.of(client_id)
         life.dropped(EXPIRED, life.ask.ts_event)
         self.blotter.touch(life)
 
     def stop(self, now_ns: int, now: float) -> None:
         """Nothing unsent goes out any more, and everything open is cancelled."""
         for job in self.outbox.drop_orders():
-            life = self.blotter.lives[job.client_id]
+            life = self.blotter.of(job.client_id)
             life.dropped(CANCELED, life.ask.ts_event)
             self.blotter.touch(life)
         for life in self.blotter.open:

@@ -206,6 +206,8 @@ class Engine:
         except JournalError as wrong:
             self._broken(wrong)
             told += self.blotter.answers()
+        else:
+            self.blotter.forget()
         self._waiting.clear()
         self.out.extend(told)
         if self.started.is_set():

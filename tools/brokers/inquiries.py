@@ -104,7 +104,7 @@ class Inquiries:
     def due(self, now: float) -> None:
         """Queue the looks whose time has come."""
         for client_id, entry in list(self.attention.items()):
-            life = self.blotter.lives[client_id]
+            life = self.blotter.of(client_id)
             if not life.open:
                 self.settled(life, now)
                 self.attention.pop(client_id, None)

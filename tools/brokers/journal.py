@@ -29,10 +29,12 @@ CREATE TABLE IF NOT EXISTS orders (
     intended INTEGER NOT NULL, state TEXT NOT NULL, broker_id TEXT, filled TEXT NOT NULL DEFAULT '0',
     cancel_asked INTEGER, changed INTEGER NOT NULL, note TEXT NOT NULL DEFAULT '') WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS unfinished ON orders (state) WHERE state NOT IN ('done', 'refused');
+CREATE INDEX IF NOT EXISTS numbered ON orders (broker_id) WHERE broker_id IS NOT NULL;
 CREATE TABLE IF NOT EXISTS executions (
     execution_id TEXT PRIMARY KEY, client_id TEXT NOT NULL, symbol TEXT NOT NULL, ts INTEGER NOT NULL,
     qty TEXT NOT NULL, px TEXT NOT NULL, cumulative TEXT NOT NULL, source TEXT NOT NULL,
     busted INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS of_order ON executions (client_id);
 CREATE TABLE IF NOT EXISTS events (
     id INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, received INTEGER NOT NULL, source TEXT NOT NULL,
     raw TEXT NOT NULL);

@@ -134,6 +134,13 @@ class Life:
             self.took = True
             self._replaced(ts, 0)
 
+    def over(self) -> Life:
+        """As it was when it had ended and everything had been told: for an order read from the journal."""
+        self._accepted = self._ended = self._told_end = True
+        whole = self.executions.filled >= self.qty > 0
+        self.end = REJECTED if self.state == REFUSED else FILLED if whole else CANCELED
+        return self
+
     def refused(self, why: int, ts: int) -> None:
         """It never lived: REJECTED is told. Not for an order that may be at the broker."""
         if self.state == REFUSED:

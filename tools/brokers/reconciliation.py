@@ -150,7 +150,7 @@ class Reconciliation:
             for gone in [broker_id for broker_id in self.blotter.external if broker_id not in there]:
                 del self.blotter.external[gone]
             for client_id in self._asked.pop("orders", {}):
-                life = self.blotter.lives[client_id]
+                life = self.blotter.of(client_id)
                 if life.broker_id not in there and life.open and not life.end:
                     self.clerk.inquiries.watch(life, now, 0.0)
         self.external_orders(before)

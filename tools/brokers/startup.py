@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,6 +22,7 @@ from gpi.tools.brokers.journal import Journal, owner
 from gpi.tools.brokers.life import UNKNOWN, Life
 from gpi.tools.brokers.rest import Reply, Rest, loopback
 
+ORDERS: Final = "SELECT client_id, ask, request, broker_id, state FROM orders"
 EXECUTIONS: Final = "SELECT execution_id, ts, qty, px, cumulative, source, busted FROM executions WHERE client_id = ?"
 OTHER_DAY_S: Final = 86_400.0
 BEFORE_NS: Final = 60_000_000_000
@@ -77,7 +79,7 @@ def open_account(rest: Rest, terms: Terms, url: str) -> Opened:
         leftovers = former(journal)
         since = since_ns(journal, leftovers, clock_ns)
         journal.begin_run(time.time_ns(), account, url, dict(terms.attested))
-        blotter = Blotter(f"{owner(account)}{journal.id}-")
+        blotter = Blotter(f"{owner(account)}{journal.id}-", partial(recalled, journal))
         blotter.expected = believed(journal)
     except BaseException:
         journal.close()
@@ -184,19 +186,32 @@ def _nobody_else(rest: Rest, account: str, journal: Journal, terms: Terms) -> No
 
 def former(journal: Journal) -> list[Life]:
     """Orders of former runs whose end is not in the journal: to be looked up by id, and cancelled."""
-    found = []
-    rows = journal.rows("SELECT client_id, ask, request, broker_id FROM orders WHERE state NOT IN ('done', 'refused')")
-    for client_id, ask, request, broker_id in rows:
-        was = Ask(**json.loads(ask))
-        body = json.loads(request) or {}
-        qty = wire.number(body.get("qty")) or Decimal(str(was.qty))
-        life = Life(was, client_id, body, qty, mute=True, state=UNKNOWN, broker_id=broker_id or "", withdrawing=True)
-        for row in journal.rows(EXECUTIONS, client_id):
-            life.executions.add(Execution(row[0], row[1], Decimal(row[2]), Decimal(row[3]), Decimal(row[4]), row[5]))
-            if row[6]:
-                life.executions.bust(row[0])
-        found.append(life)
-    return found
+    rows = journal.rows(f"{ORDERS} WHERE state NOT IN ('done', 'refused')")
+    return [_life(journal, row, mute=True, state=UNKNOWN, withdrawing=True) for row in rows]
+
+
+def recalled(journal: Journal, client_id: str, broker_id: str) -> Life | None:
+    """An order of this run that has ended and was forgotten, by either id; None where there is none."""
+    query = f"{ORDERS} WHERE epoch = ? AND state IN ('done', 'refused') AND "
+    row = journal.first(query + "client_id = ?", journal.epoch, client_id) if client_id else None
+    if row is None and broker_id:
+        row = journal.first(query + "broker_id = ?", journal.epoch, broker_id)
+    return None if row is None else _life(journal, row, state=row[4]).over()
+
+
+def _life(journal: Journal, row: Any, **more: Any) -> Life:
+    """An order as the journal has it, with its executions."""
+    client_id, ask, request, broker_id, _ = row
+    was = Ask(**json.loads(ask))
+    body = json.loads(request) or {}
+    qty = wire.number(body.get("qty")) or Decimal(str(was.qty))
+    life = Life(was, client_id, body, qty, broker_id=broker_id or "", **more)
+    for each in journal.rows(EXECUTIONS, client_id):
+        qty, px, cumulative = map(Decimal, each[2:5])
+        life.executions.add(Execution(each[0], each[1], qty, px, cumulative, each[5]))
+        if each[6]:
+            life.executions.bust(each[0])
+    return life
 
 
 def since_ns(journal: Journal, leftovers: list[Life], clock_ns: int) -> int:

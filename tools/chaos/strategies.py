@@ -35,6 +35,8 @@ class Churn:
     def on_tick(self, view: Any) -> None:
         """Every few ticks one wish, of the next kind in turn, towards a flat position."""
         self.ticks += 1
+        if len(self.born) > 1_000:  # those of long ago; memory stays flat
+            self.born = dict(list(self.born.items())[-500:])
         for order in view.orders:
             if view.ts - self.born.setdefault(order.order_id, view.ts) > self.hold_ns and not order.canceling:
                 view.cancel(order.order_id)

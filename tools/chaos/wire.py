@@ -110,7 +110,7 @@ def ambiguous_posts(lab: Lab, case: Case) -> None:
             desk.venue.fault("hang", place="rest.orders.post.after", count=2, after=dice.randrange(40), seconds=20)
         deadline = time.monotonic() + 60 + wanted * 0.4
         while _ambiguous(desk) < wanted and time.monotonic() < deadline and desk.alive():
-            desk.market.tick(10, every_s=0.005)
+            desk.market.tick(10, every_s=0.01)  # well below the ceiling of 200 orders a second
         desk.seen.count("ambiguous POSTs", _ambiguous(desk))
         desk.seen.expect(_ambiguous(desk) >= wanted, f"only {_ambiguous(desk)} of {wanted} POSTs met a fault")
         desk.venue.clear()

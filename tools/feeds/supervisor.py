@@ -33,6 +33,7 @@ SLOT_S: Final = 90.0
 SLOT_PAUSE_S: Final = 3.0
 FIRST_PAUSE_S: Final = 0.2
 LAST_PAUSE_S: Final = 30.0
+LIVE_FAILURES: Final = 2  # a feed that was subscribed and then torn comes back soon, however often it happens
 CLOSED: Final = "closed by the other side"
 OVER: Final = "its feed is over"
 GONE: Final = "connection refused: nobody listens there"
@@ -205,6 +206,7 @@ class Supervisor:
         self._enter(Phase.LIVE)
         self._watchdog.connected()
         self._lost_since = None
+        self._failures = min(self._failures, LIVE_FAILURES)
         again = " again" if self._was_live else ""
         self._say(f"{self._link.name}: subscribed{again} to {len(self._link.desired)} topics")
         if self._was_live:

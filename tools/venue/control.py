@@ -9,8 +9,8 @@ from typing import Any, Final
 
 from aiohttp import hdrs, web
 
-from gpi.formats.errors import GpiError, UsageError
-from gpi.formats.instruments import equity
+from gpi.formats.errors import BadInput, GpiError, UsageError
+from gpi.formats.instruments import Instrument, equity, option
 from gpi.formats.secrets import Secret
 from gpi.tools.venue.clock import SECOND_NS
 from gpi.tools.venue.happenings import HAPPENINGS, happen
@@ -83,15 +83,22 @@ async def _clear(world: World, value: Any) -> Any:
     return world.faults.clear("*" if value in (None, True, "all") else str(value))
 
 
+def _listed(symbol: str) -> Instrument:
+    try:
+        return option(symbol)
+    except BadInput:
+        return equity(symbol)
+
+
 async def _tick(world: World, value: Any) -> Any:
-    """Ticks of one's own; a symbol the venue does not list is listed as a share."""
+    """Ticks of one's own; an OCC symbol that the venue does not list becomes an option, any other a share."""
     ticks = value if isinstance(value, list) else [value]
     for tick in ticks:
         if not isinstance(tick, Mapping) or "symbol" not in tick:
             raise UsageError("a tick names its symbol")
         found = world.accounts.assets.find(str(tick["symbol"]))
         if found is None:
-            world.instruments.add(equity(str(tick["symbol"])))
+            world.instruments.add(_listed(str(tick["symbol"])))
             world.exchange.announce(world.instruments)
             found = world.accounts.assets.named(str(tick["symbol"]))
         ts = int(tick.get("ts", world.clock.now() + GAP_NS))
