@@ -29,7 +29,8 @@ def backtest(
     luld: desk.Luld = 0,
     account_rules: desk.AccountRules = "any",
     seed: desk.Seed = 0,
-    latency_model: desk.LatencyModel = None,
+    latency: desk.Latency = None,
+    unshortable: desk.Unshortable = None,
     option_slippage: desk.OptionSlippage = None,
     kill_row: desk.KillRow = None,
     answers: desk.Answers = None,
@@ -40,5 +41,5 @@ def backtest(
     """
     delays = (feed_ms, order_ms, response_ms)
     rules = (fill, hours, self_trade, luld, seed, option_slippage, account_rules)
-    terms = desk.Terms(strategy, param, limits, fees, cash, delays, kill_row, answers, rules, latency_model)
+    terms = desk.Terms(strategy, param, limits, fees, cash, delays, kill_row, answers, rules, latency, unshortable)
     return desk.desk(terms, out, None)

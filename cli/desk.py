@@ -43,9 +43,14 @@ AccountRules = Annotated[
     str, typer.Option(help="alpaca: an order closes no more than is held and free; coins are not sold short. Else any.")
 ]
 Luld = Annotated[int, typer.Option(min=0, max=2, help="Limit up - limit down bands of this tier on shares; 0: none.")]
-LatencyModel = Annotated[
-    Path | None, typer.Option(help="Recorded delays (Parquet: ts, order_ns, response_ns), not constant ones.")
+Latency = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="2ms, lognormal:floor=1ms,median=2ms,sigma=0.5, FILE.parquet (recorded) or quantiles:FILE.parquet, for "
+        "orders, cancels and answers; order=..., cancel=..., response=... or feed=... for one; repeat."
+    ),
 ]
+Unshortable = Annotated[str | None, typer.Option(help="Symbols that nobody lends (AAPL,MSFT): no short of them.")]
 Seed = Annotated[int, typer.Option(help="Of what is drawn: partial fills of alpaca-paper.")]
 OptionSlippage = Annotated[
     str | None, typer.Option(help="Options: share of the spread a fill travels, by legs; 1: all of it.")
@@ -67,7 +72,8 @@ class Terms:
     answers: Path | None = None
     rules: tuple[str, bool, str, int, int, str | None, str] = ("conservative", False, "allow", 0, 0, None, "any")
     """Fill, hours, self-trade, LULD, seed, option slippage, account rules."""
-    delays: Path | None = None
+    latency: list[str] | None = None
+    unshortable: str | None = None
 
 
 @dataclass
@@ -148,8 +154,7 @@ def prepared(terms: Terms, external: bool) -> "Setup":
     """The setup of a session by its options. Raises UsageError for a strategy, parameter or limit that is not right."""
     from gpi.formats.errors import UsageError
     from gpi.formats.fees import SCHEDULES
-    from gpi.tools.backtest.delays import Delays
-    from gpi.tools.backtest.delays import read as read_delays
+    from gpi.tools.backtest.delays import fitted, parsed
     from gpi.tools.backtest.setup import Latency, Rules, Setup
     from gpi.tools.risk.limits import read
     from gpi.tools.strategies.loading import load, parameters
@@ -158,18 +163,21 @@ def prepared(terms: Terms, external: bool) -> "Setup":
         raise UsageError(f"--fees {terms.fees}: choose auto, {', '.join(SCHEDULES)}")
     if not all(isfinite(number) for number in (*terms.latency_ms, terms.cash)):
         raise UsageError("cash and latencies must be finite numbers")
-    feed, order, response = (round(ms * 1e6) for ms in terms.latency_ms)
+    latency, delays = fitted(parsed(terms.latency or []), *(round(ms * 1e6) for ms in terms.latency_ms))
+    unlent = tuple(each.strip() for each in (terms.unshortable or "").split(",") if each.strip())
     strategy = load(terms.strategy, parameters(terms.param or []))
     fill, hours, apart, bands, seed, slippage, account = terms.rules
     return Setup(
         strategy,
         read(terms.limits),
-        latency=Latency(feed, order, response),
+        latency=Latency(*latency),
         cash=terms.cash,
         seed=seed,
         kill_row=terms.kill_row,
-        delays=Delays() if terms.delays is None else read_delays(terms.delays),
-        rules=Rules(fill, hours=hours, self_trade=apart, bands=bands, account=account, **shares(slippage)),
+        delays=delays,
+        rules=Rules(
+            fill, hours=hours, self_trade=apart, bands=bands, account=account, unlent=unlent, **shares(slippage)
+        ),
         external=external,
     )
 

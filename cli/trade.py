@@ -56,7 +56,8 @@ def trade(
     luld: desk.Luld = 0,
     account_rules: desk.AccountRules = "any",
     seed: desk.Seed = 0,
-    latency_model: desk.LatencyModel = None,
+    latency: desk.Latency = None,
+    unshortable: desk.Unshortable = None,
     option_slippage: desk.OptionSlippage = None,
     kill_row: desk.KillRow = None,
 ) -> Tool:
@@ -68,7 +69,7 @@ def trade(
 
     delays = (feed_ms, order_ms, response_ms)
     rules = (fill, hours, self_trade, luld, seed, option_slippage, account_rules)
-    terms = desk.Terms(strategy, param, limits, fees, cash, delays, kill_row, None, rules, latency_model)
+    terms = desk.Terms(strategy, param, limits, fees, cash, delays, kill_row, None, rules, latency, unshortable)
     where = live.Account(real, account, url, key_file, journal, kill_file, tuple(claim or ()), take_over, pace)
     if broker is None:
         if not paper or kill or rearm or where != live.Account(kill_file=kill_file):

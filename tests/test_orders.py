@@ -36,8 +36,7 @@ from gpi.formats.orders import (
     TRIGGERED,
 )
 from gpi.formats.ticks import CLOSED
-from gpi.tools.backtest.delays import Delays
-from gpi.tools.backtest.delays import read as read_delays
+from gpi.tools.backtest.delays import Delays, Model, parsed
 from gpi.tools.backtest.session import Session
 from gpi.tools.backtest.setup import Latency, Rules, Terms
 from gpi.tools.venue.exchange import Exchange, Request
@@ -484,13 +483,14 @@ def test_recorded_delays_are_those_of_the_recording(tmp_path: Path) -> None:
     market = [at(n, **DEEP) for n in range(30)]
     script = {0: [(1, 5.0, 102, GTC)], 3: [(1, 5.0, 100, GTC)], 8: [2], 20: [(1, 5.0, 102, GTC)]}
     constant = trade(market, script, latency=Latency(0, 2_000_000, 3_000_000)).orders
-    recorded = trade(market, script, delays=read_delays(tmp_path / "delays.parquet")).orders
+    recorded = trade(market, script, delays=Delays(parsed([f"{tmp_path}/delays.parquet"]))).orders
     for name in constant.columns:
         np.testing.assert_array_equal(recorded[name], constant[name], err_msg=name)
     trips = np.array([[0, 2, 5], [10, 16, 25]]) * 1_000_000 + START  # 2 and 3 ms, ten later 6 and 9
-    slower = trade(market, {5: [(1, 5.0, 102, GTC)]}, delays=Delays("here", trips))
+    models = {"order": Model("recorded", table=trips[:, :2]), "response": Model("recorded", table=trips[:, 1:])}
+    slower = trade(market, {5: [(1, 5.0, 102, GTC)]}, delays=Delays(models))
     assert slower.fills["ts_event"][0] - START == 5_000_000 + 4_000_000  # half way between 2 and 6
     accepted = slower.orders["ts_event"][slower.orders["action"] == ACCEPTED]
     assert accepted[0] - START == 9_000_000 + 6_000_000  # the venue answers half way between 2 and 16
     with pytest.raises(BadInput, match="delays"):
-        read_delays(tmp_path / "none.parquet")
+        parsed([f"{tmp_path}/none.parquet"])

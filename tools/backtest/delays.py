@@ -1,52 +1,176 @@
-"""Recorded delays of a real connection, for `--latency-model`: Parquet with the columns ts, order_ns, response_ns."""
+"""Delays of a connection, for `--latency`: constant, a floor and a lognormal, or as recorded.
+
+A recording is Parquet: `ts` (ns, when a request was sent), `order_ns`, `response_ns`, and if they are to be had `cancel_ns`
+and `feed_ns` (then `ts` is when the tick was made). It is interpolated in time, or drawn from by its quantiles.
+"""
 
 from __future__ import annotations
 
+import math
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import pyarrow.parquet as pq
 import xxhash
 
-from gpi.formats.errors import BadInput
-from gpi.tools.kernels.orders import MESSAGE, RECORDING, Array
+from gpi.formats.errors import BadInput, UsageError
+from gpi.tools.kernels import memory
+from gpi.tools.kernels.latency import CONSTANT, LOGNORMAL, QUANTILES, RECORDED
+from gpi.tools.kernels.orders import MESSAGE, RESPONSES, Array
 
-COLUMNS: Final = ("ts", "order_ns", "response_ns")
+WHICH: Final = ("feed", "order", "cancel", "response")
+"""In the order of `gpi.tools.kernels.delays`."""
+KINDS: Final = {"constant": CONSTANT, "lognormal": LOGNORMAL, "quantiles": QUANTILES, "recorded": RECORDED}
+UNITS: Final = {"ns": 1, "us": 1e3, "ms": 1e6, "s": 1e9}
+HELP: Final = (
+    "2ms, lognormal:floor=1ms,median=2ms,sigma=0.5, FILE.parquet or quantiles:FILE.parquet, each also as order=..."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """One delay; `median_ns` of the whole, above `floor_ns`; `table` (n, 2) int64: sent and there, or 0 and quantiles."""
+
+    kind: str = "constant"
+    floor_ns: int = 0
+    median_ns: float = 0.0
+    sigma: float = 0.0
+    path: str = ""
+    table: Array = field(default_factory=lambda: np.zeros((0, 2), np.int64), compare=False)
+
+    @property
+    def least_ns(self) -> int:
+        """The shortest it can be."""
+        first = self.table[:, 1] - self.table[:, 0]
+        return int(first.min()) if len(first) else self.floor_ns
+
+    def told(self) -> dict[str, Any]:
+        """For the manifest: numbers, and of a file the digest of what it says."""
+        digest = xxhash.xxh3_128_hexdigest(np.ascontiguousarray(self.table).data) if self.path else ""
+        numbers = {"floor_ns": self.floor_ns, "median_ns": self.median_ns, "sigma": self.sigma}
+        return {"kind": self.kind, **numbers, "path": self.path, "digest": digest}
 
 
 @dataclass(frozen=True, slots=True)
 class Delays:
-    """Round trips (n, 3) int64: when a request was sent, when the venue had it, when the answer was here; ns."""
+    """The delays that are not the constant ones of `Latency`, by the words of WHICH."""
 
-    path: str = ""
-    trips: Array = field(default_factory=lambda: np.zeros((0, 3), np.int64))
+    models: Mapping[str, Model] = field(default_factory=dict)
 
-    def told(self) -> dict[str, str]:
-        """For the manifest: where they are, and the digest of what they say."""
-        return {"path": self.path, "digest": xxhash.xxh3_128_hexdigest(np.ascontiguousarray(self.trips).data)}
+    def told(self) -> dict[str, Any] | None:
+        """For the manifest; None without any."""
+        return {which: model.told() for which, model in self.models.items()} or None
 
-    def on(self, wire: Array) -> Array:
-        """A wire with the recording in its third row."""
-        made = np.zeros((RECORDING + 1, max(wire.shape[1], len(self.trips))), MESSAGE)
+    def on(self, desk: Array, wire: Array, constant: Mapping[str, int], seed: int) -> Array:
+        """Write the models into a desk; returns the wire with their tables. `constant` (ns) holds for the rest."""
+        d: Any = desk[0]
+        d.delays, d.delay_seed, d.last_request, d.last_response, d.fed = 1, seed, *[memory.LONG_AGO] * 3
+        tables = [model for model in self.models.values() if len(model.table)]
+        longest = max([wire.shape[1], *(len(model.table) for model in tables)])
+        made = np.zeros((RESPONSES + 1 + len(tables), longest), MESSAGE)
         made[: len(wire), : wire.shape[1]] = wire
-        for at, name in enumerate(("due", "ts", "slot")):
-            made[name][RECORDING, : len(self.trips)] = self.trips[:, at]
+        for at, which in enumerate(WHICH):
+            model = self.models.get(which) or Model(floor_ns=constant[which])
+            desk["delay_kind"][0, at], desk["delay_floor"][0, at] = KINDS[model.kind], model.floor_ns
+            if model.kind == "lognormal":
+                desk["delay_mu"][0, at] = math.log(model.median_ns - model.floor_ns)
+                desk["delay_sigma"][0, at] = model.sigma
+            if len(model.table):
+                row = RESPONSES + 1 + next(n for n, each in enumerate(tables) if each is model)
+                desk["delay_row"][0, at], desk["delay_rows"][0, at] = row, len(model.table)
+                made["due"][row, : len(model.table)], made["ts"][row, : len(model.table)] = model.table.T
+        d.feed_varies = "feed" in self.models
         return made
 
 
-def read(path: str | Path) -> Delays:
-    """Read a recording. Raises BadInput when it lacks a column, is empty, not sorted by time, or below zero."""
+def parsed(texts: Sequence[str]) -> dict[str, Model]:
+    """What `--latency` says, by the words of WHICH; without a word a delay is that of orders, cancels and responses.
+
+    Raises UsageError for what is no delay, BadInput for a file that is no recording.
+    """
+    found: dict[str, Model] = {}
+    for text in texts:
+        which, equals, spec = text.partition("=")
+        named = bool(equals) and which in WHICH
+        for each in (which,) if named else WHICH[1:]:
+            found[each] = model_of(spec if named else text, each)
+    return found
+
+
+def fitted(models: Mapping[str, Model], feed: int, order: int, response: int) -> tuple[tuple[int, int, int], Delays]:
+    """(feed, order, response) in ns that are constant or, of the feed, the least; and the delays that are not.
+
+    What `models` does not name is as given: cancels as orders.
+    """
+    kept, ns = dict(models), {"feed": feed, "order": order, "response": response}
+    for which in ns:
+        if which in kept and kept[which].kind == "constant":
+            ns[which] = kept.pop(which).floor_ns
+    cancel = kept.get("cancel")
+    if cancel is not None and cancel.kind == "constant" and cancel.floor_ns == ns["order"] and "order" not in kept:
+        del kept["cancel"]
+    if "feed" in kept:
+        ns["feed"] = kept["feed"].least_ns
+    return (ns["feed"], ns["order"], max(ns["response"], ns["feed"]) if kept else ns["response"]), Delays(kept)
+
+
+def model_of(spec: str, which: str) -> Model:
+    """One delay from its words. Raises UsageError or BadInput."""
+    kind, _, rest = spec.partition(":")
+    if kind == "lognormal":
+        return _lognormal(rest)
+    if kind == "quantiles":
+        return read(rest, which, "quantiles")
+    found = _duration(spec)
+    return read(spec, which, "recorded") if found is None else Model(floor_ns=round(found))
+
+
+def _lognormal(text: str) -> Model:
+    words = dict(part.partition("=")[::2] for part in text.split(",") if part)
+    floor, median = _duration(words.pop("floor", "0ms")), _duration(words.pop("median", ""))
     try:
-        table = pq.read_table(path, columns=list(COLUMNS))
-        columns: list[Any] = [table[name].to_numpy().astype(np.int64) for name in COLUMNS]
+        sigma = float(words.pop("sigma", "nan"))
+    except ValueError:
+        sigma = math.nan
+    if floor is None or median is None or words or not median > floor or not 0.0 <= sigma < 10.0:
+        raise UsageError(f"--latency lognormal:{text}: floor below the median, and sigma, such as {HELP}")
+    return Model("lognormal", round(floor), median, sigma)
+
+
+def _duration(text: str) -> float | None:
+    """`2ms` as ns; None for what is no duration."""
+    found = re.fullmatch(r"([0-9]*\.?[0-9]+)(ns|us|ms|s)", text.strip())
+    return None if found is None else float(found[1]) * UNITS[found[2]]
+
+
+def read(path: str, which: str, kind: str = "recorded") -> Model:
+    """A recording, as the delay `which`. Raises BadInput when it lacks a column, is empty, unsorted, or below zero."""
+    try:
+        table = pq.read_table(path)
+        column = f"{which}_ns" if f"{which}_ns" in table.column_names or which != "cancel" else "order_ns"
+        ts, delay = (table[name].to_numpy().astype(np.int64) for name in ("ts", column))
+        entry = table["order_ns"].to_numpy().astype(np.int64) if which == "response" else 0
     except (OSError, ValueError, KeyError) as wrong:
         raise BadInput(
-            f"cannot read delays from {path}: Parquet with {', '.join(COLUMNS)} is needed ({wrong})"
+            f"--latency {path}: Parquet with ts and {which}_ns is needed, or one of {HELP} ({wrong})"
         ) from wrong
-    ts, order, response = columns
-    if not len(ts) or (np.diff(ts) < 0).any() or (order < 0).any() or (response < 0).any():
+    if not len(ts) or (np.diff(ts) < 0).any() or (delay < 0).any():
         raise BadInput(f"{path}: delays are sorted by ts, at least one, and none below zero")
-    sent = np.stack([ts, ts + order, ts + order + response], axis=1)
-    return Delays(str(path), np.maximum.accumulate(sent, axis=0))  # a connection delivers in order
+    if kind == "quantiles":
+        return Model(kind, path=path, table=np.stack([np.zeros(len(ts), np.int64), np.sort(delay)], axis=1))
+    sent = np.stack([ts + entry, ts + entry + delay], axis=1)
+    return Model(kind, path=path, table=np.maximum.accumulate(sent, axis=0))  # a connection delivers in order
+
+
+def again(told: Mapping[str, Mapping[str, Any]] | None) -> Delays:
+    """The delays a manifest tells of. Raises UsageError for a file that no longer holds them."""
+    found: dict[str, Model] = {}
+    for which, each in (told or {}).items():
+        model = Model(each["kind"], each["floor_ns"], each["median_ns"], each["sigma"])
+        found[which] = read(each["path"], which, each["kind"]) if each["path"] else model
+        if found[which].told() != dict(each):
+            raise UsageError(f"{each['path']} no longer holds the delays of the run")
+    return Delays(found)

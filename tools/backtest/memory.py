@@ -60,9 +60,10 @@ def start(setup: Setup, levels: int, known: int = 0) -> State:
         "ladders": np.zeros((0, memory.LADDER_ROWS, levels)),
         "memory": np.zeros(0, setup.strategy.memory),
     }
-    if len(setup.delays.trips):
-        d.delays, d.last_request, d.last_response = len(setup.delays.trips), memory.LONG_AGO, memory.LONG_AGO
-        state["wire"] = setup.delays.on(state["wire"])
+    if setup.delays.models:
+        ns = setup.latency
+        constant = {"feed": ns.feed_ns, "order": ns.order_ns, "cancel": ns.order_ns, "response": ns.response_ns}
+        state["wire"] = setup.delays.on(desk, state["wire"], constant, setup.seed)
     more_slots(state, FIRST_SLOTS)
     more_instruments(state, setup, FIRST_INSTRUMENTS)
     return state

@@ -36,8 +36,7 @@ from gpi.formats.instruments import KEY, Instruments
 from gpi.formats.orders import ACTIONS, EQUITY, FILLS, ORDERS, REASONS, REFUSE
 from gpi.formats.version import __version__
 from gpi.tools.backtest.answered import recorded
-from gpi.tools.backtest.delays import Delays
-from gpi.tools.backtest.delays import read as read_delays
+from gpi.tools.backtest.delays import again
 from gpi.tools.backtest.session import Session
 from gpi.tools.backtest.setup import Fees, Latency, Rules, Setup, Strategy, Terms
 from gpi.tools.backtest.statistics import ALWAYS_SECONDS, Sampling, metrics
@@ -210,7 +209,7 @@ def as_dict(setup: Setup) -> dict[str, Any]:
         "trading_state": setup.trading_state,
         "rules": asdict(setup.rules),
         "schedule": setup.schedule,
-        "delays": setup.delays.told() if setup.delays.path else None,
+        "delays": setup.delays.told(),
         "external": setup.external,
     }
 
@@ -239,21 +238,12 @@ def setup_of(manifest: dict[str, Any], strategy: Strategy) -> Setup:
     return Setup(
         strategy, limits, fees, latency, told["cash"], terms, told["seed"], state, kill_row,
         Rules(**rules),
-        told.get("schedule", ""), _delays(told.get("delays")), told["external"],
+        told.get("schedule", ""), again(told.get("delays")), told["external"],
     )  # fmt: skip
 
 
 def _listed(values: list[Any]) -> tuple[Any, ...]:
     return tuple(tuple(v) if isinstance(v, list) else float(v) for v in values)
-
-
-def _delays(told: dict[str, str] | None) -> Delays:
-    if told is None:
-        return Delays()
-    found = read_delays(told["path"])
-    if found.told() != told:
-        raise UsageError(f"{told['path']} no longer holds the delays of the run")
-    return found
 
 
 def manifest_of(path: Path) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -139,6 +139,8 @@ class Rules:
     """LULD: 1 or 2 for the tier of every share, 0 for none."""
     unshortable: tuple[int, ...] = ()
     """Ids of instruments that nobody lends."""
+    unlent: tuple[str, ...] = ()
+    """Their symbols, where the ids are not known before the stream is: `Session` looks them up."""
     account: str = "any"
     """A name of ACCOUNTS. alpaca: no order closes more than is held and not held by working orders already, so that
     none carries a position through zero; none meets our own (`self_trade` refuse, unless it says otherwise), cancelled
@@ -239,7 +241,7 @@ class Setup:
     """A name of `gpi.formats.fees.SCHEDULES`, looked up for every trading day, in the place of `fees`; auto: what
     `Terms.charged` says, instrument by instrument."""
     delays: Delays = Delays()
-    """Recorded delays, in the place of the constant ones of `latency` but the feed's."""
+    """Delays that are drawn or recorded, in the place of the constant ones of `latency`."""
     external: bool = False
     """Orders go to a broker outside, whose answers come through `Session.answer`; cash and state come from there."""
 
@@ -248,3 +250,18 @@ class Setup:
             raise UsageError(f"--fees {self.schedule}: choose auto, {', '.join(SCHEDULES)}")
         if not 0.0 <= self.cash < math.inf:
             raise UsageError(f"the cash to start with is a number from 0 on, not {self.cash}")
+
+
+def lent(setup: Setup, instruments: Instruments, later: bool = False) -> Setup:
+    """The setup with the ids of what nobody lends (`Rules.unlent`), as far as it is listed by now.
+
+    Raises UsageError for a symbol that a stream with a table does not have, unless the table grows `later`.
+    """
+    rules = setup.rules
+    if not rules.unlent:
+        return setup
+    missing = [symbol for symbol in rules.unlent if symbol not in instruments]
+    if missing and len(instruments) and not later:
+        raise UsageError(f"--unshortable {missing[0]}: the stream has {', '.join(instruments.symbols[:8])} ...")
+    ids = {*rules.unshortable, *(instruments.named(each).id for each in rules.unlent if each in instruments)}
+    return replace(setup, rules=replace(rules, unshortable=tuple(sorted(ids))))

@@ -14,6 +14,7 @@ same wire), so what the trader knows at a tick never depends on a later one.
 from typing import Any
 
 from gpi.tools.kernels.account import mark, new_day, snapshot, trading_state, watch_loss
+from gpi.tools.kernels.delays import hears
 from gpi.tools.kernels.exchange import arrivals, tick, worst
 from gpi.tools.kernels.jit import borrowing, inlined
 from gpi.tools.kernels.limits import judge, judge_kin, own_in_the_way
@@ -95,7 +96,16 @@ def before(
     d = desk[0]
     told = ts + d.feed_ns
     now = max(told, d.now)
-    if now != told:
+    if d.feed_varies:
+        told = hears(desk, wire, ts)
+        now = max(told, d.now)
+        if ts < d.fed:
+            d.late += 1
+            ts = d.fed
+        else:
+            d.fed = ts
+            told = now
+    elif now != told:
         d.late += 1
         ts = now - d.feed_ns
     new_day(desk, now)

@@ -147,15 +147,28 @@ def delay(model: Array, table: Array, leg: int, ts: int, number: int) -> int:
     floor = m.entry_ns if leg == ENTRY else m.response_ns
     if m.kind == LOGNORMAL:
         mu, sigma = (m.entry_mu, m.entry_sigma) if leg == ENTRY else (m.response_mu, m.response_sigma)
-        return int(floor + np.int64(np.exp(mu + sigma * normal_quantile(uniform(m.seed, number, leg)))))
+        return int(floor + lognormal_of(mu, sigma, uniform(m.seed, number, leg)))
     if m.kind == QUANTILES:
-        at = uniform(m.seed, number, leg) * (table.shape[0] - 1)
-        k = min(np.int64(at), max(0, table.shape[0] - 2))
-        low, high = table[k, 1 + leg], table[min(k + 1, table.shape[0] - 1), 1 + leg]
-        return int(low + np.int64((high - low) * (at - k)))
+        return quantile_of(table[:, 1 + leg], uniform(m.seed, number, leg))
     if m.kind == RECORDED:
         return interpolated(table[:, leg], table[:, leg + 1], ts)
     return int(floor)
+
+
+@borrowing
+def lognormal_of(mu: float, sigma: float, drawn: float) -> int:
+    """The lognormal part of a delay, ns, at a probability."""
+    return int(np.exp(mu + sigma * normal_quantile(drawn)))
+
+
+@borrowing
+def quantile_of(column: Array, drawn: float) -> int:
+    """The delay at a probability: linear between quantiles (n,) at equal steps."""
+    last = column.shape[0] - 1
+    at = drawn * last
+    k = min(np.int64(at), max(0, last - 1))
+    low, high = column[k], column[min(k + 1, last)]
+    return int(low + np.int64((high - low) * (at - k)))
 
 
 @borrowing

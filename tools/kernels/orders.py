@@ -43,7 +43,7 @@ NEVER: Final = np.iinfo(np.int64).max
 MAX_INTENTS: Final = 32  # intents of one decision
 MAX_LEGS: Final = 4  # of one order
 NOBODY: Final = -9  # a parent or rival that is none of our orders
-REQUESTS, RESPONSES, RECORDING = 0, 1, 2  # the two rings of the wire, and recorded delays
+REQUESTS, RESPONSES = 0, 1  # the two rings of the wire; in the rows behind them are tables of delays
 CONSERVATIVE, PAPER, LIKELY, WHOLE = 0, 1, 2, 3  # desk.policy: how recorded liquidity fills our orders
 ALLOW, REFUSE_NEWEST, CANCEL_OLDEST = 0, 1, 2  # desk.self_trade: our order would meet our own
 
@@ -75,14 +75,15 @@ DESK: Final = record(
     "feed_ns order_ns response_ns stale_ns order_rate max_open_orders allow_short known"
     " external now row late day state loss_day killed kill_row next_id open_orders open_buys second filled stop"
     " request_at requests response_at responses sent_at free free_slots policy rng"
-    " dated fee_day rounding delays last_request last_response"
+    " dated fee_day rounding delays delay_seed feed_varies fed asked answered last_request last_response"
     " unusual waking hours part bell day_bell opened crossing self_trade no_flip banded allow_naked option_expiry_ns"
     " n_orders n_fills n_equity",
     "position_limit gross_exposure cash_reserve daily_loss price_collar max_contracts"
     " maker_bps taker_bps per_share sell_bps sell_per_share"
     " start_cash cash realized fees holdings exposure equity peak day_equity buy_cost likely_power"
     " sell_cap audit_per_share clearing_per_share clearing_cap levy section_31 activity audit clearing",
-    "travels leg_side leg_ratio leg_bid leg_ask leg_size leg_tick leg_px", MAX_LEGS,
+    "travels leg_side leg_ratio leg_bid leg_ask leg_size leg_tick leg_px"
+    " delay_kind delay_floor delay_mu delay_sigma delay_row delay_rows", MAX_LEGS,
 )  # fmt: skip
 """One record: limits, fees, latencies, the account as the trader knows it, ring positions, output cursors.
 
@@ -101,6 +102,8 @@ began; `hours`: 1 keeps orders that may not trade outside the regular session as
 cancelled still counts as our own in the way: Alpaca's rules.
 `dated`: 1 where fees follow a dated schedule; `levy` to `clearing` are what has accrued on the trading day.
 `likely_power`: of the queue model that guesses who cancelled (0: logarithms).
+`delays`: 1 where not all delays are constant; then `delay_*` hold the models (`gpi.tools.kernels.delays`), `asked` and
+`answered` count messages; `feed_varies`: 1 where the feed's is one of them, `fed` is the venue's time of its last tick.
 `travels`: the share of the spread that orders of 1 to 4 legs travel; `leg_*` is scratch of `gpi.tools.kernels.legs`.
 """
 

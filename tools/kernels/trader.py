@@ -116,7 +116,7 @@ def request(desk: Array, pool: Array, wire: Array, slot: int, kind: int) -> int:
     at = at if at < wire.shape[1] else at - wire.shape[1]
     m = wire[REQUESTS, at]
     d.requests += 1
-    m.due = d.now + d.order_ns if d.delays == 0 else reaches_venue(desk, wire, d.now)
+    m.due = d.now + d.order_ns if d.delays == 0 else reaches_venue(desk, wire, d.now, kind)
     m.kind = kind
     m.slot = slot
     m.order_id = pool[slot].order_id
