@@ -1,7 +1,7 @@
 """Delays of a connection, for `--latency`: constant, a floor and a lognormal, or as recorded.
 
-A recording is Parquet: `ts` (ns, when a request was sent), `order_ns`, `response_ns`, and if they are to be had `cancel_ns`
-and `feed_ns` (then `ts` is when the tick was made). It is interpolated in time, or drawn from by its quantiles.
+A recording is Parquet: `ts` (ns, when a request was sent), `order_ns`, `response_ns`, and, if they are to be had,
+`cancel_ns` and `feed_ns` (then `ts` is when the tick was made). It is interpolated in time, or drawn from by its quantiles.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ HELP: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """One delay; `median_ns` of the whole, above `floor_ns`; `table` (n, 2) int64: sent and there, or 0 and quantiles."""
+    """One delay; `median_ns` of the whole, above `floor_ns`; `table` (n, 2) int64: sent, there; or 0, quantiles."""
 
     kind: str = "constant"
     floor_ns: int = 0
