@@ -1,7 +1,8 @@
 """Delays of a connection, for `--latency`: constant, a floor and a lognormal, or as recorded.
 
 A recording is Parquet: `ts` (ns, when a request was sent), `order_ns`, `response_ns`, and, if they are to be had,
-`cancel_ns` and `feed_ns` (then `ts` is when the tick was made). It is interpolated in time, or drawn from by its quantiles.
+`cancel_ns` and `feed_ns` (then `ts` is when the tick was made). It is interpolated in time, or drawn from by its
+quantiles.
 """
 
 from __future__ import annotations
