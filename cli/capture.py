@@ -91,6 +91,7 @@ def _words(text: str | None) -> tuple[str, ...]:
 
 
 def _live(wanted: "Subscription", keys: tuple["Secret", ...], how: dict[str, Any], limits: dict[str, Any]) -> Tool:
+    from gpi.formats.provenance import stamped
     from gpi.tools.feeds.capturing import Capture
     from gpi.tools.feeds.journal import Journal
     from gpi.tools.feeds.lock import Lock, state_folder
@@ -132,7 +133,8 @@ def _live(wanted: "Subscription", keys: tuple["Secret", ...], how: dict[str, Any
 
     frames = _limited(running_one.frames(running().stopped), how["rows"])
     if how["lake"] is not None:
-        frames = _also_into(how["lake"], frames, schema)
+        about = stamped(schema, "capture", wanted.about(how["levels"]), {"journal": str(folder)})
+        frames = _also_into(how["lake"], frames, about)
     told = _told(frames, conclude)
     atexit.register(
         told.close

@@ -14,19 +14,19 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from pyarrow import parquet
 
 from gpi.formats.frame import Frame, concatenated
 from gpi.formats.instruments import Instruments
 from gpi.formats.ipc import Reader, writing
 from gpi.formats.quarantine import Quarantine, taken
-from gpi.formats.ticks import GAP, QUOTE, STATUS, TRADE
+from gpi.formats.ticks import GAP, QUOTE, SNAPSHOT, STATUS, TRADE
 from gpi.tools.feeds.files import open_ticks
 from gpi.tools.feeds.journal import Kind, read
 from tests.data import shared
 from tests.shell import GPI, ROOT, gpi
 
 CANARY = "canary-live-secret-0123456789"
+OLD_CLIENT = Path(os.environ.get("GPI_OLD_CLIENT") or ROOT / "build" / "polygon")
 SAID = ("ts_event", "kind", "bid_px", "bid_sz", "ask_px", "ask_sz", "trade_px", "trade_sz")
 
 
@@ -82,7 +82,7 @@ def lines(frame: Frame, instruments: Instruments) -> list[tuple[Any, ...]]:
     """What the rows say: symbol, times and numbers; NaN as None. Trading states of statuses, no other flags."""
     frame = taken(frame, np.flatnonzero(frame["kind"]))  # not the GAP rows at the end: the venue hangs up, and is gone
     columns = [frame[name].tolist() for name in SAID]
-    names = [instruments[i].symbol for i in frame["instrument_id"].tolist()]
+    names = [instruments[i].symbol.replace("/", "") for i in frame["instrument_id"].tolist()]
     flags = np.where(frame["kind"] == STATUS, frame["flags"], 0).tolist()
     return [tuple(None if v != v else v for v in row) for row in zip(names, flags, *columns, strict=True)]
 
@@ -121,20 +121,51 @@ def slice_of(path: Path, frames: Iterator[Frame], schema: pa.Schema, rows: int) 
     return written(path, kept, schema)
 
 
-def check_parity(tmp_path: Path, feed: Path, symbols: str, wire: str = "alpaca") -> None:
-    """A venue plays the feed; the capture writes what it sent, and so does its journal."""
+def check_parity(
+    tmp_path: Path, feed: Path, symbols: object, wire: str = "alpaca", asset: str = "stocks", old: bool = False
+) -> None:
+    """A venue plays the feed; the capture writes what it sent, and so do its journal and its lake.
+
+    `old`: through polygon-api-client, which is what there was before `massive`.
+    """
     count = messages(stored(feed)[0])
     got = tmp_path / "got.arrow"
     with venue(tmp_path, feed) as playing:
-        words = ["--venue-ready", playing.ready, "--wire", wire, "--symbols", symbols, "--once"]
+        words = ["--venue-ready", playing.ready, "--wire", wire, "--symbols", symbols, "--once", "--asset-class", asset]
         words += ["--journal", tmp_path / "journal", "--lake", tmp_path / "lake", "--out", got, "--for", "100s"]
-        gpi("capture", "--source", "venue", *words, check=0)
+        command = [*GPI, "capture", "--source", "venue", *map(str, words)]
+        env = old_client(tmp_path) if old else dict(os.environ)
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, cwd=ROOT, env=env)
+        assert done.returncode == 0, done.stderr.decode()
     (sent,) = playing.sent.glob("*.arrow")
     assert lines(*stored(got)) == lines(*stored(sent)) and len(lines(*stored(got))) == count
     gpi("capture", "--from-journal", tmp_path / "journal", "--out", tmp_path / "again.arrow", check=0)
     first, second = stored(got)[0], stored(tmp_path / "again.arrow")[0]
     assert all(np.array_equal(first[n], second[n], equal_nan=True) for n in first.columns)
-    assert sum(parquet.read_metadata(path).num_rows for path in (tmp_path / "lake").rglob("*.parquet")) == first.rows
+    done = gpi("replay", tmp_path / "lake", "--out", tmp_path / "replayed.arrow", check=0)
+    assert b"quarantined" not in done.stderr
+    assert by_symbol(*stored(tmp_path / "replayed.arrow")) == by_symbol(*stored(got))
+
+
+def old_client(tmp_path: Path) -> dict[str, str]:
+    """An environment in which `massive` is not there, and polygon-api-client is."""
+    folder = OLD_CLIENT / "polygon"
+    if not folder.is_dir():
+        pytest.skip(f"pip install --target {OLD_CLIENT} --no-deps polygon-api-client")
+    (tmp_path / "sitecustomize.py").write_text('import sys\nsys.modules["massive"] = None\n')
+    return {**os.environ, "PYTHONPATH": f"{tmp_path}:{ROOT}:{OLD_CLIENT}"}
+
+
+def by_symbol(frame: Frame, instruments: Instruments) -> dict[str, list[tuple[Any, ...]]]:
+    """Every row, in order of time within its symbol, in every column."""
+    names = [name for name in frame.columns if name != "instrument_id"]
+    found = {}
+    for i in np.unique(frame["instrument_id"]).tolist():
+        mine = taken(frame, np.flatnonzero(frame["instrument_id"] == i))
+        mine = taken(mine, np.argsort(mine["ts_event"], kind="stable"))
+        columns = [np.nan_to_num(mine[name], nan=-1.0).tolist() for name in names]
+        found[instruments[i].symbol] = list(zip(*columns, strict=True))
+    return found
 
 
 @pytest.mark.parametrize("wire", ["alpaca", "polygon"])
@@ -150,6 +181,55 @@ def test_a_slice_of_a_real_day_is_written_as_sent(tmp_path: Path, wire: str) -> 
     day = open_ticks([shared(name) for name in names], batch=512, symbols=("BAC", "IBM"), quarantine=Quarantine())
     feed = slice_of(tmp_path / "feed.arrow", day.frames, day.schema, 5000)
     check_parity(tmp_path, feed, "BAC,IBM", wire)
+
+
+@pytest.mark.parametrize(("wire", "old"), [("alpaca", False), ("polygon", False), ("polygon", True)])
+def test_a_slice_of_a_real_days_options_is_written_as_sent(tmp_path: Path, wire: str, old: bool) -> None:
+    """Quotes and trades of TWX and NWSA series, one minute bars of 2013 and 2014, on both wires and both clients."""
+    names = ("opt_1m_quote_lean.parquet", "opt_1m_trade_lean.parquet")
+    day = open_ticks([shared(name) for name in names], batch=512, quarantine=Quarantine())
+    feed = slice_of(tmp_path / "feed.arrow", day.frames, day.schema, 4000)
+    symbols = tmp_path / "series.txt"
+    symbols.write_text("\n".join(name.replace(" ", "") for name in stored(feed)[1].symbols))
+    check_parity(tmp_path, feed, f"@{symbols}", wire, "options", old)
+
+
+@pytest.mark.parametrize(("wire", "old"), [("alpaca", False), ("polygon", False), ("polygon", True)])
+def test_a_slice_of_a_real_days_coins_is_written_as_sent(tmp_path: Path, wire: str, old: bool) -> None:
+    """Best quotes and trades of Binance, 2024-08-08."""
+    names = ("cr_bbo_binance_spot_20240808.parquet", "cr_trades_binance_spot_20240808.parquet")
+    day = open_ticks([shared(name) for name in names], batch=512, quarantine=Quarantine())
+    feed = slice_of(tmp_path / "feed.arrow", day.frames, day.schema, 4000)
+    check_parity(tmp_path, feed, "BTCUSDT,ETHUSDT", wire, "crypto", old)
+
+
+def test_the_old_name_of_polygons_client_brings_the_same_shares(tmp_path: Path, market: Path) -> None:
+    """polygon-api-client, with `massive` out of reach."""
+    check_parity(tmp_path, market, "SPY,NVDA", "polygon", old=True)
+
+
+@pytest.mark.parametrize("wire", ["alpaca", "polygon"])
+def test_a_coins_book_is_captured_as_it_was(tmp_path: Path, wire: str) -> None:
+    """Binance's depth, ten levels a side: every ladder, from changes (Alpaca) and from whole books (Polygon)."""
+    day = open_ticks([shared("cr_depth_binance_spot_20240808.parquet")], batch=512, quarantine=Quarantine())
+    feed = slice_of(tmp_path / "feed.arrow", day.frames, day.schema, 1500)
+    got = tmp_path / "got.arrow"
+    with venue(tmp_path, feed) as playing:
+        words = ["--venue-ready", playing.ready, "--wire", wire, "--symbols", "BTCUSDT,ETHUSDT", "--once"]
+        words += ["--asset-class", "crypto", "--channels", "books", "--levels", 10, "--for", "100s"]
+        words += ["--journal", tmp_path / "journal", "--lake", tmp_path / "lake", "--out", got]
+        gpi("capture", "--source", "venue", *words, check=0)
+    (sent, names), (written_down, theirs) = stored(feed), stored(got)
+    assert sent.rows == written_down.rows == 1500
+    told = [names[i].symbol for i in sent["instrument_id"].tolist()]
+    assert told == [theirs[i].symbol.replace("/", "") for i in written_down["instrument_id"].tolist()]
+    times = sent["ts_event"] if wire == "alpaca" else sent["ts_event"] // 10**6 * 10**6
+    assert np.array_equal(times, written_down["ts_event"])
+    for name in ("kind", "bid_px", "bid_sz", "ask_px", "ask_sz", "bids_px", "bids_sz", "asks_px", "asks_sz"):
+        assert np.array_equal(sent[name], written_down[name], equal_nan=True), name
+    assert (written_down["flags"] == (sent["flags"] if wire == "alpaca" else SNAPSHOT)).all()
+    gpi("replay", tmp_path / "lake", "--out", tmp_path / "replayed.arrow", check=0)
+    assert by_symbol(*stored(tmp_path / "replayed.arrow")) == by_symbol(written_down, theirs)
 
 
 @pytest.mark.skipif(not os.environ.get("GPI_LONG"), reason="GPI_LONG=1: a whole day")

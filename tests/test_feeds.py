@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -17,10 +18,11 @@ from hypothesis import strategies as st
 from gpi.formats.errors import BadInput, TruncatedStream
 from gpi.formats.frame import Frame, Layout, concatenated
 from gpi.formats.instruments import KEY, Instruments, equity
-from gpi.formats.ipc import Writer
-from gpi.formats.parquet import write_parquet
+from gpi.formats.ipc import Writer, writing
+from gpi.formats.parquet import LakeWriter, write_parquet
+from gpi.formats.provenance import stamped
 from gpi.formats.quarantine import EARLIEST, Quarantine, Reason, Screen, taken
-from gpi.formats.ticks import DEPTH, QUOTE, TICKS, TRADE, ticks
+from gpi.formats.ticks import DEPTH, GAP, QUOTE, TICKS, TRADE, ticks
 from gpi.tools.feeds.files import open_ticks
 from gpi.tools.feeds.merge import Run, merged, recut
 from gpi.tools.feeds.pace import paced
@@ -368,3 +370,30 @@ def test_a_table_of_many_blocks_is_one_run_in_order_of_time(tmp_path: Path) -> N
     assert frame["instrument_id"].tolist() == [*range(100), *range(100)]
     only, _, _ = opened([tmp_path / "a.parquet"], symbols=tuple(f"S{number:03d}" for number in range(0, 80, 2)))
     assert only["instrument_id"].tolist() == [*range(40), *range(40)]
+
+
+@pytest.mark.parametrize("kind", ["parquet", "arrow", "lake"])
+@given(when=st.lists(st.integers(0, 5), min_size=1, max_size=30), size=st.integers(1, 7))
+@settings(max_examples=15, deadline=None)
+def test_every_row_of_a_capture_is_replayed(kind: str, when: list[int], size: int) -> None:
+    """What was said twice comes twice, what came late comes in its place, and so does a row that says only: a gap."""
+    frame = trades(when)
+    frame["seq"][:] = 0
+    gone = np.asarray(when) == 3
+    frame["kind"][gone], frame["flags"][gone] = 0, GAP
+    schema = stamped(Instruments([equity("A")]).on(TICKS), "capture", {}, {})
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / f"a.{kind}"
+        if kind == "parquet":
+            write_parquet(path, cut(frame, size), schema)
+        elif kind == "lake":
+            with LakeWriter(path, schema) as lake:
+                for piece in cut(frame, size):
+                    lake.write(piece)
+        else:
+            with path.open("wb") as file, writing(file.fileno(), schema) as writer:
+                for piece in cut(frame, size):
+                    writer.write(piece)
+        found, quarantine, _ = opened([path])
+    assert quarantine.quarantined == 0
+    same(found, taken(frame, np.argsort(frame["ts_event"], kind="stable")), "replayed")

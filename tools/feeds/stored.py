@@ -1,9 +1,13 @@
-"""Our own files as sources: Parquet of the lake, and recorded Arrow streams."""
+"""Our own files as sources: Parquet of the lake, and recorded Arrow streams.
+
+What was captured is what a feed said: rows that are equal were said twice, and what came late is put in order of time.
+Of any other file equal neighbours and late rows are set aside.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -17,8 +21,11 @@ from gpi.formats.frame import Array, Frame
 from gpi.formats.instruments import KEY, Instruments
 from gpi.formats.ipc import Reader
 from gpi.formats.parquet import read_parquet
-from gpi.formats.quarantine import Reason, Screen, taken
+from gpi.formats.provenance import chain
+from gpi.formats.quarantine import Flaws, Reason, Screen, flaws, taken
 from gpi.formats.ticks import TICKS, ticks
+from gpi.formats.vendors.layout import nanos
+from gpi.tools.feeds.sorting import in_time_order
 from gpi.tools.feeds.sources import EVER, NAMELESS, UNWANTED, Block, Plan, Source
 
 Rows = Callable[[int], Iterator[Frame]]  # rows of a chunk -> frames of memory of their own
@@ -30,8 +37,20 @@ def stored_source(path: str, wanted: frozenset[str] | None) -> Source:
     schema = read_parquet(Path(path), 1).schema
     with pq.ParquetFile(path) as file:
         block = _extent(file.metadata, schema.names.index("ts_event") if "ts_event" in schema.names else -1)
-    read = partial(_stored_frames, path)
-    return _source(_Found(path, schema, Instruments.of(schema), block, read), wanted)
+    read, ordered = partial(_stored_frames, path), partial(_stored_in_order, path)
+    return _source(_Found(path, schema, Instruments.of(schema), block, read, ordered), wanted)
+
+
+def _stored_in_order(path: str) -> bool:
+    """Whether no row is earlier than the one before it: one column is read."""
+    latest = 0
+    with pq.ParquetFile(path, memory_map=True) as file:
+        for batch in file.iter_batches(1 << 18, columns=["ts_event"], use_threads=False):
+            times = nanos(batch.column(0))
+            if len(times) and (int(times[0]) < latest or (np.diff(times) < 0).any()):
+                return False
+            latest = int(times[-1]) if len(times) else latest
+    return True
 
 
 def _extent(metadata: pq.FileMetaData, column: int) -> Block:
@@ -58,18 +77,17 @@ def recorded_source(path: str, wanted: frozenset[str] | None) -> Source:
     with Path(path).open("rb") as file:
         reader = Reader(file.fileno(), path)
         instruments = Instruments.of(reader.schema)
-        first, last = EVER, 0
+        first, last, ordered = EVER, 0, True
         for frame in reader:
             for one in Instruments.from_json((frame.notes or {}).get(KEY, "[]")):
                 instruments.add(one)
             if frame.rows and "ts_event" in frame:
-                first, last = (
-                    min(first, int(frame["ts_event"].min())),
-                    max(last, int(frame["ts_event"].max())),
-                )
+                times = frame["ts_event"]
+                ordered = ordered and int(times[0]) >= last and not (np.diff(times) < 0).any()
+                first, last = min(first, int(times.min())), max(last, int(times.max()))
     block = Block(0, reader.rows, first, last)
     read = partial(_recorded_frames, path)
-    return _source(_Found(path, reader.schema, instruments, block, read), wanted)
+    return _source(_Found(path, reader.schema, instruments, block, read, lambda: ordered), wanted)
 
 
 def _recorded_frames(path: str, chunk: int) -> Iterator[Frame]:
@@ -90,10 +108,11 @@ class _Found(NamedTuple):
     instruments: Instruments
     block: Block
     read: Rows
+    ordered: Callable[[], bool]
 
 
 def _source(found: _Found, wanted: frozenset[str] | None) -> Source:
-    path, schema, instruments, block, read = found
+    path, schema, instruments, block = found[:4]
     missing = [name for name in TICKS.names if name not in schema.names]
     if missing:
         raise BadInput(f"{path} holds {_said(schema)}, not ticks: it lacks {', '.join(missing[:3])}")
@@ -104,7 +123,7 @@ def _source(found: _Found, wanted: frozenset[str] | None) -> Source:
         instruments=tuple(i for i in instruments if wanted is None or i.symbol in wanted),
         levels=levels,
         blocks=(block,) if block.stop else (),
-        frames=partial(_screened, path, instruments, read),
+        frames=partial(_captured if captured(schema) else _screened, found),
         extras=tuple(field for field in schema if field.name not in standard),
     )
 
@@ -113,11 +132,26 @@ def _said(schema: pa.Schema) -> str:
     return str((schema.metadata or {}).get(b"gpi.schema", b"something"), "utf-8")
 
 
-def _screened(path: str, instruments: Instruments, read: Rows, block: Block, plan: Plan) -> Iterator[Frame]:
-    """The frames of a file with the ids of the whole, screened like any other input."""
-    screen = Screen()
-    ids = np.asarray([*(plan.ids.get(s, UNWANTED) for s in instruments.symbols), NAMELESS], np.int32)
-    for frame in read(plan.chunk):
+def captured(schema: pa.Schema) -> bool:
+    """Whether rows come from `gpi capture`, whatever was made of them since."""
+    return any(step.get("command") == "capture" for step in chain(schema)[:1])
+
+
+def _screened(found: _Found, block: Block, plan: Plan) -> Iterator[Frame]:
+    """The frames of a file, screened like any other input."""
+    yield from _sifted(found, plan, Screen().flaws)
+
+
+def _captured(found: _Found, block: Block, plan: Plan) -> Iterator[Frame]:
+    """Every row of a capture that can be, in order of time."""
+    frames = _sifted(found, plan, flaws)
+    yield from frames if found.ordered() else in_time_order(frames, found.schema)
+
+
+def _sifted(found: _Found, plan: Plan, judged: Callable[[Mapping[str, Array], Flaws], Flaws]) -> Iterator[Frame]:
+    """The frames of a file with the ids of the whole, without what is judged to be dirty."""
+    ids = np.asarray([*(plan.ids.get(s, UNWANTED) for s in found.instruments.symbols), NAMELESS], np.int32)
+    for frame in found.read(plan.chunk):
         known = _remapped(frame["instrument_id"], ids)
         if (known == UNWANTED).any():
             keep = np.flatnonzero(known != UNWANTED)
@@ -125,7 +159,7 @@ def _screened(path: str, instruments: Instruments, read: Rows, block: Block, pla
         plan.quarantine.rows_in += frame.rows
         frame["instrument_id"][:] = known
         given = np.where(known == NAMELESS, Reason.NO_SYMBOL, 0).astype(np.int8)
-        yield plan.quarantine.sift(frame, screen.flaws(frame.columns, given), path)
+        yield plan.quarantine.sift(frame, judged(frame.columns, given), found.path)
 
 
 def _remapped(own: Array, ids: Array) -> Array:
