@@ -34,10 +34,7 @@ from tests.conformance_table import DIFFERENCES, LEFT_OUT, RECORDED
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "conformance.md"
-pytestmark = [
-    pytest.mark.skipif(not DATA.exists(), reason="needs ../shared/data"),
-    pytest.mark.filterwarnings("ignore::aiohttp.web_exceptions.NotAppKeyWarning"),
-]
+pytestmark = pytest.mark.skipif(not DATA.exists(), reason="needs ../shared/data")
 FILES = {
     "alpaca": ("docs", "py_tests"),
     "polygon": ("ws_mock_server", "ws_spec_examples", "rest_spec_examples", "rest_mocks", "recorded_http_2021"),

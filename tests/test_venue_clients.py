@@ -169,7 +169,7 @@ def test_what_is_looked_up(venue: Ready) -> None:
     (contract,) = found.option_contracts
     assert (contract.symbol, contract.strike_price) == ("AAPL260116C00190000", 190.0)
     assert client.get_account_configurations().suspend_trade is False
-    assert client.get_portfolio_history().timeframe == "1Min"
+    assert client.get_portfolio_history().timeframe == "1D"
 
 
 def test_the_real_command_serves_a_file_and_ends_politely(tmp_path: Any) -> None:

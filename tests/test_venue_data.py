@@ -47,8 +47,6 @@ from gpi.tools.venue.store import Store
 from gpi.tools.venue.tape import Tape
 from gpi.tools.venue.world import World
 
-pytestmark = pytest.mark.filterwarnings("ignore::aiohttp.web_exceptions.NotAppKeyWarning")
-
 KEY, SECRET = "PKTEST", "s3cret-of-the-tests"
 START = int(datetime(2024, 6, 3, 14, 30, tzinfo=UTC).timestamp()) * 10**9
 TABLE = (

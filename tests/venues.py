@@ -40,6 +40,7 @@ class Ready:
     world: World | None = None  # in this process only
     process: subprocess.Popen[bytes] | None = None  # otherwise
     closing: list[Callable[[], None]] = field(default_factory=list)
+    said: list[str] = field(default_factory=list)  # of a process: what it wrote on stderr, once it has ended
 
     @property
     def ws(self) -> str:
@@ -117,11 +118,15 @@ def running_venue(*options: object, feed: bytes | Path | None = None) -> Iterato
         )
         writing = threading.Thread(target=_write, args=(child, feed), daemon=True)
         writing.start()
+        heard: list[str] = []
         try:
-            yield from _ready(child, ready)
+            for found in _ready(child, ready):
+                found.said = heard
+                yield found
         finally:
             child.terminate()
             said = _said(child)
+            heard.append(said)
             writing.join(PATIENCE_S)
         assert child.returncode == 0, said
 

@@ -48,6 +48,31 @@ class Fill:
     busted: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """What moved cash or a position and was no trade. `kind` is Alpaca's word (OPEXC, OPASN, OPEXP, JNLS)."""
+
+    ts: int
+    kind: str
+    cash: Decimal
+    symbol: str
+    qty: Decimal
+    price: Decimal
+    why: str
+
+
+@dataclass(slots=True)
+class Watchlist:
+    """A named list of symbols; times ns UTC."""
+
+    id: str
+    account_id: str
+    name: str
+    symbols: list[str]
+    created_at: int
+    updated_at: int
+
+
 @dataclass
 class Account:
     """One account. `config` holds the words of /v2/account/configurations."""
@@ -65,6 +90,9 @@ class Account:
     working: dict[str, Order] = field(default_factory=dict)  # those still open
     fills: list[Fill] = field(default_factory=list)
     adjustments: list[tuple[int, Decimal, str]] = field(default_factory=list)  # (ns, cash, why): no order moved it
+    moved: list[Moved] = field(default_factory=list)  # the same and what moved positions, as activities
+    lapsing: set[int] = field(default_factory=set)  # instrument ids of options that must not be exercised
+    watchlists: dict[str, Watchlist] = field(default_factory=dict)
     history: list[tuple[int, Decimal]] = field(default_factory=list)  # (ns, equity)
     last_equity: Decimal = ZERO
     config: dict[str, Any] = field(default_factory=dict)
@@ -97,10 +125,11 @@ class Account:
         """A position from elsewhere: no order, no cash."""
         self._move(instrument, qty, price)
 
-    def adjust(self, ts: int, amount: Decimal, why: str) -> None:
-        """Cash that no order moved."""
+    def adjust(self, ts: int, amount: Decimal, why: str, told: Moved) -> None:
+        """Cash that no order moved, and how it is told."""
         self.cash += amount
         self.adjustments.append((ts, amount, why))
+        self.moved.append(told)
 
     def book(self, fill: Fill) -> None:
         """An execution: position, average cost, cash, fee."""

@@ -83,6 +83,20 @@ def bar(kept: Array) -> dict[str, Any]:
             "n": int(n), "vw": plain(vw)}  # fmt: skip
 
 
+def days_of(store: Store, each: Instrument) -> tuple[Array | None, Array]:
+    """The bar of the day so far, if there is one, and those of the days before."""
+    day, days = store.bars.day(each.id), joined(store.bars.minutes(each.id), 1, "day", each.asset_class == "crypto")
+    return day, days[days[:, 0] < day[0]] if day is not None and len(days) else days
+
+
+def closes(tape: Tape, each: Instrument) -> tuple[float, float] | None:
+    """The price now, and that of the day before (else the day's first); None before the first trade."""
+    day, before = days_of(tape.store, each)
+    if day is None:
+        return None
+    return float(day[4]), float(before[-1][4]) if len(before) else float(day[1])
+
+
 class _History:
     """The routes of one class of instruments."""
 
@@ -147,10 +161,7 @@ class _History:
         return handle
 
     def _snapshot(self, each: Instrument) -> dict[str, Any]:
-        crypto = self.kind == "crypto"
-        minutes = self.store.bars.minutes(each.id)
-        day, days = self.store.bars.day(each.id), joined(minutes, 1, "day", crypto)
-        before = days[days[:, 0] < day[0]] if day is not None and len(days) else days
+        day, before = days_of(self.store, each)
         parts = {
             "latestTrade": self._latest(each, "trades"), "latestQuote": self._latest(each, "quotes"),
             "minuteBar": self._latest(each, "bars"), "dailyBar": None if day is None else bar(day),

@@ -164,14 +164,14 @@ class _Session:
         if self.world.faults.hit("stream.data.subscribe", vendor="alpaca") is not None:
             raise Refused(405)
         fresh: list[Instrument] = []
-        for name, symbols in asked.items():
-            have = own.topics[name]
-            for symbol in map(str, symbols):
-                if more and symbol not in have:
-                    have.append(symbol)
-                    fresh += self._books(symbol) if name == "orderbooks" else []
-                elif not more and symbol in have:
-                    have.remove(symbol)
+        for name in channels:
+            named = dict.fromkeys(_symbols(asked.get(name, ())))
+            had = dict.fromkeys(own.topics[name])
+            if name == "orderbooks" and more:
+                fresh = [each for symbol in named if symbol not in had for each in self._books(symbol)]
+            own.topics[name] = (
+                [*had, *(s for s in named if s not in had)] if more else [s for s in had if s not in named]
+            )
         for linked in ("corrections", "cancelErrors"):
             if linked in channels:
                 own.topics[linked] = list(own.topics["trades"])
@@ -203,14 +203,24 @@ class _Session:
         self.world.counters["stream.data.disconnect"] += 1
 
 
+def _symbols(given: Iterable[Any]) -> list[str]:
+    """The symbols of one channel. Raises Refused 400 for what is no text that could be told again."""
+    found = [
+        symbol for symbol in given if isinstance(symbol, str) and not any("\ud800" <= c <= "\udfff" for c in symbol)
+    ]
+    if len(found) != len(list(given)):
+        raise Refused(400)
+    return found
+
+
 def _parsed(data: str | bytes, packed: bool) -> dict[str, Any]:
     """A client's message; msgpack may come where it was announced, JSON always. Raises Refused 400."""
     try:
         found = msgpack.unpackb(data) if packed and isinstance(data, bytes) else json.loads(data)
-    except (ValueError, msgpack.UnpackException):
+    except (ValueError, RecursionError, msgpack.UnpackException):
         try:
             found = json.loads(data)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise Refused(400) from None
     if not isinstance(found, dict):
         raise Refused(400)

@@ -137,13 +137,17 @@ def _changed(ledgers: Ledgers, account: Account, order: Order, body: Mapping[str
     assert order.instrument is not None
     new = copy(order)
     new.id, new.replaces, new.replaced_by = ledgers.uuid(), order.id, None
-    new.client_order_id = str(body.get("client_order_id") or ledgers.uuid())
-    if len(new.client_order_id) > LONGEST_ID or new.client_order_id in account.by_client:
+    new.client_order_id = body.get("client_order_id") or ledgers.uuid()
+    if (
+        not isinstance(new.client_order_id, str)
+        or len(new.client_order_id) > LONGEST_ID
+        or new.client_order_id in account.by_client
+    ):
         raise malformed("client_order_id must be unique")
     qty, limit = given(body.get("qty"), "qty"), given(body.get("limit_price"), "limit_price")
     stop, trail = given(body.get("stop_price"), "stop_price"), given(body.get("trail"), "trail")
     tif = body.get("time_in_force")
-    if tif is not None and tif not in TIFS:
+    if tif is not None and (not isinstance(tif, str) or tif not in TIFS):
         raise malformed(f"invalid time_in_force: {tif}")
     if (limit is not None and order.limit_price is None) or (stop is not None and order.stop_price is None):
         raise unprocessable(f"{order.type} orders have no such price")

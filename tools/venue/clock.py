@@ -18,6 +18,11 @@ class Clock:
             self._now = ts
 
     @property
+    def skew_s(self) -> int:
+        """The same in whole seconds, for the headers, whose times are the wall's."""
+        return self.skew_ns // SECOND_NS
+
+    @property
     def virtual(self) -> bool:
         """Whether a feed has set the time."""
         return self._now is not None
@@ -27,7 +32,7 @@ class Clock:
         return time.time_ns() if self._now is None else self._now
 
     def told(self) -> int:
-        """The time the venue claims in /v2/clock and the Date header, ns."""
+        """The time the venue claims in /v2/clock, ns."""
         return self.now() + self.skew_ns
 
 
@@ -37,5 +42,5 @@ def wall() -> float:
 
 
 def epoch() -> int:
-    """Whole seconds since 1970 outside, for X-RateLimit-Reset."""
+    """Whole seconds since 1970 outside, for the headers Date and X-RateLimit-Reset."""
     return int(time.time())

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import hmac
+import math
+import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from decimal import Decimal
 from typing import Any, Final
@@ -18,10 +19,13 @@ from gpi.tools.venue.money import given
 from gpi.tools.venue.refusals import Refusal, answer, unauthorized
 from gpi.tools.venue.rows import told
 from gpi.tools.venue.truth import truth
-from gpi.tools.venue.world import World
+from gpi.tools.venue.world import World, same
 
 Doing = Callable[[World, Any], Awaitable[Any]]
+SYMBOL: Final = re.compile(r"[A-Za-z0-9 ./:_-]{1,32}")
+PLAIN: Final = {"skew": "seconds", "mwcb": "level"}  # what a plain value is, where it is no symbol
 GAP_NS: Final = 1_000_000  # between a told tick and the time before it
+LATEST: Final = 4_000_000_000 * SECOND_NS  # ns: in 2096, beyond all calendars here
 
 
 def routes(world: World) -> Iterable[web.AbstractRouteDef]:
@@ -30,7 +34,7 @@ def routes(world: World) -> Iterable[web.AbstractRouteDef]:
     def guarded(doing: Callable[[web.Request], Awaitable[web.Response]]) -> Any:
         async def guard(request: web.Request) -> web.Response:
             kind, _, given_token = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
-            if kind != "Bearer" or not hmac.compare_digest(given_token.encode(), world.token.reveal().encode()):
+            if kind != "Bearer" or not same(world.token, given_token):
                 return answer(unauthorized().body, 401)
             return await doing(request)
 
@@ -44,8 +48,8 @@ def routes(world: World) -> Iterable[web.AbstractRouteDef]:
             return answer({"ok": True, **{word: await _do(world, word, value) for word, value in asked.items()}})
         except Refusal as refused:
             return answer({"ok": False, **refused.body}, 400)
-        except (GpiError, ValueError) as wrong:
-            return answer({"ok": False, "message": str(wrong)}, 400)
+        except (GpiError, ValueError, TypeError, LookupError, ArithmeticError, RecursionError) as wrong:
+            return answer({"ok": False, "message": str(wrong) or type(wrong).__name__}, 400)
 
     async def state(request: web.Request) -> web.Response:
         return answer(truth(world, brief="brief" in request.query))
@@ -56,7 +60,7 @@ def routes(world: World) -> Iterable[web.AbstractRouteDef]:
 async def _do(world: World, word: str, value: Any) -> Any:
     """One word of a control request; what it has to say."""
     if word in HAPPENINGS:
-        return await _happen(world, word, value if isinstance(value, Mapping) else {"symbol": value})
+        return await _happen(world, word, value if isinstance(value, Mapping) else {PLAIN.get(word, "symbol"): value})
     if word not in DOINGS:
         raise UsageError(f"no control {word!r}: there are {', '.join([*DOINGS, *HAPPENINGS])}")
     return await DOINGS[word](world, value)
@@ -96,19 +100,24 @@ async def _tick(world: World, value: Any) -> Any:
     for tick in ticks:
         if not isinstance(tick, Mapping) or "symbol" not in tick:
             raise UsageError("a tick names its symbol")
+        if SYMBOL.fullmatch(str(tick["symbol"])) is None:
+            raise UsageError("a symbol has 1 to 32 letters, digits and any of . / : _ - and space")
         found = world.accounts.assets.find(str(tick["symbol"]))
         if found is None:
             world.instruments.add(_listed(str(tick["symbol"])))
             world.exchange.announce(world.instruments)
             found = world.accounts.assets.named(str(tick["symbol"]))
-        ts = int(tick.get("ts", world.clock.now() + GAP_NS))
+        ts = _moment(int(tick.get("ts", world.clock.now() + GAP_NS)))
         await world.play(told(world.levels, found.id, tick, ts))
     return len(ticks)
 
 
 async def _advance(world: World, value: Any) -> Any:
     """Time passes without ticks: so many seconds."""
-    now = world.clock.now() + int(float(value) * SECOND_NS)
+    seconds = float(value)
+    if not math.isfinite(seconds) or seconds < 0:
+        raise UsageError(f"advance by a number of seconds, not {value}")
+    now = _moment(world.clock.now() + int(seconds * SECOND_NS))
     world.exchange.advance(now)
     world.clock.set(now)
     world.accounts.settle(world.exchange.events())
@@ -118,7 +127,16 @@ async def _advance(world: World, value: Any) -> Any:
     return now
 
 
+def _moment(ts: int) -> int:
+    """A time that an instant of the feed can be, ns. Raises UsageError."""
+    if not 0 <= ts < LATEST:
+        raise UsageError(f"{ts} ns is no time of this venue: 0 to {LATEST}")
+    return ts
+
+
 async def _asset(world: World, value: Any) -> Any:
+    if not isinstance(value, Mapping):
+        raise UsageError('say {"asset": {"symbol": "SPY", "shortable": false}}')
     words = dict(value)
     instrument = world.accounts.assets.named(str(words.pop("symbol", "")))
     world.accounts.assets.change(instrument, **words)
@@ -127,6 +145,8 @@ async def _asset(world: World, value: Any) -> Any:
 
 async def _account(world: World, value: Any) -> Any:
     """Another account: {key_id, secret, cash}."""
+    if not isinstance(value, Mapping) or not {"key_id", "secret"} <= value.keys() or value["key_id"] in world.keys:
+        raise UsageError('say {"account": {"key_id": "K2", "secret": "...", "cash": "5000"}}, each key once')
     cash = given(value.get("cash", 100_000), "cash") or Decimal(0)
     return world.accounts.key_added(str(value["key_id"]), Secret(str(value["secret"])), cash).id
 

@@ -15,7 +15,7 @@ from gpi.tools.venue.margin import afford, closable
 from gpi.tools.venue.money import floored, real
 from gpi.tools.venue.orders import Order, wire
 from gpi.tools.venue.refusals import forbidden, malformed, unprocessable
-from gpi.tools.venue.rules import check, regular
+from gpi.tools.venue.rules import check, permitted, regular
 from gpi.tools.venue.tickets import Ticket
 from gpi.tools.venue.washes import wash
 
@@ -42,6 +42,7 @@ def submit(ledgers: Ledgers, account: Account, ticket: Ticket, source: str = "ap
         raise malformed("client_order_id must be unique")
     price = ledgers.prices.now(ticket.instrument) if ticket.instrument else None
     check(ticket, ledgers.assets, now, price, ledgers.by_calendar)
+    permitted(ticket, account.config)
     order = made(ledgers, account, ticket, now)
     order.source = source
     if order.instrument is not None:

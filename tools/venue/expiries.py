@@ -10,7 +10,8 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
 from gpi.formats.settlement import ending, settlement, underlying
-from gpi.tools.venue.accounts import Account, Position
+from gpi.tools.venue.accounts import Account, Moved, Position
+from gpi.tools.venue.assets import wire_symbol
 from gpi.tools.venue.money import ZERO, exact, text
 
 if TYPE_CHECKING:
@@ -37,12 +38,17 @@ def _settle(ledgers: Ledgers, account: Account, position: Position, now: int) ->
     for order in [each for each in account.working.values() if each.instrument is option]:
         ledgers.expire(order, now)
     account.transfer(option, -qty, ZERO)
-    if worth < LEAST:
+    symbol, lapses = wire_symbol(option), qty > 0 and option.id in account.lapsing
+    if worth < LEAST or lapses:
+        account.moved.append(Moved(now, "OPEXP", ZERO, symbol, -qty, ZERO, f"{symbol} expired"))
         return
+    kind = "OPEXC" if qty > 0 else "OPASN"
     what = f"{text(abs(qty))} {option.symbol.replace(' ', '')} at {text(strike)}"
     if under is None or not settlement(option.underlying).physical or under.asset_class == "index":
-        account.adjust(now, qty * worth * size, f"cash settlement of {what}")
+        cash, why = qty * worth * size, f"cash settlement of {what}"
+        account.adjust(now, cash, why, Moved(now, "OPCSH", cash, symbol, -qty, worth, why))
         return
     moved = qty * size if call else -qty * size  # signed shares
     account.transfer(under, moved, strike)
-    account.adjust(now, -moved * strike, f"{'exercise' if qty > 0 else 'assignment'} of {what}")
+    cash, why = -moved * strike, f"{'exercise' if qty > 0 else 'assignment'} of {what}"
+    account.adjust(now, cash, why, Moved(now, kind, cash, symbol, -qty, strike, why))

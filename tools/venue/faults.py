@@ -56,7 +56,7 @@ class Faults:
 
     def set(self, name: str, **words: Any) -> Fault:
         """Turn a switch on. Raises UsageError for a name or a word that does not exist."""
-        switch = SWITCHES.get(name)
+        switch = SWITCHES.get(name) if isinstance(name, str) else None
         if switch is None:
             raise UsageError(f"no fault {name!r}: there are {', '.join(sorted(SWITCHES))}")
         common, detail = typed(name, words)

@@ -11,7 +11,8 @@ from gpi.formats.errors import UsageError
 from gpi.formats.frame import Frame
 from gpi.formats.instruments import Instrument
 from gpi.formats.ticks import HALTED, PAUSED
-from gpi.tools.venue.accounts import Account, Fill
+from gpi.tools.venue.accounts import Account, Fill, Moved
+from gpi.tools.venue.assets import wire_symbol
 from gpi.tools.venue.clock import SECOND_NS
 from gpi.tools.venue.entry import submit
 from gpi.tools.venue.money import exact, given, text
@@ -77,7 +78,9 @@ def _assign(world: World, words: Words) -> list[Frame]:
     moved, strike = qty * exact(instrument.multiplier), exact(instrument.strike)
     account.transfer(instrument, qty, Decimal(0))
     account.transfer(shares, side * moved, strike)
-    account.adjust(now, -side * moved * strike, f"assignment of {text(qty)} {instrument.symbol.replace(' ', '')}")
+    cash, symbol = -side * moved * strike, wire_symbol(instrument)
+    why = f"assignment of {text(qty)} {symbol}"
+    account.adjust(now, cash, why, Moved(now, "OPASN", cash, symbol, qty, strike, why))
     return []
 
 
@@ -121,6 +124,8 @@ def _external(world: World, words: Words) -> list[Frame]:
     if words.get("position"):
         price = world.accounts.prices.mark(instrument, Decimal(1))
         account.transfer(instrument, side * qty, price)
+        now, symbol = world.clock.now(), wire_symbol(instrument)
+        account.moved.append(Moved(now, "JNLS", Decimal(0), symbol, side * qty, price, f"transfer of {symbol}"))
         return []
     limit = words.get("limit_price")
     coin = instrument.asset_class == "crypto"

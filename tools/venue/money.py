@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
 from datetime import UTC, datetime
-from decimal import ROUND_DOWN, Decimal, InvalidOperation
+from decimal import ROUND_DOWN, Decimal
 from functools import lru_cache
 from typing import Any, Final
 
@@ -15,6 +16,13 @@ from gpi.tools.venue.refusals import malformed
 ZERO: Final = Decimal(0)
 CENT: Final = Decimal("0.01")
 NANO: Final = Decimal("1e-9")  # the finest quantity and price on the wire
+LONGEST: Final = 12  # digits before the point, and zeros after it, of a number anybody may ask for
+SHOWN: Final = 40  # characters of what was asked, in the words that refuse it
+NUMBER: Final = re.compile(r"[+-]?([0-9]{1,40}\.?[0-9]{0,40}|\.[0-9]{1,40})([eE][+-]?[0-9]{1,4})?")
+TIME: Final = re.compile(
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2}(?:T[0-9]{2}:[0-9]{2}(?::[0-9]{2})?)?)(?:\.([0-9]{1,18}))?(Z|[ +-][0-9]{2}:?[0-9]{2})?"
+)
+DIGITS: Final = re.compile(r"[0-9]{1,18}")
 
 
 @lru_cache(1 << 14)
@@ -45,19 +53,29 @@ def maybe(number: Decimal | None) -> str | None:
 def given(value: Any, name: str) -> Decimal | None:
     """A number of a request: JSON number or string. Raises Refusal for anything else; None stays None.
 
-    Floats are taken at their shortest repr, so 0.30000000000000004 is more than nine places and stays so.
+    Floats are taken at their shortest repr, so 0.30000000000000004 is more than nine places and stays so. What has
+    more than LONGEST digits before or after the point is no number of a market.
     """
     if value is None or value == "":
         return None
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         raise malformed(f"{name} must be a number")
-    try:
-        number = Decimal(repr(value) if isinstance(value, float) else str(value))
-    except InvalidOperation:
-        raise malformed(f"invalid {name}: {value}") from None
-    if not number.is_finite():
-        raise malformed(f"invalid {name}: {value}")
+    written = repr(value) if isinstance(value, float) else str(value)
+    if NUMBER.fullmatch(written) is None:
+        raise malformed(f"invalid {name}: {written[:SHOWN]}")
+    number = Decimal(written)
+    if number and not -LONGEST <= number.adjusted() <= LONGEST:
+        raise malformed(f"invalid {name}: {written[:SHOWN]}")
     return number
+
+
+def whole(value: str | None, name: str, least: int, most: int, usual: int) -> int:
+    """A whole number of a query within bounds; `usual` where there is none. Raises Refusal."""
+    if not value:
+        return usual
+    if DIGITS.fullmatch(value) is None or not least <= int(value) <= most:
+        raise malformed(f"{name} must be between {least} and {most}")
+    return int(value)
 
 
 def places(number: Decimal) -> int:
@@ -104,13 +122,14 @@ def eastern(ts: int) -> str:
 
 def instant(value: str, name: str) -> int:
     """ns of a time in a query: RFC 3339 or a date, UTC unless it says otherwise. Raises Refusal."""
-    main, _, rest = value.replace("Z", "+00:00").partition(".")
-    digits = rest[: next((i for i, c in enumerate(rest) if not c.isdigit()), len(rest))]
-    zone = rest[len(digits) :]
+    found = TIME.fullmatch(value)
     try:
-        moment = datetime.fromisoformat(main + zone)
-    except ValueError:
-        raise malformed(f"invalid {name}: {value}") from None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return int(moment.timestamp()) * SECOND_NS + int((digits + "000000000")[:9])
+        if found is None:
+            raise ValueError
+        main, fraction, zone = found[1], found[2] or "", found[3] or ""
+        moment = datetime.fromisoformat(main + zone.replace("Z", "+00:00").replace(" ", "+"))  # + comes as a space
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=UTC)
+        return int(moment.timestamp()) * SECOND_NS + int((fraction + "000000000")[:9])
+    except (ValueError, OverflowError):
+        raise malformed(f"invalid {name}: {value[:SHOWN]}") from None

@@ -23,13 +23,14 @@ from gpi.tools.venue import series
 from gpi.tools.venue.bars import NEW_YORK, Array, joined
 from gpi.tools.venue.messages import plain
 from gpi.tools.venue.names import polygon_ticker
-from gpi.tools.venue.refusals import Refusal, answer
+from gpi.tools.venue.refusals import Refusal, answer, failed
 from gpi.tools.venue.tape import Tape
 from gpi.tools.venue.world import World
 
 EXCHANGE: Final = {"equity": 15, "option": 313, "crypto": 1, "index": 0}
 OFF: Final = 4  # FINRA's TRFs
 PAGE: Final = 1_000
+MULTIPLIED: Final = {"month": 1_000, "quarter": 1_000, "year": 1_000}  # the longest bars
 TRF: Final = 201
 MS: Final = 1_000_000
 
@@ -53,13 +54,6 @@ def routes(world: World) -> Iterable[web.AbstractRouteDef]:
 def whole(body: dict[str, Any]) -> web.Response:
     """An answer with its status and request id."""
     return answer({"status": "OK", "request_id": uuid.uuid4().hex, **body})
-
-
-def failed(status: int, message: str) -> web.Response:
-    """An error in Polygon's words."""
-    word = "NOT_FOUND" if status == 404 else "ERROR"
-    key = "message" if status == 404 else "error"
-    return answer({"status": word, "request_id": uuid.uuid4().hex, key: message}, status)
 
 
 def trade(each: Instrument, ints: Array, nums: Array) -> dict[str, Any]:
@@ -190,21 +184,19 @@ class _Rest:
         try:
             first = series.instant(info["first"], NEW_YORK)
             last = series.instant(info["last"], NEW_YORK) + (86400 * 10**9 - 1 if len(info["last"]) == 10 else 0)
-            limit = int(request.query.get("limit", 5000))
+            limit = series.number(request.query.get("limit"), "limit", 1, 50_000, 5_000)
+            amount = series.number(info["amount"], "multiplier", 1, MULTIPLIED.get(info["unit"], 100_000), 1)
+            after = series.after(request.query.get("cursor"))
             if info["unit"] not in ("minute", "hour", "day", "week", "month", "quarter", "year"):
                 raise series.refused(f"'{info['unit']}' is not a valid timespan here: nothing below a minute is kept")
-        except (Refusal, ValueError) as wrong:
+        except Refusal as wrong:
             return failed(400, str(wrong))
         bars = np.empty((0, 8))
         if each is not None:
             minutes = self.tape.store.bars.minutes(each.id)
-            bars = joined(minutes, int(info["amount"]), info["unit"], each.asset_class == "crypto")
+            bars = joined(minutes, amount, info["unit"], each.asset_class == "crypto")
             bars = bars[(bars[:, 0] >= first) & (bars[:, 0] <= last)]
         desc = request.query.get("sort") == "desc"
-        try:
-            after = series.after(request.query.get("cursor"))
-        except Refusal as wrong:
-            return failed(400, str(wrong))
         if after is not None:
             bars = bars[bars[:, 0] < after[1]] if desc else bars[bars[:, 0] > after[1]]
         bars = bars[::-1] if desc else bars
@@ -278,7 +270,5 @@ def _asked(request: web.Request) -> series.Span:
         if text:
             bound = series.instant(text) + shift
             start, end = (max(start, bound), end) if way == 0 else (start, min(end, bound))
-    limit = query.get("limit") or str(PAGE)
-    if not limit.isdigit() or not 1 <= int(limit) <= 50_000:
-        raise series.refused("limit must be 1..50000")
-    return series.Span(start, end, int(limit), query.get("order", "desc") == "desc", series.after(query.get("cursor")))
+    limit = series.number(query.get("limit"), "limit", 1, 50_000, PAGE)
+    return series.Span(start, end, limit, query.get("order", "desc") == "desc", series.after(query.get("cursor")))

@@ -15,12 +15,13 @@ from gpi.tools.venue import series, valuation
 from gpi.tools.venue.bars import Array, joined
 from gpi.tools.venue.messages import plain
 from gpi.tools.venue.names import polygon_ticker
-from gpi.tools.venue.polygon_rest import MS, aggregate, failed, quote, trade, whole
-from gpi.tools.venue.refusals import answer
+from gpi.tools.venue.polygon_rest import MS, aggregate, quote, trade, whole
+from gpi.tools.venue.refusals import answer, failed
 from gpi.tools.venue.tape import Tape
 from gpi.tools.venue.world import World
 
 PAGE: Final = 10
+MOST: Final = 250
 LIVE: Final = "REAL-TIME"
 TYPES: Final = {"equity": "stocks", "option": "options", "crypto": "crypto", "index": "indices"}
 Shown = dict[str, Any]
@@ -198,10 +199,14 @@ class _Snapshots:
         return self._paged(request, contracts, self._contract)
 
     def _paged(self, request: web.Request, all_: list[Instrument], show: Callable[[Instrument], Shown]) -> web.Response:
-        limit, after = int(request.query.get("limit", PAGE)), series.after(request.query.get("cursor"))
+        limit = series.number(request.query.get("limit"), "limit", 1, MOST, PAGE)
+        after = series.after(request.query.get("cursor"))
         ordered = sorted(all_, key=polygon_ticker, reverse=request.query.get("order") == "desc")
         if after is not None:
-            ordered = ordered[[polygon_ticker(each) for each in ordered].index(after[0]) + 1 :]
+            names = [polygon_ticker(each) for each in ordered]
+            if after[0] not in names:
+                raise series.refused("invalid cursor")
+            ordered = ordered[names.index(after[0]) + 1 :]
         body: Shown = {"results": [show(each) for each in ordered[:limit]]}
         if len(ordered) > limit:
             token = series.token(polygon_ticker(ordered[limit - 1]), 0, 0)
@@ -276,9 +281,16 @@ def _passes(each: Instrument, query: Any) -> bool:
             text = query.get(word + suffix)
             if not text:
                 continue
-            bound: Any = float(text) if word == "strike_price" else text
+            bound: Any = text if word != "strike_price" else _strike(text)
             held = {"": value == bound, ".lt": value < bound, ".lte": value <= bound, ".gt": value > bound,
                     ".gte": value >= bound}[suffix]  # fmt: skip
             if not held:
                 return False
     return True
+
+
+def _strike(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise series.refused(f"invalid strike_price: {text[:40]}") from None

@@ -93,7 +93,7 @@ class _Session:
         try:
             request = json.loads(data)
             action, params = request["action"], str(request["params"])
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             await self.own.say(status("error", "invalid message"))
             return
         if action == "auth":
@@ -131,17 +131,20 @@ class _Session:
     async def _subscribe(self, topics: list[str], more: bool) -> None:
         """One status per topic; a symbol nobody knows is accepted, as by the real one."""
         own, answers = self.own, []
+        held = {channel: dict.fromkeys(own.topics[channel]) for channel in self.endpoint.channels}
         for topic in topics:
             channel, dot, symbol = topic.partition(".")
             if not dot or channel not in self.endpoint.channels:
                 answers += status("error", f"invalid topic: {topic}")
                 continue
-            have = own.topics[channel]
-            if more and symbol not in have:
-                have.append(symbol)
-            elif not more:
-                own.topics[channel] = [] if symbol == ALL else [each for each in have if each != symbol]
+            if more:
+                held[channel][symbol] = None
+            elif symbol == ALL:
+                held[channel].clear()
+            else:
+                held[channel].pop(symbol, None)
             answers += status("success", f"{'' if more else 'un'}subscribed to: {topic}")
+        own.topics.update({channel: list(symbols) for channel, symbols in held.items()})
         own.look_up(self.endpoint.kinds, self.endpoint.channels, self.tape.directory)
         if self.world.faults.hit("stream.data.force-disconnect", vendor="polygon") is not None:
             await own.say(status("force_disconnect", "Forced to disconnect."))

@@ -15,14 +15,14 @@ class Allowance(NamedTuple):
     reset: int
     granted: bool
 
-    def headers(self) -> dict[str, str]:
-        """X-RateLimit-*, as Alpaca sends them; none where there is no limit."""
+    def headers(self, skew_s: int = 0) -> dict[str, str]:
+        """X-RateLimit-*, as Alpaca sends them; none where there is no limit. `skew_s`: how wrong the clock goes."""
         if self.limit <= 0:
             return {}
         return {
             "X-RateLimit-Limit": str(self.limit),
             "X-RateLimit-Remaining": str(self.remaining),
-            "X-RateLimit-Reset": str(self.reset),
+            "X-RateLimit-Reset": str(self.reset + skew_s),
         }
 
 

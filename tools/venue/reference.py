@@ -10,14 +10,18 @@ from aiohttp import web
 
 from gpi.formats.calendar import NEW_YORK, day_of, next_close, next_open, sessions, state
 from gpi.formats.instruments import Instrument
+from gpi.formats.settlement import settlement
 from gpi.tools.venue.assets import asset_id, wire_symbol
 from gpi.tools.venue.clock import SECOND_NS
-from gpi.tools.venue.money import eastern
+from gpi.tools.venue.money import eastern, whole
+from gpi.tools.venue.reading import listed
 from gpi.tools.venue.refusals import answer, malformed, missing
 from gpi.tools.venue.world import World
 
 LONGEST: Final = 366 * 10  # days of a calendar
 CONTRACTS: Final = 10_000  # of a page
+PAGE: Final = 100
+FIRST, LAST = date(1900, 1, 1), date(2099, 12, 31)  # of the calendar
 
 
 def routes(world: World) -> Iterable[web.AbstractRouteDef]:
@@ -45,13 +49,13 @@ def contract_json(world: World, instrument: Instrument) -> dict[str, Any]:
         "symbol": symbol,
         "name": f"{instrument.underlying} {instrument.expiry:%b %d %Y} {instrument.strike:g} {kind.title()}",
         "status": "active" if active else "inactive",
-        "tradable": active,
+        "tradable": active and world.accounts.assets.terms(instrument).tradable,
         "expiration_date": instrument.expiry.isoformat(),
         "root_symbol": instrument.underlying,
         "underlying_symbol": instrument.underlying,
         "underlying_asset_id": asset_id(instrument.underlying),
         "type": kind,
-        "style": "american",
+        "style": _style(instrument),
         "strike_price": f"{instrument.strike:g}",
         "multiplier": f"{instrument.multiplier:g}",
         "size": f"{instrument.multiplier:g}",
@@ -84,7 +88,9 @@ class _Pages:
         today = day_of(self.world.clock.now())
         first = _date(request.query.get("start"), today - timedelta(365))
         last = _date(request.query.get("end"), today + timedelta(365))
-        if (last - first).days > LONGEST:
+        if not FIRST <= min(first, last) <= max(first, last) <= LAST:
+            raise malformed(f"the calendar goes from {FIRST} to {LAST}")
+        if not -LONGEST <= (last - first).days <= LONGEST:
             raise malformed(f"a calendar spans at most {LONGEST} days")
         told = []
         for each in sessions(first, last):
@@ -98,9 +104,16 @@ class _Pages:
         return answer(told)
 
     async def assets(self, request: web.Request) -> web.Response:
-        if request.query.get("status", "active") != "active":
+        query = request.query
+        if query.get("status") not in (None, "", "active"):
             return answer([])
-        return answer(self.world.accounts.assets.listed(request.query.get("asset_class")))
+        found = self.world.accounts.assets.listed(query.get("asset_class") or None)
+        exchanges, attributes = listed(request, "exchange"), listed(request, "attributes")
+        return answer([
+            each for each in found
+            if (not exchanges or each["exchange"] in exchanges)
+            and attributes <= {str(word).upper() for word in each["attributes"]}
+        ])  # fmt: skip
 
     async def asset(self, request: web.Request) -> web.Response:
         name = request.match_info["name"]
@@ -111,12 +124,20 @@ class _Pages:
 
     async def contracts(self, request: web.Request) -> web.Response:
         query = request.query
-        size, token = query.get("limit", "100"), query.get("page_token", "0")
-        if not size.isdigit() or not 1 <= int(size) <= CONTRACTS or not token.isdigit():
-            raise malformed(f"limit must be between 1 and {CONTRACTS}")
-        chosen = [each for each in self.world.accounts.assets.contracts() if _wanted(each, query)]
+        size = whole(query.get("limit"), "limit", 1, CONTRACTS, PAGE)
+        at = whole(query.get("page_token"), "page_token", 0, 1 << 40, 0)
+        names = listed(request, "underlying_symbols")
+        today, active = day_of(self.world.clock.now()), query.get("status") or "active"
+        chosen = [
+            each
+            for each in self.world.accounts.assets.contracts()
+            if (not names or each.underlying in names)
+            and each.expiry is not None
+            and active == ("active" if each.expiry >= today else "inactive")
+            and _wanted(each, query)
+        ]
         chosen.sort(key=lambda each: each.symbol)
-        at, stop = int(token), int(token) + int(size)
+        stop = at + size
         more = str(stop) if stop < len(chosen) else None
         told = [contract_json(self.world, each) for each in chosen[at:stop]]
         return answer({"option_contracts": told, "next_page_token": more, "page_token": more})
@@ -129,23 +150,25 @@ class _Pages:
         return answer(contract_json(self.world, found))
 
 
+def _style(instrument: Instrument) -> str:
+    return "american" if settlement(instrument.underlying).american else "european"
+
+
 def _wanted(instrument: Instrument, query: Any) -> bool:
     """Whether a contract meets every filter of the query."""
     expiry, kind = instrument.expiry, "call" if instrument.right == "C" else "put"
     assert expiry is not None
-    names = {each for each in query.get("underlying_symbols", "").upper().split(",") if each}
     roots = {each for each in query.get("root_symbol", "").upper().split(",") if each}
     strike = instrument.strike
     return (
-        (not names or instrument.underlying in names)
-        and (not roots or instrument.underlying in roots)
-        and query.get("type", kind) == kind
-        and query.get("expiration_date", expiry.isoformat()) == expiry.isoformat()
-        and expiry.isoformat() >= query.get("expiration_date_gte", "")
-        and expiry.isoformat() <= query.get("expiration_date_lte", "9999")
+        (not roots or instrument.underlying in roots)
+        and (query.get("type") or kind) == kind
+        and expiry == _date(query.get("expiration_date"), expiry)
+        and expiry >= _date(query.get("expiration_date_gte"), expiry)
+        and expiry <= _date(query.get("expiration_date_lte"), expiry)
         and strike >= _number(query.get("strike_price_gte"), float("-inf"))
         and strike <= _number(query.get("strike_price_lte"), float("inf"))
-        and query.get("style", "american") == "american"
+        and (query.get("style") or _style(instrument)) == _style(instrument)
     )
 
 

@@ -1,9 +1,17 @@
-"""Refusals: what the venue will not do, with Alpaca's status, code and words."""
+"""Refusals: what the venue will not do, with the status, code and words of the vendor who was asked."""
 
 import json
-from typing import Any
+import uuid
+from typing import Any, Final
 
 from aiohttp import web
+
+POLYGONS: Final = tuple(
+    "/v3/ /v2/aggs/ /v2/last/ /v2/snapshot/ /v2/reference/ /v1/last/crypto /v1/marketstatus /v1/open-close "
+    "/v1/reference /v1/indicators /v1/summaries /v1/related-companies /v1/conversion".split()
+)
+FAST: Final = "You've exceeded the maximum requests per minute, please wait or upgrade your subscription to continue."
+POLYGON: Final = {401: "Unknown API Key", 429: f"{FAST} https://polygon.io/pricing"}
 
 
 class Refusal(Exception):
@@ -49,3 +57,22 @@ def answer(body: Any, status: int = 200) -> web.Response:
     """A body as compact JSON."""
     text = json.dumps(body, separators=(",", ":"))
     return web.Response(body=text.encode(), status=status, content_type="application/json", charset="utf-8")
+
+
+def failed(status: int, message: str) -> web.Response:
+    """An error in Polygon's words."""
+    word = "NOT_FOUND" if status == 404 else "ERROR"
+    key = "message" if status == 404 else "error"
+    return answer({"status": word, "request_id": uuid.uuid4().hex, key: message}, status)
+
+
+def is_polygons(path: str) -> bool:
+    """Whether a path is of Polygon's REST; all others are Alpaca's, sockets and control aside."""
+    return path.startswith(POLYGONS)
+
+
+def spoken(path: str, refused: Refusal) -> web.Response:
+    """A refusal in the words of the vendor whose path was asked."""
+    if not is_polygons(path):
+        return answer(refused.body, refused.status)
+    return failed(refused.status, POLYGON.get(refused.status, refused.body["message"]))

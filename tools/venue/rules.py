@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, time
 from decimal import Decimal
-from typing import Final
+from typing import Any, Final
 
 from gpi.formats.calendar import NEW_YORK, state
 from gpi.formats.instruments import Instrument
 from gpi.tools.venue.assets import Assets, wire_symbol
 from gpi.tools.venue.clock import SECOND_NS
 from gpi.tools.venue.money import ZERO, floored, places, text
-from gpi.tools.venue.refusals import unprocessable
+from gpi.tools.venue.refusals import forbidden, unprocessable
 from gpi.tools.venue.tickets import Ticket
 
 DOLLAR: Final = Decimal(1)
@@ -39,6 +40,20 @@ def check(ticket: Ticket, assets: Assets, now: int, price: Decimal | None, by_ca
     _stops(ticket, price)
     if ticket.order_class:
         _exits(ticket, price)
+
+
+def permitted(ticket: Ticket, config: Mapping[str, Any]) -> None:
+    """Raise Refusal where the account's own configuration forbids the ticket: options by level, fractions."""
+    options = ticket.instrument is None or ticket.instrument.asset_class == "option"
+    level = config["max_options_trading_level"]
+    if options and (level < 1 or (ticket.instrument is None and level < 3)):
+        raise forbidden("account not eligible to trade options at this level")
+    if options and level < 2 and ticket.side > 0 and ticket.intent != "buy_to_close":
+        raise forbidden("account not eligible to buy options at this level")
+    share = ticket.instrument is not None and ticket.instrument.asset_class == "equity"
+    fraction = ticket.notional is not None or (ticket.qty is not None and places(ticket.qty) > 0)
+    if share and fraction and not config["fractional_trading"]:
+        raise forbidden("fractional trading is disabled for this account")
 
 
 def increment(instrument: Instrument, name: str, price: Decimal | None) -> None:

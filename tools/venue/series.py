@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final, NamedTuple
@@ -17,6 +18,7 @@ import numpy.typing as npt
 
 from gpi.formats.instruments import Instrument
 from gpi.tools.venue.bars import MINUTE, NEW_YORK, joined, midnight
+from gpi.tools.venue.money import DIGITS, SHOWN
 from gpi.tools.venue.refusals import Refusal
 from gpi.tools.venue.store import Gone, Store
 
@@ -26,6 +28,8 @@ UNITS: Final = {"Min": "minute", "T": "minute", "Hour": "hour", "H": "hour", "Da
 LEAST, MOST, USUAL = 1, 10_000, 1_000  # rows in a page
 EPOCHS: Final = ((10**11, 10**9), (10**14, 10**6), (10**17, 10**3))  # an integer below is of seconds, ms, us
 FOREVER: Final = 1 << 62
+EPOCH: Final = re.compile(r"-?[0-9]{9,19}")
+TIMEFRAME: Final = re.compile(r"([0-9]{0,3})([A-Za-z]+)")
 Row = dict[str, Any]
 
 
@@ -53,20 +57,34 @@ def gone(wrong: Gone) -> Refusal:
 def instant(text: str, zone: Any = UTC) -> int:
     """ns of a time as clients write it: RFC 3339, YYYY-MM-DD, or an integer of s, ms, us or ns. Raises Refusal."""
     try:
-        if text.lstrip("-").isdigit() and len(text) > 8:
+        if EPOCH.fullmatch(text):
             number = int(text)
-            return number * next((unit for most, unit in EPOCHS if abs(number) < most), 1)
+            return bounded(number * next((unit for most, unit in EPOCHS if abs(number) < most), 1))
         if len(text) == 10:
             found = datetime.combine(date.fromisoformat(text), datetime.min.time(), zone)
-            return int(found.timestamp()) * 10**9
+            return bounded(int(found.timestamp()) * 10**9)
         head, dot, tail = text.replace(" ", "+").partition(".")
-        fraction = "".join(c for c in tail.split("+")[0].split("-")[0].rstrip("Zz"))
+        fraction = tail.split("+")[0].split("-")[0].rstrip("Zz")
         rest = tail[len(fraction) :] if dot else ""
         moment = datetime.fromisoformat(head + rest)
         whole = int(moment.replace(tzinfo=moment.tzinfo or UTC).timestamp())
-        return whole * 10**9 + int(fraction.ljust(9, "0")[:9] or 0)
+        return bounded(whole * 10**9 + int(fraction.ljust(9, "0")[:9] or 0))
     except (ValueError, OverflowError):
-        raise refused(f"invalid time: {text}") from None
+        raise refused(f"invalid time: {text[:SHOWN]}") from None
+
+
+def bounded(ts: int) -> int:
+    """A time that the store can hold: what lies beyond is as good as for ever."""
+    return max(-FOREVER, min(FOREVER, ts))
+
+
+def number(text: str | None, name: str, least: int, most: int, usual: int) -> int:
+    """A whole number of a query within bounds; `usual` where there is none. Raises Refusal 400."""
+    if not text:
+        return usual
+    if DIGITS.fullmatch(text) is None or not least <= int(text) <= most:
+        raise refused(f"invalid {name}: must be {least}..{most}")
+    return int(text)
 
 
 def span(query: Mapping[str, str], now: int, crypto: bool, usual: int = USUAL) -> Span:
@@ -75,12 +93,10 @@ def span(query: Mapping[str, str], now: int, crypto: bool, usual: int = USUAL) -
     end = instant(query["end"]) if query.get("end") else FOREVER
     if end < start:
         raise refused("end should not be before start")
-    text = query.get("limit") or str(usual)
-    if not text.isdigit() or not LEAST <= int(text) <= MOST:
-        raise refused(f"invalid limit: must be {LEAST}..{MOST}")
+    limit = number(query.get("limit"), "limit", LEAST, MOST, usual)
     if query.get("sort", "asc") not in ("asc", "desc"):
         raise refused("invalid sort: must be asc or desc")
-    return Span(start, end, int(text), query.get("sort") == "desc", after(query.get("page_token")))
+    return Span(start, end, limit, query.get("sort") == "desc", after(query.get("page_token")))
 
 
 def token(symbol: str, ts: int, number: int) -> str:
@@ -94,19 +110,19 @@ def after(given: str | None) -> tuple[str, int, int] | None:
         return None
     try:
         symbol, ts, number = base64.urlsafe_b64decode(given.encode()).decode().rsplit("|", 2)
-        return symbol, int(ts), int(number)
+        return symbol, bounded(int(ts)), bounded(int(number))
     except (ValueError, binascii.Error):
         raise refused("invalid page token") from None
 
 
 def timeframe(text: str) -> tuple[int, str]:
     """How long a bar is: 1Min, 15T, 1Hour, 1Day, 1Week, 3Month. Raises Refusal."""
-    digits = "".join(c for c in text if c.isdigit())
-    unit = UNITS.get(text[len(digits) :])
-    amount = int(digits or 1)
+    found = TIMEFRAME.fullmatch(text)
+    unit = UNITS.get(found[2]) if found else None
+    amount = int(found[1] or 1) if found else 0
     most = {"minute": 59, "hour": 23, "day": 1, "week": 1, "month": 12}
     if unit is None or not 1 <= amount <= most[unit]:
-        raise refused(f"invalid timeframe: {text}")
+        raise refused(f"invalid timeframe: {text[:SHOWN]}")
     return amount, unit
 
 

@@ -13,6 +13,7 @@ from aiohttp import web
 
 from gpi.formats.frame import Frame
 from gpi.tools.venue.edge import edge
+from gpi.tools.venue.mishaps import LOG, one_line
 from gpi.tools.venue.world import World
 
 HOST: Final = "127.0.0.1"  # never another: the venue has no business beyond this machine
@@ -55,7 +56,8 @@ def application(world: World, routed: Iterable[Routes]) -> web.Application:
 
 async def listening(app: web.Application, port: int = 0) -> Listening:
     """Listen on loopback; port 0 takes a free one. Raises OSError when the port is taken."""
-    runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=GRACE_S)
+    one_line()
+    runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=GRACE_S, logger=LOG)
     await runner.setup()
     site = web.TCPSite(runner, HOST, port, reuse_address=True)
     try:

@@ -67,6 +67,9 @@ SWITCHES: Final[dict[str, Switch]] = {
 }
 
 COMMON: Final = {"place": str, "probability": float, "count": int, "after": int, "at": str, "duration": float}
+BOUNDS: Final = {  # a switch's own words that are numbers
+    "seconds": (-1e12, 1e12), "status": (200, 599), "code": (1000, 4999), "factor": (1e-9, 1e9), "level": (1, 3),
+}  # fmt: skip
 ONCE: Final = {"world"}  # what happens to the world happens once unless a count is given
 
 
@@ -82,6 +85,8 @@ def typed(name: str, words: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str
                 common[key] = _instant(value)
             elif key in COMMON:
                 common[key] = COMMON[key](value)
+            elif key in BOUNDS:
+                detail[key] = _within(value, *BOUNDS[key])
             else:
                 detail[key] = _plain(value)
         except (TypeError, ValueError) as wrong:
@@ -127,7 +132,7 @@ def _instant(value: Any) -> int:
     """ns of event time: an integer, or a time in ISO 8601 (UTC unless it says otherwise)."""
     if isinstance(value, datetime):
         moment = value
-    elif isinstance(value, int) or str(value).isdigit():
+    elif isinstance(value, int) or (isinstance(value, str) and value.isascii() and value.isdigit()):
         return int(value)
     else:
         moment = datetime.fromisoformat(str(value))
@@ -135,6 +140,14 @@ def _instant(value: Any) -> int:
         from_utc = moment.isoformat() + "+00:00"
         moment = datetime.fromisoformat(from_utc)
     return int(moment.timestamp() * 1e6) * 1000
+
+
+def _within(value: Any, least: float, most: float) -> Any:
+    """A number within bounds, as it is. Raises ValueError."""
+    number = _plain(value)
+    if not isinstance(number, (int, float)) or not least <= number <= most:
+        raise ValueError(f"must be {least:g} to {most:g}")
+    return number
 
 
 def _plain(value: Any) -> Any:

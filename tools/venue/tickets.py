@@ -66,7 +66,9 @@ def read(body: Any, assets: Assets) -> Ticket:
     order_class = _word(body, "order_class", CLASSES, "").replace("simple", "")
     kind = _word(body, "type", TYPES, None)
     tif = _word(body, "time_in_force", TIFS, None)
-    client_order_id = str(body.get("client_order_id") or "")
+    client_order_id = body.get("client_order_id") or ""
+    if not isinstance(client_order_id, str):
+        raise malformed("client_order_id must be a string")
     if len(client_order_id) > LONGEST_ID:
         raise malformed(f"client_order_id must be no more than {LONGEST_ID} characters")
     qty, notional = _size(body)
@@ -83,6 +85,8 @@ def read(body: Any, assets: Assets) -> Ticket:
         return Ticket(None, 0, kind, tif, order_class=order_class, legs=legs, **common)  # type: ignore[arg-type]
     if not body.get("symbol"):
         raise malformed("symbol is required")
+    if not isinstance(body.get("extended_hours", False), (bool, type(None))):
+        raise malformed("extended_hours must be true or false")
     intent = body.get("position_intent")
     return Ticket(
         assets.named(str(body["symbol"])),
@@ -114,7 +118,7 @@ def _word(body: Mapping[str, Any], key: str, known: tuple[str, ...], default: st
 
 
 def _side(body: Mapping[str, Any], intent: Any) -> int:
-    if intent is not None and intent not in INTENTS:
+    if not isinstance(intent, (str, type(None))) or (intent is not None and intent not in INTENTS):
         raise malformed(f"invalid position_intent: {intent}")
     side = body.get("side")
     if side is None and intent is None:
@@ -122,9 +126,10 @@ def _side(body: Mapping[str, Any], intent: Any) -> int:
     if side not in (None, "buy", "sell"):
         raise malformed(f"invalid side: {side}")
     told = {"buy": 1, "sell": -1}.get(str(side), 0)
-    if intent is not None and told not in (0, INTENTS[intent]):
+    meant = told if intent is None else INTENTS[intent]
+    if told not in (0, meant):
         raise unprocessable("position_intent does not match side")
-    return told or INTENTS[intent]
+    return meant
 
 
 def _size(body: Mapping[str, Any]) -> tuple[Decimal | None, Decimal | None]:

@@ -6,8 +6,7 @@ behind a reader of market data that is slow.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any, Final
 
@@ -15,16 +14,18 @@ from aiohttp import web
 
 from gpi.tools.venue.accounts import Account, Position
 from gpi.tools.venue.amend import cancel, found, replace
-from gpi.tools.venue.edge import key_id_of
+from gpi.tools.venue.assets import CLASSES
+from gpi.tools.venue.door import key_id_of
 from gpi.tools.venue.entry import submit
-from gpi.tools.venue.money import floored, given, instant
+from gpi.tools.venue.money import floored, given, instant, whole
 from gpi.tools.venue.orders import SIDES, Order, wire
 from gpi.tools.venue.portfolio import position_json
+from gpi.tools.venue.reading import body_of, flag, listed
 from gpi.tools.venue.refusals import Refusal, answer, malformed, missing
 from gpi.tools.venue.tickets import Ticket, read
 from gpi.tools.venue.world import World
 
-MOST: Final = 500  # orders in one answer
+MOST, USUAL = 500, 50  # orders in one answer
 UNKNOWN: Final = "partially_held"  # a status nobody has heard of: the fault unknown-enum
 
 
@@ -44,19 +45,6 @@ def routes(world: World) -> Iterable[web.AbstractRouteDef]:
         web.get("/v2/positions/{name}", positions.get),
         web.delete("/v2/positions/{name}", positions.close),
     ]
-
-
-async def body_of(request: web.Request) -> Any:
-    """The JSON of a request. Raises Refusal 422."""
-    try:
-        return json.loads(await request.read())
-    except ValueError:
-        raise malformed("request body format is invalid") from None
-
-
-def flag(request: web.Request, name: str) -> bool:
-    """A boolean of the query, as any client writes it."""
-    return request.query.get(name, "").lower() in ("true", "1", "t")
 
 
 class _Orders:
@@ -83,17 +71,12 @@ class _Orders:
         return self.reply(made)
 
     async def list(self, request: web.Request) -> web.Response:
-        query = request.query
-        status, limit = query.get("status", "open"), query.get("limit", "50")
-        if status not in ("open", "closed", "all"):
-            raise malformed(f"invalid status: {status}")
-        if not limit.isdigit() or not 1 <= int(limit) <= MOST:
-            raise malformed(f"limit must be between 1 and {MOST}")
-        nested, down = flag(request, "nested"), query.get("direction", "desc") != "asc"
-        chosen = _chosen(self.account(request), query, status, nested)
-        if down:
+        query, nested = request.query, flag(request, "nested")
+        limit = whole(query.get("limit"), "limit", 1, MOST, USUAL)
+        chosen = _chosen(self.account(request), request, nested)
+        if _one_of(query, "direction", ("desc", "asc")) == "desc":
             chosen.reverse()
-        return answer([wire(order, nested) for order in chosen[: int(limit)]])
+        return answer([wire(order, nested) for order in chosen[:limit]])
 
     async def get(self, request: web.Request) -> web.Response:
         return self.reply(wire(found(self.account(request), request.match_info["id"]), flag(request, "nested")))
@@ -138,23 +121,41 @@ def cancel_everything(world: World, account: Account) -> list[dict[str, Any]]:
     return told
 
 
-def _chosen(account: Account, query: Any, status: str, nested: bool) -> list[Order]:
-    """The orders that a list asks for, oldest first."""
+def _chosen(account: Account, request: web.Request, nested: bool) -> list[Order]:
+    """The orders that a list asks for, oldest first. Raises Refusal."""
+    query = request.query
+    status = _one_of(query, "status", ("open", "closed", "all"))
+    side = _one_of(query, "side", ("", "buy", "sell"))
     after = instant(query["after"], "after") if query.get("after") else None
     until = instant(query["until"], "until") if query.get("until") else None
-    symbols = {each for word in query.getall("symbols", []) for each in word.upper().split(",") if each}
-    side = query.get("side")
+    for word in ("after_order_id", "before_order_id"):
+        if query.get(word):
+            at = found(account, query[word]).submitted_at
+            after, until = (at, until) if word[0] == "a" else (after, at)
+    symbols, classes = listed(request, "symbols"), listed(request, "asset_class") - {"ALL"}
     from_all = account.working.values() if status == "open" else account.orders.values()
-    return [
+    chosen = [
         order
         for order in from_all
         if (status != "closed" or not order.open)
-        and not (nested and order.parent is not None)
         and (after is None or order.submitted_at > after)
         and (until is None or order.submitted_at < until)
         and (not symbols or order.symbol in symbols or order.symbol.replace("/", "") in symbols)
-        and (side is None or SIDES[order.side] == side)
+        and (not classes or (order.instrument is not None and CLASSES[order.instrument.asset_class].upper() in classes))
+        and (not side or SIDES[order.side] == side)
     ]
+    if not nested:
+        return chosen
+    tops = {order.id for order in chosen}  # a leg is told inside its top; by itself where the top is not among them
+    return [order for order in chosen if order.parent is None or order.parent.id not in tops]
+
+
+def _one_of(query: Mapping[str, str], name: str, known: tuple[str, ...]) -> str:
+    """A word of the query, the first of those known where there is none. Raises Refusal."""
+    value = query.get(name) or known[0]
+    if value not in known:
+        raise malformed(f"invalid {name}: {value[:40]}")
+    return value
 
 
 class _Positions:
@@ -209,6 +210,8 @@ def _part(request: web.Request, position: Position) -> Decimal:
     """How much of a position to close: qty, percentage, or all."""
     held = abs(position.qty)
     qty, percentage = given(request.query.get("qty"), "qty"), given(request.query.get("percentage"), "percentage")
+    if percentage is not None and qty is not None:
+        raise malformed("only one of qty or percentage is accepted")
     if percentage is not None:
         if not 0 < percentage <= 100:
             raise malformed("percentage must be between 0 and 100")

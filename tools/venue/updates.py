@@ -116,7 +116,8 @@ async def _asked(world: World, sender: Sender, asked: dict[str, Any], key_id: st
         sender.put(_packed("authorization", {"status": status, "action": "authenticate"}), control=True)
         return proved
     if action == "listen":
-        streams = list(data.get("streams", [])) if isinstance(data, dict) else []
+        asked_for = data.get("streams") if isinstance(data, dict) else None
+        streams = asked_for if isinstance(asked_for, list) else []
         known = [each for each in streams if each == "trade_updates"] if key_id else []
         if key_id and known:
             world.accounts.updates.listen(key_id, sender)
@@ -124,14 +125,14 @@ async def _asked(world: World, sender: Sender, asked: dict[str, Any], key_id: st
             world.accounts.updates.leave(sender)
         sender.put(_packed("listening", {"streams": known}), control=True)
         return key_id
-    sender.put(_packed("error", {"error": f"unknown action {action}"}), control=True)
+    sender.put(_packed("error", {"error": f"unknown action {str(action)[:40]}"}), control=True)
     return key_id
 
 
 def _read(message: str | bytes) -> dict[str, Any] | None:
     try:
         found = json.loads(message)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None
 

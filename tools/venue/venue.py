@@ -20,17 +20,22 @@ from gpi.formats.instruments import Instruments, equity, option
 from gpi.formats.secrets import Secret
 from gpi.tools.kernels.options import TRAVEL
 from gpi.tools.venue import (
+    activities,
     alpaca_history,
     alpaca_stream,
     control,
+    exercises,
+    history,
     polygon_rest,
     polygon_snapshots,
     polygon_status,
     polygon_stream,
     portfolio,
     reference,
+    screener,
     trading,
     updates,
+    watchlists,
 )
 from gpi.tools.venue.charges import Charges
 from gpi.tools.venue.clock import Clock
@@ -47,8 +52,13 @@ from gpi.tools.venue.world import World
 
 ROUTED: Final[tuple[Routes, ...]] = (
     trading.routes,
+    exercises.routes,
     portfolio.routes,
+    activities.routes,
+    history.routes,
+    watchlists.routes,
     reference.routes,
+    screener.routes,
     updates.routes,
     control.routes,
     alpaca_stream.routes,

@@ -24,6 +24,13 @@ if TYPE_CHECKING:
     from gpi.tools.venue.ledgers import Ledgers
 
 
+def same(secret: Secret, given: object) -> bool:
+    """Whether a client's word is the secret, in constant time; anything may be given."""
+    if not isinstance(given, str):
+        return False
+    return hmac.compare_digest(secret.reveal().encode(), given.encode("utf-8", "surrogatepass"))
+
+
 class Tape(Protocol):
     """The market-data side: the store of recent ticks, and the sockets that hear of each."""
 
@@ -62,16 +69,14 @@ class World:
     rows: int = 0  # of the feed, played
     feed: str = "none"  # waiting, playing or over, where there is one
 
-    def key_of(self, key_id: str | None, secret: str | None) -> str | None:
-        """The key id, if the pair is right; None otherwise."""
-        known = self.keys.get(key_id or "")
-        right = known is not None and hmac.compare_digest(known.reveal().encode(), (secret or "").encode())
-        return key_id if right else None
+    def key_of(self, key_id: object, secret: object) -> str | None:
+        """The key id, if the pair is right; None otherwise, and for whatever else a client may send."""
+        known = self.keys.get(key_id) if isinstance(key_id, str) else None
+        return key_id if isinstance(key_id, str) and known is not None and same(known, secret) else None
 
-    def key_named(self, secret: str | None) -> str | None:
+    def key_named(self, secret: object) -> str | None:
         """The key id that goes with a bare API key (Polygon's wire, Bearer); None for a wrong one."""
-        given = (secret or "").encode()
-        found = [k for k, known in self.keys.items() if hmac.compare_digest(known.reveal().encode(), given)]
+        found = [key_id for key_id, known in self.keys.items() if same(known, secret)]
         return found[0] if found else None
 
     async def play(self, frame: Frame) -> None:
