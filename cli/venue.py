@@ -35,7 +35,7 @@ def venue(
     slow: Annotated[str, typer.Option(help="A slow reader holds the feed back (wait) or is cut (drop).")] = "wait",
     fill: Annotated[str, typer.Option(help="How orders fill, as in `gpi backtest`.")] = "alpaca-paper",
     option_slippage: desk.OptionSlippage = None,
-    fees: Annotated[str, typer.Option(help="alpaca (dated schedules) or zero (as its paper accounts).")] = "alpaca",
+    fees: Annotated[str, typer.Option(help="alpaca (what it charges, paper too) or zero.")] = "alpaca",
     hours: Annotated[str, typer.Option(help="market (shares trade in US sessions) or always.")] = "market",
     rate_limit: Annotated[int, typer.Option(min=0, help="Requests a minute per account; 0: no limit.")] = 200,
     seed: Annotated[int, typer.Option(help="Of ids, fills and faults.")] = 0,
@@ -96,7 +96,8 @@ def _serve(
 
     from gpi.formats.instruments import Instruments
     from gpi.tools.venue.sent import Sent
-    from gpi.tools.venue.venue import fed, live, made, opened, ready_line, warm, write_ready
+    from gpi.tools.venue.venue import fed, held, live, made, opened, ready_line, write_ready
+    from gpi.tools.venue.warming import warm
 
     async def serving() -> None:
         stop = asyncio.Event()
@@ -105,9 +106,9 @@ def _serve(
         instruments = Instruments() if stream is None else Instruments.of(stream.schema)
         record = Sent(sent, instruments) if sent else None
         world = made(options, instruments, record)
-        at = await opened(world, options.port)
+        feed = None if stream is None else await fed(world, iter(stream.frames), pace)
+        at = await opened(world, line)
         try:
-            feed = None if stream is None else await fed(world, iter(stream.frames), pace)
             if ready is not None:
                 write_ready(ready, world, at)
             typer.echo(json.dumps(ready_line(world, at)), err=True)
@@ -117,7 +118,8 @@ def _serve(
             if record is not None:
                 record.close()
 
-    warm()  # the first time it compiles, a minute perhaps: Ctrl-C and SIGTERM end it as they end anything
+    line = held(options.port)  # taken now, answered on when everything stands: no client meets half a venue
+    warm(lambda: typer.echo("gpi venue: compiling kernels, once: a minute or two", err=True))  # Ctrl-C ends it
     asyncio.run(serving())
 
 

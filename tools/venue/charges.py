@@ -20,7 +20,11 @@ CHOICES = ("alpaca", "zero")
 
 
 class Charges:
-    """`alpaca`: the schedule of each asset class; `zero`: nothing, as on Alpaca's own paper accounts."""
+    """`alpaca`: the schedule of each asset class; `zero`: nothing.
+
+    Alpaca's documentation says that paper accounts are charged nothing; those seen in 2026 were charged as live ones
+    are (formats/fees.py), so `alpaca` holds for paper, too.
+    """
 
     def __init__(self, choice: str = "alpaca") -> None:
         if choice not in CHOICES:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import resource
+import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -19,6 +22,7 @@ from gpi.tools.venue.world import World
 HOST: Final = "127.0.0.1"  # never another: the venue has no business beyond this machine
 ROWS: Final = 256  # of a frame played at once; requests are answered in between
 AHEAD: Final = 8  # frames read ahead of the one being played
+BACKLOG: Final = 1024  # connections that wait to be accepted
 GRACE_S: Final = 1.0  # for open connections when the venue closes
 
 Routes = Callable[[World], Iterable[web.AbstractRouteDef]]
@@ -54,18 +58,39 @@ def application(world: World, routed: Iterable[Routes]) -> web.Application:
     return app
 
 
-async def listening(app: web.Application, port: int = 0) -> Listening:
-    """Listen on loopback; port 0 takes a free one. Raises OSError when the port is taken."""
+def reserved(port: int = 0) -> socket.socket:
+    """A port of loopback that is ours and on which nobody listens yet; 0 takes a free one. Raises OSError."""
+    line = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        line.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        line.bind((HOST, port))
+    except OSError:
+        line.close()
+        raise
+    return line
+
+
+def more_files() -> None:
+    """As many open connections as the system lets us have: the usual 1,024 are not what a venue should end at."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+async def listening(app: web.Application, line: socket.socket) -> Listening:
+    """Listen on a reserved port: from now on clients are answered. Raises OSError when another listens there."""
     one_line()
     runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=GRACE_S, logger=LOG)
     await runner.setup()
-    site = web.TCPSite(runner, HOST, port, reuse_address=True)
+    site = web.SockSite(runner, line, backlog=BACKLOG)
     try:
         await site.start()
     except OSError:
         await runner.cleanup()
+        line.close()
         raise
-    return Listening(int(runner.addresses[0][1]), runner)
+    return Listening(int(line.getsockname()[1]), runner)
 
 
 class Feed:

@@ -64,7 +64,7 @@ class Tape:
         self.directory = Directory(world.instruments)
         self.endpoints: dict[str, Endpoint] = {}
         self.sent: Counter[str] = Counter()
-        self._dialects: list[Dialect] = []
+        self.dialects: list[Dialect] = []
         self._known = -1  # instruments that dialects and subscribers have heard of
         self._out = np.empty(ROOM, np.uint8)
         self._told = np.zeros(4, np.int64)
@@ -79,7 +79,7 @@ class Tape:
     def speaking(self, dialect: Dialect) -> Dialect:
         """A dialect that learns new instruments from now on."""
         dialect.know(self.world.instruments)
-        self._dialects.append(dialect)
+        self.dialects.append(dialect)
         return dialect
 
     async def publish(self, frame: Frame) -> None:
@@ -107,7 +107,7 @@ class Tape:
         if self._known == len(self.world.instruments):
             return
         self._known = len(self.world.instruments)
-        for dialect in self._dialects:
+        for dialect in self.dialects:
             if len(dialect.classes) != len(self.world.instruments):
                 dialect.know(self.world.instruments)
         for endpoint in self.endpoints.values():

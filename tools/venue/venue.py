@@ -7,16 +7,16 @@ import contextlib
 import json
 import os
 import secrets
+import socket
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
-from gpi.formats import orders as words
 from gpi.formats.errors import UsageError, VenueError
 from gpi.formats.frame import Frame
-from gpi.formats.instruments import Instruments, equity, option
+from gpi.formats.instruments import Instruments
 from gpi.formats.secrets import Secret
 from gpi.tools.kernels.options import TRAVEL
 from gpi.tools.venue import (
@@ -39,14 +39,13 @@ from gpi.tools.venue import (
 )
 from gpi.tools.venue.charges import Charges
 from gpi.tools.venue.clock import Clock
-from gpi.tools.venue.exchange import Exchange, Fill, Leg, Request
+from gpi.tools.venue.exchange import Exchange, Fill
 from gpi.tools.venue.faults import Faults
 from gpi.tools.venue.ledgers import Ledgers
 from gpi.tools.venue.passing import Passing
 from gpi.tools.venue.rates import RateLimits
-from gpi.tools.venue.rows import told
 from gpi.tools.venue.sent import Sent
-from gpi.tools.venue.server import Feed, Listening, Routes, application, listening
+from gpi.tools.venue.server import Feed, Listening, Routes, application, listening, more_files, reserved
 from gpi.tools.venue.tape import Tape
 from gpi.tools.venue.world import World
 
@@ -123,19 +122,6 @@ def _exchange(options: Options, instruments: Instruments) -> Exchange:
     )
 
 
-def warm() -> None:
-    """Load or compile the kernels before anybody waits for them, on an exchange of its own."""
-    table = Instruments([equity("WARM"), option("WARM300118C00001000"), option("WARM300118C00002000")])
-    exchange = Exchange(table, 5)
-    for levels in (0, 5):
-        exchange.tick(told(levels, 0, {"bid": [9, 100], "ask": [10, 100], "trade": [10, 1]}, 10**18))
-    exchange.submit(Request(0, 1, words.MARKET, words.DAY, 1.0))
-    exchange.cancel(exchange.submit(Request(0, 1, words.LIMIT, words.DAY, 1.0, 5.0)))
-    exchange.cancel(exchange.submit_legs([Leg(1, 1, 1), Leg(2, -1, 1)], 1.0)[0])
-    exchange.events()
-    Charges().fee("warm", table[0], 10**18, 1, words.TAKER, 1.0, 10.0)
-
-
 def ready_line(world: World, at: Listening) -> dict[str, Any]:
     """What a client needs: the line for stderr. The secret is not in it."""
     key_id = next(iter(world.keys))
@@ -162,10 +148,21 @@ def write_ready(path: Path, world: World, at: Listening) -> None:
         raise UsageError(f"--ready {path} cannot be written: {wrong.strerror}") from None
 
 
-async def opened(world: World, port: int = 0, routed: Iterable[Routes] = ROUTED) -> Listening:
-    """Listen. Raises VenueError when the port is taken."""
+def held(port: int = 0) -> socket.socket:
+    """The port, ours before anybody is answered: clients are refused until `opened`. Raises VenueError if taken."""
     try:
-        return await listening(application(world, routed), port)
+        return reserved(port)
+    except OSError as wrong:
+        raise VenueError(f"port {port}: {wrong.strerror}; --port 0 takes a free one") from None
+
+
+async def opened(world: World, line: socket.socket | None = None, routed: Iterable[Routes] = ROUTED) -> Listening:
+    """Listen on a port held before, or on a free one. Raises VenueError when another listens there."""
+    more_files()
+    line = held() if line is None else line
+    port = line.getsockname()[1]
+    try:
+        return await listening(application(world, routed), line)
     except OSError as wrong:
         raise VenueError(f"port {port}: {wrong.strerror}; --port 0 takes a free one") from None
 
