@@ -36,7 +36,7 @@ Handle = Callable[[web.Request], Any]
 
 
 def routes(world: World) -> Iterable[web.AbstractRouteDef]:
-    """Everything under /v2/stocks, /v1beta1/options, /v1beta3/crypto/us and /v1beta1/news."""
+    """Everything under /v2/stocks, /v1beta1/options and /v1beta3/crypto/us."""
     tape = world.tape
     assert isinstance(tape, Tape)
     found = []
@@ -60,7 +60,7 @@ def routes(world: World) -> Iterable[web.AbstractRouteDef]:
             found.append(web.get(f"{prefix}/meta/exchanges", _constant(OPTION_EXCHANGES)))
         else:
             found.append(web.get(f"{prefix}/latest/orderbooks", history.books))
-    return [*found, web.get("/v1beta1/news", _constant({"news": [], "next_page_token": None}))]
+    return found
 
 
 def _constant(body: Any) -> Handle:

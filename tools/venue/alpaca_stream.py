@@ -11,13 +11,14 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 import msgpack
-from aiohttp import WSMsgType, web
+from aiohttp import WSMsgType, hdrs, web
 
 from gpi.formats.instruments import Instrument
 from gpi.tools.kernels import wire as w
 from gpi.tools.venue.clock import wall
 from gpi.tools.venue.messages import ALPACA, Dialect, told
 from gpi.tools.venue.names import alpaca
+from gpi.tools.venue.refusals import answer
 from gpi.tools.venue.subscriber import ALL, FAREWELL_S, Subscriber
 from gpi.tools.venue.tape import Endpoint, Tape
 from gpi.tools.venue.world import World
@@ -34,6 +35,7 @@ HALF_DEAD_S: Final = 90.0  # a torn connection holds its place so long, where th
 FAREWELLS: Final = {402, 404, 406, 407}  # after these the server closes
 PACKED: Final = "application/msgpack"
 
+NEWS: Final = "/v1beta1/news"  # where a socket and a page share an address
 STOCKS: Final[dict[str, tuple[int, ...]]] = {
     "trades": (w.TRADE,), "quotes": (w.QUOTE,), "bars": (w.BAR,), "updatedBars": (w.UPDATED,), "dailyBars": (w.DAILY,),
     "statuses": (w.STATUS,), "lulds": (w.LULD,), "corrections": (), "cancelErrors": (), "imbalances": (),
@@ -46,7 +48,7 @@ COINS: Final[dict[str, tuple[int, ...]]] = {
 ADDRESSES: Final[dict[str, tuple[str, dict[str, tuple[int, ...]]]]] = {
     "/v2/iex": ("equity", STOCKS), "/v2/sip": ("equity", STOCKS), "/v2/test": ("equity", STOCKS),
     "/v1beta1/indicative": ("option", OPTIONS), "/v1beta1/opra": ("option", OPTIONS),
-    "/v1beta3/crypto/us": ("crypto", COINS), "/v1beta1/news": ("news", {"news": ()}),
+    "/v1beta3/crypto/us": ("crypto", COINS), NEWS: ("news", {"news": ()}),
 }  # fmt: skip
 
 
@@ -67,7 +69,9 @@ def routes(world: World) -> Iterable[web.AbstractRouteDef]:
     text = tape.speaking(Dialect(ALPACA, alpaca, False, w.RFC3339))
 
     def route(path: str, endpoint: Endpoint) -> web.RouteDef:
-        async def connect(request: web.Request) -> web.WebSocketResponse:
+        async def connect(request: web.Request) -> web.StreamResponse:
+            if hdrs.UPGRADE not in request.headers and path == NEWS:
+                return answer({"news": [], "next_page_token": None})
             wants = request.headers.get("Content-Type", "")
             dialect = packed if wants.startswith(PACKED) else text
             ws = web.WebSocketResponse(compress=False, max_msg_size=1 << 22, timeout=FAREWELL_S)

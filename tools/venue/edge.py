@@ -51,6 +51,11 @@ def resource(path: str) -> str:
     return next((name for prefix, name in TRADING.items() if path.startswith(prefix)), "data")
 
 
+def upgrading(request: web.Request) -> bool:
+    """Whether a websocket is wanted; /v1beta1/news is a page, too."""
+    return request.headers.get(hdrs.UPGRADE, "").lower() == "websocket"
+
+
 def edge(world: World) -> Middleware:
     """The middleware. Sockets and /gpi/ have rules of their own; the door is the same for all."""
 
@@ -58,7 +63,7 @@ def edge(world: World) -> Middleware:
     async def at_the_edge(request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
             at_home(request)
-            own = request.path in SOCKETS or request.path.startswith(CONTROL)
+            own = request.path.startswith(CONTROL) or (request.path in SOCKETS and upgrading(request))
             return await (handler(request) if own else _rest(world, request, handler))
         except ENDS as wrong:
             return spoken(request.path, _refusal(wrong))
