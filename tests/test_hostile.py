@@ -1,6 +1,9 @@
 """A broker that says odd things at odd times: what is not known is not believed, and what is alive is not forgotten."""
 
+import os
 import queue
+import threading
+import time
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -375,3 +378,18 @@ def test_a_kill_reaches_the_trader_though_the_broker_cannot_be_asked(tmp_path: P
 def test_options_that_are_not_right_are_told_before_the_first_tick(words: list[str], said: bytes) -> None:
     """Not when the feed begins: nobody may be there then."""
     assert said in gpi(*words, check=2).stderr
+
+
+def test_the_dead_man_hears_of_legs_between_the_beats(tmp_path: Path) -> None:
+    """However the pipe cuts what it is told."""
+    theirs, ours = os.pipe()
+    orders = deadman.Orders("PK", "s", "http://127.0.0.1:9", "tag-1-", str(tmp_path / "kill"))
+    told = [b"..+ab-", b"1\n.+c2\n+d", b"3\n.", b"q"]
+    talker = threading.Thread(target=lambda: [(os.write(ours, said), time.sleep(0.05)) for said in told])
+    talker.start()
+    legs = set[str]()
+    assert deadman.watch(theirs, orders, legs) == "goodbye"
+    talker.join()
+    os.close(theirs)
+    os.close(ours)
+    assert legs == {"ab-1", "c2", "d3"}

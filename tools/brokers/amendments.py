@@ -40,7 +40,7 @@ def amend(clerk: Clerk, ask: Ask, now_ns: int, now: float) -> None:
     first.versions += 1
     client_id = f"{first.client_id}r{first.versions}"
     body["client_order_id"] = client_id
-    new = Life(_amended(life.ask, ask, body), client_id, body, rest, before=life)
+    new = Life(_amended(life.ask, ask, body), client_id, body, rest, before=life, top=life.top)
     clerk.journal.intend(client_id, new.ask, body, now_ns, f"in the place of {life.client_id}")
     life.after = new
     clerk.blotter.place(new)
@@ -63,6 +63,8 @@ def _checked(
         body, qty = wire.replacement(ask, life.ask, clerk.instruments[ask.instrument_id], life.filled_before)
     except (wire.Unsendable, KeyError):
         return "MALFORMED", {}, nothing
+    if qty is not None and (life.top or life.legs):
+        return "MALFORMED", {}, nothing  # the sizes of a family go together, and Alpaca changes one order
     rest = life.leaves if qty is None else qty - life.executions.filled
     if flips(clerk.blotter, life.ask, key, rest, life):
         return "INSUFFICIENT_QTY", {}, nothing

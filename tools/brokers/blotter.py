@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 from gpi.formats.answers import Answer
 from gpi.tools.brokers import wire
 from gpi.tools.brokers.executions import ZERO, Execution
-from gpi.tools.brokers.life import Life
+from gpi.tools.brokers.life import INTENT, Life
 from gpi.tools.brokers.wire import Told
 
 KEPT: Final = 1_000  # ended orders kept in memory; older ones are in the journal alone
@@ -50,6 +50,8 @@ class Blotter:
         self.counts: Counter[str] = Counter()
         self.unsettled: set[str] = set()  # symbol keys whose position must be asked for: a bust, a correction
         self.gaps: dict[str, Life] = {}  # claimed more than is known
+        self.legs: list[str] = []  # broker ids of legs, learned since they were last taken
+        self._strays: list[dict[str, Any]] = []
         self._brokers: dict[str, Life] = {}
         self._open: dict[str, Life] = {}
         self._over: dict[str, Life] = {}  # ended, the one touched last at the end
@@ -69,9 +71,9 @@ class Blotter:
 
     def touch(self, life: Life) -> None:
         """Something about this order changed, and maybe about those that it replaces or that replace it."""
-        line = dict.fromkeys([*life.line, life]) if life.before or life.after else (life,)
-        over = not any(each.open for each in line)
-        for each in line:
+        kin = life.kin if life.before or life.after or life.legs or life.top else (life,)
+        over = not any(each.open for each in kin)
+        for each in kin:
             self._touched[each.client_id] = each
             self._over.pop(each.client_id, None)
             if over:
@@ -119,12 +121,42 @@ class Blotter:
             self.counts[f"status {told.status or 'absent'}"] += 1
         life = self.find(told.client_id, told.broker_id)
         if life is None:
-            self._foreign(told)
+            if not self._awaits(wire.key(told.symbol)):
+                self._foreign(told)
             return None
         self._brokers.setdefault(told.broker_id, life)
         life.told(told)
+        for each in told.legs if life.legs else ():
+            self._bind(life, each)
         self.touch(life)
         return life
+
+    def _bind(self, top: Life, told: Told) -> None:
+        """A leg as its order tells it: known by now, or the one of its kind whose id is not known yet."""
+        leg = self.find(told.client_id, told.broker_id)
+        if leg is None:
+            free = [each for each in top.legs if not each.broker_id and wire.TYPES[each.ask.order_type] == told.type]
+            if not free:
+                return
+            leg = free[0]
+            self._brokers[told.broker_id] = leg
+            self.legs.append(told.broker_id)
+            self.external.pop(told.broker_id, None)
+        leg.told(told)
+        self.touch(leg)
+
+    def _awaits(self, key: str) -> bool:
+        """Whether a leg in this symbol may be at the broker under an id that is not known yet."""
+        return any(
+            each.top is not None and not each.broker_id and each.state != INTENT and wire.key(each.ask.symbol) == key
+            for each in self._open.values()
+        )
+
+    def recall(self) -> None:
+        """Updates that came before the reply that tells whose they are: fold them once that is known."""
+        waiting, self._strays = self._strays, []
+        for data in waiting:
+            self.update(data)
 
     def _foreign(self, told: Told) -> None:
         if told.end or told.status == "done_for_day":
@@ -155,6 +187,9 @@ class Blotter:
             self.counts["update without order"] += 1
             return None
         life = self.order(told)
+        if life is None and self._awaits(wire.key(told.symbol)):
+            self._strays.append(data)
+            return None
         if event in ("fill", "partial_fill"):
             self._fill(life, wire.execution(data), told)
         elif event in ("trade_bust", "trade_correct"):
@@ -215,6 +250,8 @@ class Blotter:
 
     def answers(self) -> list[Answer]:
         """What the session has to hear of its orders, drained, in order of folding per order."""
+        if self._strays:
+            self.recall()
         told = [answer for life in self._touched.values() for answer in _drained(life)]
         return told
 

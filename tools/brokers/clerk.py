@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from decimal import Decimal
+from typing import Any
 
 from gpi.formats.answers import AMEND, NEW, Ask
 from gpi.formats.instruments import Instrument
@@ -16,6 +17,7 @@ from gpi.tools.brokers import refusals, wire
 from gpi.tools.brokers.amendments import amend
 from gpi.tools.brokers.blotter import Blotter
 from gpi.tools.brokers.bucket import ORDER
+from gpi.tools.brokers.families import grouped, request
 from gpi.tools.brokers.gate import flips, refuses
 from gpi.tools.brokers.guards import Guards
 from gpi.tools.brokers.holds import ACTIVE, HALTED, Holds
@@ -49,22 +51,30 @@ class Clerk:
 
     def asks(self, asks: list[Ask], now_ns: int, now: float) -> None:
         """Everything that the session wanted in one go."""
-        for ask in asks:
+        for family in grouped(asks):
+            ask = family[0]
             if ask.what == NEW:
-                self._new(ask, now_ns, now)
+                self._new(family, now_ns, now)
             elif ask.what == AMEND:
                 amend(self, ask, now_ns, now)
             else:
                 self._withdraw(ask, now_ns, now)
 
-    def _new(self, ask: Ask, now_ns: int, now: float) -> None:
+    def _new(self, family: list[Ask], now_ns: int, now: float) -> None:
+        ask = family[0]
         client_id = self.journal.client_id(self.account, ask.order_id)
         key = wire.key(ask.symbol)
-        why, note, body = self._checked(ask, client_id, key, now_ns, now)
+        why, note, body = self._checked(family, client_id, key, now_ns, now)
         qty = Decimal(body["qty"]) if body else Decimal(0)
         life = Life(ask, client_id, body, qty)
         self.journal.intend(client_id, ask, body, now_ns, note or why)
-        self.blotter.place(life)
+        for each in family[1:]:
+            leg = Life(each, self.journal.client_id(self.account, each.order_id), {"leg_of": client_id}, qty, top=life)
+            life.legs.append(leg)
+            sent = None if body is None else leg.request
+            self.journal.intend(leg.client_id, each, sent, now_ns, note or why)
+        for each_life in (life, *life.legs):
+            self.blotter.place(each_life)
         if body is None or why:
             life.refused(reason(why), ask.ts_event)
             self.blotter.touch(life)
@@ -72,9 +82,10 @@ class Clerk:
         self.outbox.add(Job(ORDER, "new", "POST", "/orders", body, client_id, key, now))
 
     def _checked(
-        self, ask: Ask, client_id: str, key: str, now_ns: int, now: float
-    ) -> tuple[str, str, dict[str, str] | None]:
+        self, family: list[Ask], client_id: str, key: str, now_ns: int, now: float
+    ) -> tuple[str, str, dict[str, Any] | None]:
         """(reason, note, request); without a reason it may be sent."""
+        ask = family[0]
         self.throttle(now)
         why = refuses(self.holds, self.blotter, ask, key)
         if why:
@@ -85,7 +96,7 @@ class Clerk:
         if instrument is None:
             return "MALFORMED", "an instrument that was never announced", None
         try:
-            body = wire.request(ask, instrument, client_id)
+            body = request(family, instrument, client_id)
         except wire.Unsendable as wrong:
             return "MALFORMED", str(wrong), None
         if flips(self.blotter, ask, key, Decimal(body["qty"])):
@@ -136,7 +147,7 @@ class Clerk:
         """A job goes out now."""
         if job.what in ("new", "replace"):
             life = self.blotter.of(job.client_id)
-            life.state = SENT
+            life.becomes(SENT)
             self.blotter.touch(life)
 
     def replied(self, job: Job, outcome: Outcome, now: float) -> None:
@@ -160,7 +171,7 @@ class Clerk:
         elif not isinstance(outcome, Reply):
             self.inquiries.lost(life, now)
         elif outcome.status == 429:
-            life.state = INTENT
+            life.becomes(INTENT)
             self.outbox.add(job, first=True)
             if life.withdrawing and self.outbox.withdraw(life.client_id):
                 life.dropped(CANCELED, life.ask.ts_event)
@@ -182,7 +193,7 @@ class Clerk:
         blocking = [b for b in refusals.in_the_way(reply) if self._leaving(b)]
         if blocking and life.client_id not in self._tried and not life.withdrawing:
             self._tried.add(life.client_id)
-            life.state = INTENT
+            life.becomes(INTENT)
             self._once_more[life.client_id] = (job._replace(since=now), blocking)
             return
         life.refused(reason(refusals.reason(reply)), life.ask.ts_event)

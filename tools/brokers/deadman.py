@@ -1,19 +1,22 @@
 """The dead-man: a process of its own that cancels a trader's orders when the trader dies, hangs or is to be killed.
 
-It is started with one inherited pipe: first a line of JSON (keys, host, tag, kill file), then a byte for every beat.
-A `q` is a clean goodbye. An end without one, or no beat for `patience_s`, cancels the orders with the trader's tag. The
-kill file cancels every order of the account and suspends trading at the broker, even if the trader is stopped.
+It is started with one inherited pipe: first a line of JSON (keys, host, tag, kill file), then a byte for every beat,
+and a line for every leg of a bracket, whose id at the broker does not tell whose it is. A `q` is a clean goodbye. An
+end without one, or no beat for `patience_s`, cancels the orders with the trader's tag, and their legs. The kill file
+cancels every order of the account and suspends trading at the broker, even if the trader is stopped.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import select
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -29,6 +32,8 @@ ENOUGH_HERE_S: Final = 120.0  # at a venue on this machine: one that is gone so 
 LATE_S: Final = 5.0  # how long a request that was on its way when the trader died may still arrive
 BEAT: Final = b"."
 GOODBYE: Final = b"q"
+LEG: Final = re.compile(rb"\+([0-9A-Za-z-]+)\n")
+MOST: Final = 500  # orders in one answer
 
 
 @dataclass(frozen=True)
@@ -66,6 +71,7 @@ class Deadman:
         except BrokenPipeError:
             pass  # it died at once: `wait_ready` says so
         os.set_blocking(self._pipe, False)
+        self._untold: list[str] = []
 
     @property
     def pid(self) -> int:
@@ -82,6 +88,7 @@ class Deadman:
 
     def beat(self) -> bool:
         """Still alive; False if the dead-man is not."""
+        self.mind([])
         try:
             os.write(self._pipe, BEAT)
         except BlockingIOError:
@@ -89,6 +96,16 @@ class Deadman:
         except OSError:
             return False
         return self._process.poll() is None
+
+    def mind(self, legs: list[str]) -> None:
+        """These orders are ours, too, though their ids do not say so; told again with the beats until they are."""
+        self._untold += legs
+        try:
+            while self._untold:
+                os.write(self._pipe, f"+{self._untold[0]}\n".encode())
+                self._untold.pop(0)
+        except OSError:
+            pass
 
     def leave(self) -> None:
         """An end with orders left: it cancels them, and goes on after this process."""
@@ -115,15 +132,19 @@ def _environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not any(w in name.upper() for w in ("KEY", "SECRET"))}
 
 
-def watch(pipe: int, orders: Orders) -> str:
-    """Wait for the end: "goodbye", "died", "silent" or "kill"."""
-    last = time.monotonic()
+def watch(pipe: int, orders: Orders, legs: set[str]) -> str:
+    """Wait for the end: "goodbye", "died", "silent" or "kill"; `legs` grows by the ids that are told."""
+    last, heard = time.monotonic(), b""
     while True:
         readable, _, _ = select.select([pipe], [], [], LOOK_S)
         now = time.monotonic()
         if readable:
             said = os.read(pipe, 4096)
-            if GOODBYE in said:
+            heard += said
+            legs |= {each.decode() for each in LEG.findall(heard)}
+            rest = LEG.sub(b"", heard)
+            heard = rest[rest.find(b"+") :] if b"+" in rest else b""
+            if GOODBYE in rest:
                 return "goodbye"
             if not said:
                 return "died"
@@ -134,19 +155,25 @@ def watch(pipe: int, orders: Orders) -> str:
             return "silent"
 
 
-def cancel(rest: Rest, tag: str | None, deadline_s: float = ENOUGH_HERE_S, late_s: float = 0.0) -> bool:
+def cancel(
+    rest: Rest, tag: str | None, deadline_s: float = ENOUGH_HERE_S, late_s: float = 0.0, legs: Iterable[str] = ()
+) -> bool:
     """Cancel open orders until two looks find none: those of `tag` and of the runs before it, or all (None).
 
-    `late_s`: go on looking for so long after the first look that finds none, for what arrives late.
+    `late_s`: go on looking for so long after the first look that finds none, for what arrives late. `legs`: ids of
+    orders that are ours, too; legs that nobody has told of are found by the orders that they came with.
     """
+    ours = set(legs)
     end, wait = time.monotonic() + deadline_s, 0.05
     quiet, since = 0, 0.0
     while (now := time.monotonic()) < end:
         if quiet >= 2 and now - since >= late_s:
             return True
-        reply = _asked(rest, "GET", "/orders", {"status": "open", "limit": 500})
+        reply = _asked(rest, "GET", "/orders", {"status": "open", "limit": MOST})
         if reply is not None and reply.status == 200 and isinstance(reply.body, list):
-            rows = [row for row in reply.body if isinstance(row, dict) and _ours(row, tag)]
+            if tag is not None and reply.body:
+                ours |= _legs(rest, tag)
+            rows = [row for row in reply.body if isinstance(row, dict) and (row.get("id") in ours or _ours(row, tag))]
             if not rows:
                 quiet, since = quiet + 1, since if quiet else now
             else:
@@ -156,6 +183,14 @@ def cancel(rest: Rest, tag: str | None, deadline_s: float = ENOUGH_HERE_S, late_
         time.sleep(wait)
         wait = min(wait * 1.5, 1.0)
     return False
+
+
+def _legs(rest: Rest, tag: str) -> set[str]:
+    """The legs of our last orders, those that have filled among them."""
+    reply = _asked(rest, "GET", "/orders", {"status": "all", "nested": True, "limit": MOST, "direction": "desc"})
+    body = reply.body if reply is not None and isinstance(reply.body, list) else []
+    rows = [row for row in body if isinstance(row, dict) and row.get("legs") and _ours(row, tag)]
+    return {str(leg["id"]) for row in rows for leg in row["legs"] if isinstance(leg, dict) and leg.get("id")}
 
 
 def suspend(rest: Rest, on: bool = True) -> bool:
@@ -203,14 +238,15 @@ def main(pipe: int, ready: int) -> int:
     rest = Rest(Keys(Secret(orders.key_id), Secret(orders.secret)), orders.url)
     os.write(ready, b"r")
     os.close(ready)
-    ended = watch(pipe, orders)
+    legs = set[str]()
+    ended = watch(pipe, orders, legs)
     if ended == "goodbye":
         return 0
     if ended == "kill":
         return 4 if kill(rest) else 5
     os.close(pipe)  # a trader that wakes up after all learns at its next beat that its orders are being cancelled
     enough = ENOUGH_HERE_S if loopback(orders.url) else ENOUGH_S
-    return 1 if cancel(rest, orders.tag, enough, LATE_S) else 5
+    return 1 if cancel(rest, orders.tag, enough, LATE_S, legs) else 5
 
 
 if __name__ == "__main__":

@@ -64,6 +64,8 @@ class Engine:
         self._waiting: dict[int, Ask] = {}  # asked and not yet in the journal
         for life in opened.leftovers:
             self.blotter.place(life)
+            if not life.open:
+                continue  # it has ended: it is here for its legs
             self.holds.block(wire.key(life.ask.symbol), f"unknown {life.client_id}")
             self.clerk.inquiries.watch(life, now, 0.0)
 
@@ -208,6 +210,9 @@ class Engine:
             told += self.blotter.answers()
         else:
             self.blotter.forget()
+        if self.blotter.legs:
+            self._man.mind(self.blotter.legs)
+            self.blotter.legs = []
         self._waiting.clear()
         self.out.extend(told)
         if self.started.is_set():

@@ -44,6 +44,13 @@ def flips(blotter: Blotter, ask: Ask, key: str, qty: Decimal, instead_of: Life |
 
 def _held(life: Life) -> Decimal:
     """What an order holds of a position; a replacement under way and its order hold the larger of the two."""
-    if life.ask.parent or life.ask.rival or (life.before is not None and life.before.open):
+    if life.before is not None and life.before.open:
+        return ZERO
+    top = life.top
+    if top is not None and ((life.ask.parent and top.open) or any(_rivals(life, each) for each in (top, *top.legs))):
         return ZERO
     return max(life.leaves, life.after.leaves if life.after is not None else ZERO)
+
+
+def _rivals(life: Life, other: Life) -> bool:
+    return other.open and other.ask.order_id == life.ask.rival

@@ -6,7 +6,7 @@ That there is no such order is believed after a grace time and a second look: an
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from gpi.formats.errors import VenueError
 from gpi.tools.brokers import wire
@@ -14,7 +14,7 @@ from gpi.tools.brokers.attention import Attention
 from gpi.tools.brokers.blotter import Blotter
 from gpi.tools.brokers.bucket import CANCEL, RESOLVE
 from gpi.tools.brokers.holds import Holds
-from gpi.tools.brokers.life import UNKNOWN, Life, reason
+from gpi.tools.brokers.life import INTENT, UNKNOWN, Life, reason
 from gpi.tools.brokers.outbox import Job, Outbox
 from gpi.tools.brokers.rest import Reply
 
@@ -38,7 +38,7 @@ class Inquiries:
 
     def lost(self, life: Life, now: float) -> None:
         """Nobody knows what became of it: no new exposure in the symbol until somebody does."""
-        life.state = UNKNOWN
+        life.becomes(UNKNOWN)
         self.holds.block(wire.key(life.ask.symbol), f"unknown {life.client_id}")
         self.watch(life, now)
 
@@ -50,7 +50,10 @@ class Inquiries:
 
     def cancel(self, life: Life, now: float) -> None:
         """Ask the broker, once per AGAIN_S at most: every update of a dying order passes here."""
-        if now - self._cancels.get(life.client_id, -AGAIN_S) < AGAIN_S:
+        if now - self._cancels.get(life.client_id, -AGAIN_S) < AGAIN_S or not life.broker_id:
+            return
+        if life.top is not None and life.top.open and life.top.withdrawing:
+            self.watch(life, now, AGAIN_S)  # it goes with its order
             return
         self._cancels[life.client_id] = now
         path = f"/orders/{life.broker_id}"
@@ -72,7 +75,9 @@ class Inquiries:
         if isinstance(outcome, Reply) and outcome.status == 200 and (told := wire.order(outcome.body)):
             self.blotter.order(told)
             self.settled(life, now)
-            if life.open and not life.end and entry is not None:
+            if life.top is not None and not life.broker_id and entry is not None:
+                self._absent(life, entry, now)
+            elif life.open and not life.end and entry is not None:
                 if life.withdrawing:
                     self.cancel(life, now)
                 else:
@@ -94,6 +99,12 @@ class Inquiries:
         """The fate of an order is known (again): its symbol is free, its cancel goes out, a late accept is undone."""
         if life.state == UNKNOWN:
             return
+        for leg in life.legs:
+            if leg.broker_id or not leg.open:
+                self.settled(leg, now)
+            elif life.state != INTENT:
+                leg.state = UNKNOWN  # its order is there, and nobody has told it
+                self.watch(leg, now)
         self.holds.unblock(wire.key(life.ask.symbol), f"unknown {life.client_id}")
         if not life.open:
             self.attention.pop(life.client_id, None)
@@ -113,5 +124,16 @@ class Inquiries:
                 entry.due = now + min(FIRST_LOOK_S * 2**entry.tries, LONGEST_LOOK_S)
                 if now < entry.since + entry.grace:  # the first look after the grace comes at its end
                     entry.due = min(entry.due, entry.since + entry.grace)
-                data = {"client_order_id": client_id}
-                self.outbox.add(Job(RESOLVE, "resolve", "GET", "/orders:by_client_order_id", data, client_id))
+                path, data = _question(life)
+                self.outbox.add(Job(RESOLVE, "resolve", "GET", path, data, client_id))
+
+
+def _question(life: Life) -> tuple[str, dict[str, Any]]:
+    """How to ask for one order. A leg has no id of ours there: by its own, or as part of the order it came with."""
+    nested = {"nested": True} if life.top is not None or life.legs else {}
+    if nested and life.broker_id:
+        return f"/orders/{life.broker_id}", nested
+    whole = life if life.top is None else life.top
+    if nested and whole.broker_id:
+        return f"/orders/{whole.broker_id}", nested
+    return "/orders:by_client_order_id", {"client_order_id": whole.client_id, **nested}

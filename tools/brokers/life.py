@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from gpi.formats.answers import Answer, Ask
-from gpi.formats.orders import ACCEPTED, CANCELED, FILLED, REASONS, REJECTED, REPLACED
+from gpi.formats.orders import ACCEPTED, CANCELED, FILLED, REASONS, REDUCED, REJECTED, REPLACED
 from gpi.tools.brokers.executions import Execution, Executions
 from gpi.tools.brokers.wire import Told
 
@@ -49,6 +49,8 @@ class Life:
     end_ts: int = 0
     reason: int = 0
     withdrawing: bool = False  # the session asked for its cancel
+    top: Life | None = field(default=None, repr=False)  # of a leg: the order that was sent with it
+    legs: list[Life] = field(default_factory=list, repr=False)
     before: Life | None = field(default=None, repr=False)
     after: Life | None = field(default=None, repr=False)
     took: bool = False  # it is there in the place of the one before
@@ -98,9 +100,25 @@ class Life:
         """What the broker has said was filled of the orders before this one."""
         return Decimal(0) if self.before is None else self.before.executions.claimed + self.before.filled_before
 
+    @property
+    def kin(self) -> list[Life]:
+        """All orders that a change of this one may change."""
+        top = (self.top or self).first
+        return list(dict.fromkeys([*top.line, *top.legs, *self.line, self]))
+
+    def becomes(self, state: str) -> None:
+        """It and its legs are on their way, or not."""
+        self.state = state
+        for leg in self.legs:
+            if not leg.broker_id:
+                leg.state = state
+
     def told(self, order: Told) -> None:
         """Fold what the broker says of the order."""
-        if order.qty > 0 and (self.before or self.mute):
+        if (self.top or self.legs) and self.broker_id and 0 < order.qty < self.qty:
+            self.qty = order.qty  # its rival has filled in part
+            self._say(REDUCED, order.ts, float(self.qty + self.filled_before), self._px, float(self.leaves))
+        elif order.qty > 0 and (self.before or self.mute):
             self.qty = min(self.qty, order.qty) if self.broker_id else order.qty
         self.broker_id = self.broker_id or order.broker_id
         self.executions.claim(order.filled)
@@ -150,6 +168,9 @@ class Life:
             self._came_to_nothing(why, ts)
         else:
             self._tell_end(REJECTED, ts)
+        for leg in self.legs:
+            if not leg.broker_id:
+                leg.refused(why, ts)
 
     def kept(self, why: int, ts: int) -> None:
         """A replacement came to nothing: the order is told as it is."""
@@ -162,6 +183,8 @@ class Life:
             self._came_to_nothing(reason("BROKER_REFUSED"), ts)
         else:
             self._tell_end(action, ts)
+        for leg in self.legs:
+            leg.dropped(action, ts)
 
     def _came_to_nothing(self, why: int, ts: int) -> None:
         """The order before it goes on, or its end is the end after all."""
@@ -173,9 +196,12 @@ class Life:
         else:
             was._finish()
 
+    @property
+    def _px(self) -> float:
+        return self.ask.px if self.ask.px == self.ask.px else self.ask.stop_px
+
     def _replaced(self, ts: int, why: int) -> None:
-        px = self.ask.px if self.ask.px == self.ask.px else self.ask.stop_px
-        self._say(REPLACED, ts, float(self.qty + self.filled_before), px, float(self.leaves), why)
+        self._say(REPLACED, ts, float(self.qty + self.filled_before), self._px, float(self.leaves), why)
 
     def _accept(self, ts: int, status: str = "") -> None:
         if self.before is not None:

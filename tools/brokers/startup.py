@@ -19,7 +19,7 @@ from gpi.tools.brokers.blotter import Blotter
 from gpi.tools.brokers.executions import ZERO, Execution
 from gpi.tools.brokers.guards import SKEW_BLOCK_S, SKEW_WARN_S, skew
 from gpi.tools.brokers.journal import Journal, owner
-from gpi.tools.brokers.life import UNKNOWN, Life
+from gpi.tools.brokers.life import DONE, UNKNOWN, Life
 from gpi.tools.brokers.rest import Reply, Rest, loopback
 
 ORDERS: Final = "SELECT client_id, ask, request, broker_id, state FROM orders"
@@ -187,7 +187,16 @@ def _nobody_else(rest: Rest, account: str, journal: Journal, terms: Terms) -> No
 def former(journal: Journal) -> list[Life]:
     """Orders of former runs whose end is not in the journal: to be looked up by id, and cancelled."""
     rows = journal.rows(f"{ORDERS} WHERE state NOT IN ('done', 'refused')")
-    return [_life(journal, row, mute=True, state=UNKNOWN, withdrawing=True) for row in rows]
+    found = {row[0]: _life(journal, row, mute=True, state=UNKNOWN, withdrawing=True) for row in rows}
+    for leg in list(found.values()):
+        whole = (leg.request or {}).get("leg_of")
+        if whole and whole not in found:  # it has ended, and is there for its legs
+            row = journal.first(f"{ORDERS} WHERE client_id = ?", whole)
+            found[whole] = _life(journal, row, mute=True, state=DONE)
+        if whole:
+            found[whole].legs.append(leg)
+            leg.top = found[whole]
+    return list(found.values())
 
 
 def recalled(journal: Journal, client_id: str, broker_id: str) -> Life | None:

@@ -59,6 +59,8 @@ class Told(NamedTuple):
     qty: Decimal
     filled: Decimal
     ts: int  # ns, when it last changed
+    type: str = ""
+    legs: tuple[Told, ...] = ()
 
     @property
     def end(self) -> int:
@@ -82,8 +84,8 @@ def request(ask: Ask, instrument: Instrument, client_id: str) -> dict[str, Any]:
     if ask.order_type not in TYPES or ask.tif not in TIFS or ask.side not in (1, -1):
         raise Unsendable("an order type, time in force or side that Alpaca does not know")
     if ask.parent or ask.rival:
-        raise Unsendable("brackets and one-cancels-other are not sent to Alpaca yet: place the legs after the fill")
-    qty = _on_grid(ask.qty, _decimal(instrument.lot_size), ROUND_FLOOR, "quantity")
+        raise Unsendable("a leg goes to Alpaca together with the order that it depends on, not later")
+    qty = quantity(ask.qty, instrument)
     body: dict[str, Any] = {
         "symbol": _spelled(instrument),
         "qty": _plain(qty),
@@ -105,6 +107,16 @@ def request(ask: Ask, instrument: Instrument, client_id: str) -> dict[str, Any]:
     return body
 
 
+def quantity(qty: float, instrument: Instrument) -> Decimal:
+    """On the instrument's grid. Raises Unsendable."""
+    return _on_grid(qty, _decimal(instrument.lot_size), ROUND_FLOOR, "quantity")
+
+
+def price(px: float, side: int, instrument: Instrument) -> str:
+    """As it is sent: on the grid, rounded away from the market for that side. Raises Unsendable."""
+    return _plain(_price(px, side, instrument))
+
+
 def replacement(ask: Ask, was: Ask, instrument: Instrument, before: Decimal) -> tuple[dict[str, Any], Decimal | None]:
     """(JSON of a replacement but for its id, the size of the order that works now, if it changes). Raises Unsendable.
 
@@ -113,7 +125,7 @@ def replacement(ask: Ask, was: Ask, instrument: Instrument, before: Decimal) -> 
     body: dict[str, Any] = {}
     qty = None
     if not math.isnan(ask.qty) and ask.qty != was.qty:
-        qty = _on_grid(ask.qty, _decimal(instrument.lot_size), ROUND_FLOOR, "quantity") - before
+        qty = quantity(ask.qty, instrument) - before
         if qty != qty.to_integral_value():
             raise Unsendable("Alpaca replaces whole shares only")
         body["qty"] = _plain(qty)
@@ -173,10 +185,11 @@ def _plain(value: Decimal) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-def order(data: Any) -> Told | None:
-    """An order object; None where it is none."""
+def order(data: Any, legs: bool = True) -> Told | None:
+    """An order object, with its legs if they are told; None where it is none."""
     if not isinstance(data, dict) or not isinstance(data.get("id"), str) or not data["id"]:
         return None
+    told = data.get("legs") if legs else None
     when = data.get("updated_at") or data.get("submitted_at") or data.get("created_at")
     return Told(
         data["id"],
@@ -187,6 +200,8 @@ def order(data: Any) -> Told | None:
         number(data.get("qty")) or ZERO,
         number(data.get("filled_qty")) or ZERO,
         nanoseconds(when),
+        str(data.get("type") or data.get("order_type") or ""),
+        tuple(leg for leg in (order(each, False) for each in told) if leg) if isinstance(told, list) else (),
     )
 
 

@@ -78,7 +78,7 @@ def replace(ledgers: Ledgers, account: Account, order: Order, body: Any) -> dict
     now = ledgers.moment()
     new = _changed(ledgers, account, order, body, now)
     shortable = ledgers.assets.terms(order.instrument).shortable
-    closable(account, new, shortable, without=[order])
+    closable(account, new, shortable, without=[order, *_siblings(order)])
     afford(account, ledgers.prices, new, instead_of=order)
     account.add(new)
     if ledgers.world.faults.hit("orders.replace", symbol=order.symbol) is not None:

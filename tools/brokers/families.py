@@ -1,0 +1,79 @@
+"""Families: an entry with its exits, or two exits of which one ends the other, asked for together, sent as one order.
+
+Alpaca knows brackets, one-triggers-other and one-cancels-other as one request; it gives the legs ids of its own, and
+all of them the time in force and the size of the first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any
+
+from gpi.formats.answers import NEW, Ask
+from gpi.formats.instruments import Instrument
+from gpi.formats.orders import DAY, GTC, LIMIT, MARKET, STOP, STOP_LIMIT
+from gpi.tools.brokers import wire
+from gpi.tools.brokers.wire import Unsendable
+
+
+def grouped(asks: Sequence[Ask]) -> list[list[Ask]]:
+    """The asks in their order, a new order together with its legs: first the one that the others depend on."""
+    found: list[list[Ask]] = []
+    members: dict[int, list[Ask]] = {}
+    for ask in asks:
+        family = members.get(ask.parent or ask.rival) if ask.what == NEW else None
+        if family is None:
+            family = []
+            found.append(family)
+        family.append(ask)
+        if ask.what == NEW:
+            members[ask.order_id] = family
+    return found
+
+
+def request(family: Sequence[Ask], instrument: Instrument, client_id: str) -> dict[str, Any]:
+    """The JSON of an order with its legs. Raises Unsendable where Alpaca has no such thing."""
+    first, *legs = family
+    body: dict[str, Any] = wire.request(first, instrument, client_id)
+    if not legs:
+        return body
+    if first.tif not in (DAY, GTC) or first.extended or instrument.asset_class != "equity":
+        raise Unsendable("brackets are for shares, good for the day or until cancelled, in the regular session")
+    for leg in legs:
+        if wire.quantity(leg.qty, instrument) != Decimal(body["qty"]):
+            raise Unsendable("at Alpaca the legs have the size of the order that they depend on")
+    if all(leg.parent for leg in legs):
+        return body | _exits(first, legs, instrument)
+    return _one_of_two(body, first, legs, instrument)
+
+
+def _exits(first: Ask, legs: Sequence[Ask], instrument: Instrument) -> dict[str, Any]:
+    kinds = sorted(leg.order_type == LIMIT for leg in legs)
+    both = len(legs) == 2 and kinds == [False, True] and legs[1].rival == legs[0].order_id
+    if first.order_type not in (LIMIT, MARKET) or any(leg.side != -first.side for leg in legs):
+        raise Unsendable("an entry at a limit or at the market, and exits on the other side")
+    if not both and len(legs) != 1:
+        raise Unsendable("one exit, or a limit and a stop of which one ends the other")
+    made: dict[str, Any] = {"order_class": "bracket" if both else "oto"}
+    for leg in legs:
+        made |= _exit(leg, instrument)
+    return made
+
+
+def _exit(leg: Ask, instrument: Instrument) -> dict[str, Any]:
+    if leg.order_type == LIMIT:
+        return {"take_profit": {"limit_price": wire.price(leg.px, leg.side, instrument)}}
+    if leg.order_type not in (STOP, STOP_LIMIT):
+        raise Unsendable("a leg is a limit, a stop or a stop-limit order")
+    told = {"stop_price": wire.price(leg.stop_px, -leg.side, instrument)}
+    if leg.order_type == STOP_LIMIT:
+        told["limit_price"] = wire.price(leg.px, leg.side, instrument)
+    return {"stop_loss": told}
+
+
+def _one_of_two(body: dict[str, Any], first: Ask, legs: Sequence[Ask], instrument: Instrument) -> dict[str, Any]:
+    if len(legs) != 1 or first.order_type != LIMIT or legs[0].order_type == LIMIT or legs[0].side != first.side:
+        raise Unsendable("one-cancels-other is a limit and then a stop on the same side")
+    limit = {"take_profit": {"limit_price": body.pop("limit_price")}}
+    return body | {"order_class": "oco"} | limit | _exit(legs[0], instrument)
