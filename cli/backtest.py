@@ -31,6 +31,7 @@ def backtest(
     seed: desk.Seed = 0,
     latency: desk.Latency = None,
     unshortable: desk.Unshortable = None,
+    breaker: desk.Breaker = None,
     option_slippage: desk.OptionSlippage = None,
     kill_row: desk.KillRow = None,
     answers: desk.Answers = None,
@@ -41,5 +42,7 @@ def backtest(
     """
     delays = (feed_ms, order_ms, response_ms)
     rules = (fill, hours, self_trade, luld, seed, option_slippage, account_rules)
-    terms = desk.Terms(strategy, param, limits, fees, cash, delays, kill_row, answers, rules, latency, unshortable)
+    terms = desk.Terms(
+        strategy, param, limits, fees, cash, delays, kill_row, answers, rules, latency, unshortable, breaker
+    )
     return desk.desk(terms, out, None)

@@ -50,6 +50,9 @@ Latency = Annotated[
         "orders, cancels and answers; order=..., cancel=..., response=... or feed=... for one; repeat."
     ),
 ]
+Breaker = Annotated[
+    str | None, typer.Option(help="Market-wide breakers: SYMBOL:PREVIOUS_CLOSE of the index (SPY:585.20); 7, 13, 20 %.")
+]
 Unshortable = Annotated[str | None, typer.Option(help="Symbols that nobody lends (AAPL,MSFT): no short of them.")]
 Seed = Annotated[int, typer.Option(help="Of what is drawn: partial fills of alpaca-paper.")]
 OptionSlippage = Annotated[
@@ -74,6 +77,7 @@ class Terms:
     """Fill, hours, self-trade, LULD, seed, option slippage, account rules."""
     latency: list[str] | None = None
     unshortable: str | None = None
+    breaker: str | None = None
 
 
 @dataclass
@@ -176,8 +180,15 @@ def prepared(terms: Terms, external: bool) -> "Setup":
         kill_row=terms.kill_row,
         delays=delays,
         rules=Rules(
-            fill, hours=hours, self_trade=apart, bands=bands, account=account, unlent=unlent, **shares(slippage)
-        ),
+            fill,
+            hours=hours,
+            self_trade=apart,
+            bands=bands,
+            account=account,
+            unlent=unlent,
+            breaker=breaker_of(terms.breaker),
+            **shares(slippage),
+        ),  # fmt: skip
         external=external,
     )
 
@@ -194,6 +205,22 @@ def fitted_fees(setup: "Setup", fees: str, stream: "Stream") -> "Setup":
         kinds = {scheduled(row) for row in Instruments.of(stream.schema) if row.asset_class != "index"}
         fees = "auto" if len(kinds) > 1 else SCHEDULED[next(iter(kinds), 0)]
     return replace(setup, schedule=fees)
+
+
+def breaker_of(told: str | None) -> tuple[str, float] | None:
+    """The index and its previous close of `--breaker`. Raises UsageError for what is no SYMBOL:PRICE."""
+    from gpi.formats.errors import UsageError
+
+    if told is None:
+        return None
+    symbol, _, close = told.rpartition(":")
+    try:
+        price = float(close)
+    except ValueError:
+        price = float("nan")
+    if not symbol or not 0.0 < price < float("inf"):
+        raise UsageError(f"--breaker {told}: the index and its previous close, such as SPY:585.20")
+    return symbol, price
 
 
 def shares(told: str | None) -> dict[str, Any]:

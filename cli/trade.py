@@ -58,6 +58,7 @@ def trade(
     seed: desk.Seed = 0,
     latency: desk.Latency = None,
     unshortable: desk.Unshortable = None,
+    breaker: desk.Breaker = None,
     option_slippage: desk.OptionSlippage = None,
     kill_row: desk.KillRow = None,
 ) -> Tool:
@@ -69,7 +70,9 @@ def trade(
 
     delays = (feed_ms, order_ms, response_ms)
     rules = (fill, hours, self_trade, luld, seed, option_slippage, account_rules)
-    terms = desk.Terms(strategy, param, limits, fees, cash, delays, kill_row, None, rules, latency, unshortable)
+    terms = desk.Terms(
+        strategy, param, limits, fees, cash, delays, kill_row, None, rules, latency, unshortable, breaker
+    )
     where = live.Account(real, account, url, key_file, journal, kill_file, tuple(claim or ()), take_over, pace)
     if broker is None:
         if not paper or kill or rearm or where != live.Account(kill_file=kill_file):

@@ -35,6 +35,8 @@ def venue(
     slow: Annotated[str, typer.Option(help="A slow reader holds the feed back (wait) or is cut (drop).")] = "wait",
     fill: Annotated[str, typer.Option(help="How orders fill, as in `gpi backtest`.")] = "alpaca-paper",
     option_slippage: desk.OptionSlippage = None,
+    luld: desk.Luld = 0,
+    breaker: desk.Breaker = None,
     fees: Annotated[str, typer.Option(help="alpaca (what it charges, paper too) or zero.")] = "alpaca",
     hours: Annotated[str, typer.Option(help="market (shares trade in US sessions) or always.")] = "market",
     rate_limit: Annotated[int, typer.Option(min=0, help="Requests a minute per account; 0: no limit.")] = 200,
@@ -77,6 +79,8 @@ def venue(
         by_calendar=hours == "market",
         faults=tuple(faults),
         levels=_levels(stream),
+        luld=luld,
+        breaker=desk.breaker_of(breaker),
         **desk.shares(option_slippage),
     )
     _serve(options, stream, ready, _pace(speed), sent, {"wait_for": wait_for, "stay": stay, "linger": linger})

@@ -68,6 +68,9 @@ class Stub:
     def events(self) -> list[Any]:
         return []
 
+    def pauses(self) -> list[Any]:
+        return []
+
     def settle(self, events: list[Any]) -> None: ...
 
 

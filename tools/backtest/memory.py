@@ -41,7 +41,10 @@ def start(setup: Setup, levels: int, known: int = 0) -> State:
     d.next_id, d.free, d.state, d.known = 1, -1, setup.trading_state, known
     rules = setup.rules
     d.policy, d.rng = POLICIES[rules.fill], seeded(setup.seed)
-    d.hours, d.self_trade, d.banded = rules.hours, SELF_TRADES.index(rules.self_trade), rules.bands > 0
+    d.hours, d.self_trade, d.banded = (
+        rules.hours, SELF_TRADES.index(rules.self_trade), rules.bands > 0 or rules.breaker is not None,
+    )  # fmt: skip
+    d.breaker_close, d.breaker_until = rules.breaker[1] if rules.breaker else 0.0, memory.LONG_AGO
     d.unusual = rules.hours or rules.fill == "alpaca-paper"
     desk["travels"][0] = travels(rules.option_slippage, d.policy)
     d.likely_power = rules.queue_power
@@ -118,6 +121,7 @@ def set_terms(state: State, setup: Setup, first: int) -> None:
     them["band_tier"] = np.where(them["bourse"] == 1, setup.rules.bands, 0)
     if setup.rules.account == "alpaca":
         them["unshortable"][: len(own)] = np.asarray(own) == 0  # coins: nobody lends them there
+    state["desk"][0].breaker = 1 + setup.rules.breaker_id
     for i in setup.rules.unshortable:
         if 0 <= i - first < len(them):
             them["unshortable"][i - first] = 1

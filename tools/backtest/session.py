@@ -21,7 +21,7 @@ from gpi.formats.instruments import KEY, Instruments, checked_id
 from gpi.formats.ticks import MAX_INSTRUMENTS
 from gpi.tools import stage
 from gpi.tools.backtest import bells, memory, outside, plain
-from gpi.tools.backtest.setup import Setup, Terms, lent
+from gpi.tools.backtest.setup import Setup, Terms, named
 from gpi.tools.backtest.traded import FIELDS, NOTHING, Traded, framed, joined
 from gpi.tools.kernels import engine
 from gpi.tools.kernels.exchange import worst as most
@@ -73,7 +73,7 @@ class Session:
         announced = Terms.announced(self.instruments)
         if setup.terms is None:
             self.setup = replace(setup, terms=announced)
-        self.setup = lent(self.setup, self.instruments)
+        self.setup = named(self.setup, self.instruments)
         self.levels = schema.field("bids_px").type.list_size if "bids_px" in schema.names else 1
         self.state = self.fresh()
         self._kill_file = None if kill_file is None else os.fspath(kill_file)
@@ -152,7 +152,7 @@ class Session:
         notes = frame.notes or {}
         if KEY in notes:
             self.instruments = Instruments.from_json(notes[KEY])
-            self.setup = lent(self.setup, self.instruments, later=True)
+            self.setup = named(self.setup, self.instruments, later=True)
             self.announce(Terms.announced(self.instruments))
         traded = self.step(Frame(frame.layout, frame.rows, frame.columns))
         orders = traded.orders.slice(0, traded.orders.rows)

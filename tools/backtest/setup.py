@@ -137,6 +137,9 @@ class Rules:
     """What becomes of an order that could meet our own: a name of SELF_TRADES."""
     bands: int = 0
     """LULD: 1 or 2 for the tier of every share, 0 for none."""
+    breaker: tuple[str, float] | None = None
+    """The symbol whose fall by 7, 13, 20 % from this previous close stops the market; `Session` looks its id up."""
+    breaker_id: int = -1
     unshortable: tuple[int, ...] = ()
     """Ids of instruments that nobody lends."""
     unlent: tuple[str, ...] = ()
@@ -164,6 +167,8 @@ class Rules:
             raise UsageError(f"--option-slippage: {wrong}") from None
         if not 0.0 <= self.exercised <= 1.0:
             raise UsageError("what is exercised is a share from 0 to 1")
+        if self.breaker is not None and not 0.0 < self.breaker[1] < math.inf:
+            raise UsageError(f"--breaker {self.breaker[0]}: the previous close is a price, such as SPY:585.20")
         if self.bands not in (0, 1, 2) or not 0.0 <= self.queue_power < math.inf:
             raise UsageError(
                 "LULD bands are of tier 1 or 2 (0: none), the power of a queue model is a number from 0 on"
@@ -252,16 +257,21 @@ class Setup:
             raise UsageError(f"the cash to start with is a number from 0 on, not {self.cash}")
 
 
-def lent(setup: Setup, instruments: Instruments, later: bool = False) -> Setup:
-    """The setup with the ids of what nobody lends (`Rules.unlent`), as far as it is listed by now.
+def named(setup: Setup, instruments: Instruments, later: bool = False) -> Setup:
+    """The setup with the ids of the symbols that its rules name (`unlent`, `breaker`), as far as they are listed.
 
     Raises UsageError for a symbol that a stream with a table does not have, unless the table grows `later`.
     """
     rules = setup.rules
-    if not rules.unlent:
+    told = [("--unshortable", each) for each in rules.unlent] + (
+        [("--breaker", rules.breaker[0])] if rules.breaker else []
+    )
+    for option, symbol in told:
+        if symbol not in instruments and len(instruments) and not later:
+            raise UsageError(f"{option} {symbol}: the stream has {', '.join(instruments.symbols[:8])} ...")
+    found = {symbol: instruments.named(symbol).id for _, symbol in told if symbol in instruments}
+    if not found:
         return setup
-    missing = [symbol for symbol in rules.unlent if symbol not in instruments]
-    if missing and len(instruments) and not later:
-        raise UsageError(f"--unshortable {missing[0]}: the stream has {', '.join(instruments.symbols[:8])} ...")
-    ids = {*rules.unshortable, *(instruments.named(each).id for each in rules.unlent if each in instruments)}
-    return replace(setup, rules=replace(rules, unshortable=tuple(sorted(ids))))
+    unlent = {*rules.unshortable, *(found[each] for each in rules.unlent if each in found)}
+    at = found.get(rules.breaker[0], -1) if rules.breaker else -1
+    return replace(setup, rules=replace(rules, unshortable=tuple(sorted(unlent)), breaker_id=at))

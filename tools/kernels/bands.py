@@ -98,6 +98,7 @@ def on_quote(desk: Array, instruments: Array, ladder: Array, i: int, ts: int) ->
             return
         it.pause_until = 0
         it.reference = 0.0
+        desk[0].pauses += 1
         if it.phase == STOPPED:
             it.phase = WAITING
     if it.band_tier == 0 or not it.reference > 0.0:
@@ -108,6 +109,7 @@ def on_quote(desk: Array, instruments: Array, ladder: Array, i: int, ts: int) ->
         elif ts - it.limit_since >= LIMIT_STATE and it.phase == OPEN:
             it.phase = STOPPED
             it.pause_until = ts + PAUSE
+            desk[0].pauses += 1
             it.limit_since = 0
             forget(ladder)
             return

@@ -5,7 +5,7 @@ The trading engine (`gpi.tools.kernels.engine`) puts a trader behind it; the loc
 flag: an instrument without stops, auctions and bands, a session without special orders.
 """
 
-from gpi.tools.kernels import auctions, bands, inside, legs, paper, triggers
+from gpi.tools.kernels import auctions, bands, breakers, inside, legs, paper, triggers
 from gpi.tools.kernels.hours import may_trade
 from gpi.tools.kernels.jit import borrowing, inlined
 from gpi.tools.kernels.listing import link, unlink
@@ -33,6 +33,7 @@ from gpi.tools.kernels.orders import (
     OPEN,
     OPG,
     PAPER,
+    PAUSES,
     QUOTE,
     READY,
     REGULAR,
@@ -299,6 +300,8 @@ def tick(
                 triggers.on_trade(desk, instruments, pool, wire, i, ts, trade_px)
             if d.banded:
                 bands.on_trade(desk, instruments, i, ts, trade_px)
+                if i == d.breaker - 1:
+                    breakers.on_trade(desk, instruments, ladders, ts, trade_px)
             it.last_ts = ts
             it.last_px = trade_px
             it.last_sz = trade_sz
@@ -333,7 +336,10 @@ def fold(
     bid_px: Array, bid_sz: Array, ask_px: Array, ask_sz: Array, trade_px: Array, trade_sz: Array,
     bids_px: Array, bids_sz: Array, asks_px: Array, asks_sz: Array, start: int,
 ) -> int:  # fmt: skip
-    """Rows start.. of a batch, without a trader; returns the first row not done, and why in `desk.stop`."""
+    """Rows start.. of a batch, without a trader; returns the first row not done, and why in `desk.stop`.
+
+    PAUSES: the last row done began or ended pauses.
+    """
     d = desk[0]
     for row in range(start, ts.shape[0]):
         i = instrument_id[row]
@@ -351,4 +357,8 @@ def fold(
             bid_px[row], bid_sz[row], ask_px[row], ask_sz[row], trade_px[row], trade_sz[row],
             bids_px, bids_sz, asks_px, asks_sz, row,
         )  # fmt: skip
+        if d.pauses:
+            d.pauses = 0
+            d.stop = PAUSES
+            return row + 1
     return int(ts.shape[0])

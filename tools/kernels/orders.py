@@ -34,7 +34,7 @@ IN_FLIGHT, RESTING, SWEEPING, GONE = 0, 1, 2, 3  # order.place at the venue
 DORMANT, WITHHELD, GATHERED, ASLEEP, READY = 4, 5, 6, 7, 8  # a stop, a child, for an auction, for the session, woken
 COMBINED: Final = 9  # order.place: a leg that waits for all legs of its order
 NEW, WITHDRAW, AMEND = 1, 2, 3  # intent.what and request.kind
-ROOM, POOL, WIRE, INSTRUMENTS, FOREIGN, BELL = 1, 2, 3, 4, 5, 6  # desk.stop: why a run returned early
+ROOM, POOL, WIRE, INSTRUMENTS, FOREIGN, BELL, PAUSES = 1, 2, 3, 4, 5, 6, 7  # desk.stop: why a run returned early
 SHUT, EARLY, REGULAR, LATE = 0, 1, 2, 3  # desk.part of the trading day
 SECOND: Final = 1_000_000_000
 BAND_STEPS: Final = 10  # of 30 seconds: the five minutes of a reference price
@@ -76,12 +76,14 @@ DESK: Final = record(
     " external now row late day state loss_day killed kill_row next_id open_orders open_buys second filled stop"
     " request_at requests response_at responses sent_at free free_slots policy rng"
     " dated fee_day rounding delays delay_seed feed_varies fed asked answered last_request last_response"
-    " unusual waking hours part bell day_bell opened crossing self_trade no_flip banded allow_naked option_expiry_ns"
+    " unusual waking hours part bell day_bell opened crossing self_trade no_flip allow_naked option_expiry_ns"
+    " banded pauses breaker breaker_level breaker_opened breaker_until"
     " n_orders n_fills n_equity",
     "position_limit gross_exposure cash_reserve daily_loss price_collar max_contracts"
     " maker_bps taker_bps per_share sell_bps sell_per_share"
     " start_cash cash realized fees holdings exposure equity peak day_equity buy_cost likely_power"
-    " sell_cap audit_per_share clearing_per_share clearing_cap levy section_31 activity audit clearing",
+    " sell_cap audit_per_share clearing_per_share clearing_cap levy section_31 activity audit clearing"
+    " breaker_close breaker_last",
     "travels leg_side leg_ratio leg_bid leg_ask leg_size leg_tick leg_px"
     " delay_kind delay_floor delay_mu delay_sigma delay_row delay_rows", MAX_LEGS,
 )  # fmt: skip
@@ -97,7 +99,8 @@ nothing else of them is used.
 `bell`: when the kernel has to stop next: at `day_bell`, when the next part of the trading day begins, or where an
 option series ends (`instrument.due`); `part` is the present part of the day, `opened` when its regular session
 began; `hours`: 1 keeps orders that may not trade outside the regular session asleep there.
-`crossing`: 1 lets orders of different accounts meet; `banded`: 1 keeps LULD bands.
+`crossing`: 1 lets orders of different accounts meet; `banded`: 1 keeps LULD bands or a breaker: 1 + the id of the index
+whose fall stops the market (0: none), its last level, session, end and prices; `pauses` counts what began and ended.
 `no_flip`: 1 where no order may close more than is held and not held by working orders, and one that is being
 cancelled still counts as our own in the way: Alpaca's rules.
 `dated`: 1 where fees follow a dated schedule; `levy` to `clearing` are what has accrued on the trading day.

@@ -17,7 +17,7 @@ from gpi.formats.instruments import KEY, Instruments, checked_id
 from gpi.formats.orders import CANCELED, REASONS, REJECTED
 from gpi.formats.ticks import HALTED
 from gpi.tools.kernels import exchange, limits, matching, quotes, responses, trader
-from gpi.tools.kernels.orders import BELL, CLS, DAY, GTC, MAX_LEGS, MLEG, NEW, WIRE
+from gpi.tools.kernels.orders import BELL, CLS, DAY, GTC, MAX_LEGS, MLEG, NEW, PAUSES, WIRE
 from gpi.tools.venue.floor import Floor
 from gpi.tools.venue.requests import POLICIES, Event, Fill, Leg, Quote, Request
 
@@ -35,8 +35,9 @@ class Exchange(Floor):
     """Order books over a stream of ticks. Not for several threads at once.
 
     `hours`: orders sleep outside the regular session unless they are for extended hours. `bands`: LULD bands of this
-    tier on every share. `option_slippage`: the share of the spread that options' fills travel, by number of legs
-    (of no account with alpaca-paper). DAY orders of shares and options end at the close by the calendar in any case.
+    tier on every share. `breaker`: the symbol whose fall from this close stops the market. `option_slippage`: the share
+    of the spread that options' fills travel, by number of legs (of no account with alpaca-paper). DAY orders of shares
+    and options end at the close by the calendar in any case.
     """
 
     def submit(self, request: Request) -> int:
@@ -189,6 +190,10 @@ class Exchange(Floor):
             given: Any = (self._desk, self._instruments, self._ladders, self._pool, self._wire, *columns, *depth, row)
             row = exchange.fold(*given)
             self._collect()
+            if self._desk[0].stop == PAUSES:
+                self._desk[0].stop = 0
+                self._pause(row)
+                continue
             if row < frame.rows:
                 if self._desk[0].stop == WIRE:
                     self._make_way()

@@ -12,12 +12,13 @@ from gpi.formats.calendar import part_of
 from gpi.formats.errors import UsageError
 from gpi.formats.instruments import Instruments
 from gpi.formats.orders import CANCELED, EXPIRED, FILLED, REJECTED
+from gpi.formats.ticks import HALTED, PAUSED
 from gpi.tools.kernels import exchange, memory, trader
 from gpi.tools.kernels.bells import toll
 from gpi.tools.kernels.chance import seeded
 from gpi.tools.kernels.options import TRAVEL, travel_alone
 from gpi.tools.kernels.orders import DESK, INSTRUMENT, INTENT, MAX_LEGS, MESSAGE, NEVER, ORDER, RESPONSES
-from gpi.tools.venue.requests import POLICIES, Event, Fill, Quote
+from gpi.tools.venue.requests import POLICIES, Event, Fill, Pause, Quote
 from gpi.tools.venue.terms import shares_of, write_terms
 
 ENDS: Final = (REJECTED, CANCELED, EXPIRED)
@@ -35,6 +36,7 @@ class Floor:
         hours: bool = False,
         crossing: bool = True,
         bands: int = 0,
+        breaker: tuple[str, float] | None = None,
         option_slippage: Sequence[float] = tuple(TRAVEL.tolist()),
     ) -> None:
         if fill not in POLICIES:
@@ -45,7 +47,12 @@ class Floor:
         d = desk[0]
         d.now = d.bell = d.opened = memory.LONG_AGO
         d.kill_row, d.next_id, d.free, d.policy, d.rng = NEVER, 1, -1, POLICIES[fill], seeded(seed)
-        d.hours, d.crossing, d.banded, self._bands = hours, crossing, bands > 0, bands
+        d.hours, d.crossing, self._bands, self._breaker = hours, crossing, bands, breaker
+        d.banded, d.breaker_close, d.breaker_until = (
+            bands > 0 or breaker is not None,
+            *(breaker or ("", 0.0))[1:],
+            d.now,
+        )
         d.unusual = 1
         self._pool = memory.more_slots(np.zeros(0, ORDER), desk, 64)
         self._wire = np.zeros((2, 256), MESSAGE)
@@ -56,6 +63,8 @@ class Floor:
         self._slots: dict[int, int] = {}  # of the open orders
         self._filled: set[int] = set()
         self._told: list[Event] = []
+        self._paused: set[int] = set()
+        self._pauses: list[Pause] = []
         self.announce(instruments)
 
     @property
@@ -70,6 +79,8 @@ class Floor:
             self._room_for(count)
         them = self._instruments[:count]
         write_terms(them, instruments, self._travel, self._bands)
+        if self._breaker is not None and self._breaker[0] in instruments:
+            self._desk[0].breaker = 1 + instruments.named(self._breaker[0]).id
         if them["bourse"].any() and self._desk[0].bell == NEVER:
             self._desk[0].bell = memory.LONG_AGO
 
@@ -77,6 +88,21 @@ class Floor:
         """What happened since this was last called, in order."""
         told, self._told = self._told, []
         return told
+
+    def pauses(self) -> list[Pause]:
+        """What LULD bands and breakers stopped and let trade again in the last frame, in order of its rows."""
+        told, self._pauses = self._pauses, []
+        return told
+
+    def _pause(self, row: int) -> None:
+        """What stands still since the row before `row`, and what no longer does."""
+        until, now = self._instruments["pause_until"], self.now
+        stopped = set(np.flatnonzero(until > 0).tolist())
+        market = self._desk[0].breaker_until > now
+        for ids, flags in ((self._paused - stopped, 0), (stopped - self._paused, HALTED if market else PAUSED)):
+            if ids:
+                self._pauses.append(Pause(row, now, tuple(sorted(ids)), flags))
+        self._paused = stopped
 
     def quote(self, instrument_id: int) -> Quote:
         """The best bid and offer as they stand."""

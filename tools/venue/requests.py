@@ -51,6 +51,15 @@ class Event(NamedTuple):
     reason: int
 
 
+class Pause(NamedTuple):
+    """Trading stops (`flags` of ticks/1: HALTED, PAUSED) or goes on (0) behind so many rows of a frame."""
+
+    row: int
+    ts: int
+    instrument_ids: tuple[int, ...]
+    flags: int
+
+
 class Quote(NamedTuple):
     """The best bid and offer, NaN where absent; phase 0 waiting for a quote, 1 open, 2 halted."""
 

@@ -88,6 +88,8 @@ class Options:
     faults: tuple[tuple[str, dict[str, Any]], ...] = ()
     levels: int = 0
     option_slippage: tuple[float, ...] = tuple(TRAVEL.tolist())
+    luld: int = 0
+    breaker: tuple[str, float] | None = None
 
 
 def made(options: Options, instruments: Instruments, sent: Sent | None = None) -> World:
@@ -117,9 +119,12 @@ def made(options: Options, instruments: Instruments, sent: Sent | None = None) -
 
 
 def _exchange(options: Options, instruments: Instruments) -> Exchange:
+    if options.breaker is not None and len(instruments) and options.breaker[0] not in instruments:
+        raise UsageError(f"--breaker {options.breaker[0]}: the feed has {', '.join(instruments.symbols[:8])} ...")
     return Exchange(
-        instruments, max(1, options.levels), options.fill, options.seed, option_slippage=options.option_slippage
-    )
+        instruments, max(1, options.levels), options.fill, options.seed, bands=options.luld, breaker=options.breaker,
+        option_slippage=options.option_slippage,
+    )  # fmt: skip
 
 
 def ready_line(world: World, at: Listening) -> dict[str, Any]:

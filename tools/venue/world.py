@@ -19,6 +19,7 @@ from gpi.formats.secrets import Secret
 from gpi.tools.venue.clock import Clock
 from gpi.tools.venue.faults import Faults
 from gpi.tools.venue.rates import RateLimits
+from gpi.tools.venue.rows import status
 
 if TYPE_CHECKING:
     from gpi.tools.venue.ledgers import Ledgers
@@ -94,7 +95,15 @@ class World:
         self.rows += frame.rows
         self.exchange.tick(frame)
         self.clock.set(int(frame["ts_event"][-1]))
-        await self.tape.publish(frame)
+        done = 0
+        for pause in self.exchange.pauses():  # told where they began and ended
+            if pause.row > done:
+                await self.tape.publish(frame.slice(done, pause.row))
+            await self.tape.publish(status(self.levels, pause.instrument_ids, pause.ts, pause.flags))
+            self.counters["pauses" if pause.flags else "resumptions"] += len(pause.instrument_ids)
+            done = pause.row
+        if done < frame.rows:
+            await self.tape.publish(frame.slice(done, frame.rows) if done else frame)
         self.accounts.settle(self.exchange.events())
 
     def announce(self, found: Instruments) -> None:

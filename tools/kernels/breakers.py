@@ -1,0 +1,50 @@
+"""Market-wide circuit breakers: the fall of one index from its previous close stops every share and option.
+
+Source: NYSE Rule 7.12 and its like at every US exchange. 7 % and 13 % stop trading for fifteen minutes, once a day each
+and not in the last 35 minutes of the regular session (15:25); 20 % for the rest of the day. The previous close of the
+first day is told; of the next days it is the index's last trade in the regular session before. Trading begins again as
+after a LULD pause, with a fresh quote (`gpi.tools.kernels.bands.on_quote`).
+"""
+
+from gpi.tools.kernels.bands import PAUSE, forget
+from gpi.tools.kernels.jit import borrowing
+from gpi.tools.kernels.orders import REGULAR, SECOND, STOPPED, Array
+
+STOP_FOR = 3 * PAUSE
+LAST_MINUTES = 35 * 60 * SECOND
+NIGHT = 8 * 3600 * SECOND  # after the close: nothing trades late on such a day
+
+
+@borrowing
+def level_of(px: float, close: float) -> int:
+    """Which level a price has fallen to: 0 to 3."""
+    if px <= 0.80 * close:
+        return 3
+    return 2 if px <= 0.87 * close else 1 if px <= 0.93 * close else 0
+
+
+@borrowing
+def on_trade(desk: Array, instruments: Array, ladders: Array, ts: int, px: float) -> None:
+    """The index trades: a further level that is reached stops the market."""
+    d = desk[0]
+    if d.part != REGULAR or ts < d.breaker_until:
+        return
+    if d.breaker_opened != d.opened:
+        if d.breaker_last > 0.0:
+            d.breaker_close = d.breaker_last
+        d.breaker_opened = d.opened
+        d.breaker_level = 0
+    d.breaker_last = px
+    level = level_of(px, d.breaker_close)
+    if level <= d.breaker_level or (level < 3 and d.bell - ts <= LAST_MINUTES):
+        return
+    d.breaker_level = level
+    d.breaker_until = ts + STOP_FOR if level < 3 else d.bell + NIGHT
+    d.pauses += 1
+    for i in range(instruments.shape[0]):
+        it = instruments[i]
+        if it.bourse:
+            it.phase = STOPPED
+            it.pause_until = d.breaker_until
+            it.limit_since = 0
+            forget(ladders[i])
