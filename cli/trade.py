@@ -70,9 +70,8 @@ def trade(
 
     delays = (feed_ms, order_ms, response_ms)
     rules = (fill, hours, self_trade, luld, seed, option_slippage, account_rules)
-    terms = desk.Terms(
-        strategy, param, limits, fees, cash, delays, kill_row, None, rules, latency, unshortable, breaker
-    )
+    more = (rules, latency, unshortable, breaker)
+    terms = desk.Terms(strategy, param, limits, fees, cash, delays, kill_row, None, *more)
     where = live.Account(real, account, url, key_file, journal, kill_file, tuple(claim or ()), take_over, pace)
     if broker is None:
         if not paper or kill or rearm or where != live.Account(kill_file=kill_file):

@@ -49,20 +49,15 @@ def venue(
 
     Reads ticks and plays them; prints one JSON line on stderr when it listens. Ends after the feed (--stay: does not).
     """
-    from gpi.formats.errors import UsageError
     from gpi.formats.secrets import Secret
     from gpi.tools.venue.exchange import POLICIES
     from gpi.tools.venue.switches import parsed
     from gpi.tools.venue.switches import scenario as scripted
 
-    for name, value, known in (
-        ("--slow", slow, ("wait", "drop")),
-        ("--hours", hours, ("market", "always")),
-        ("--fill", fill, tuple(POLICIES)),
-        ("--fees", fees, ("alpaca", "zero")),
-    ):
-        if value not in known:
-            raise UsageError(f"{name} {value}: choose {', '.join(known)}")
+    _one_of("--slow", slow, "wait", "drop")
+    _one_of("--hours", hours, "market", "always")
+    _one_of("--fill", fill, *POLICIES)
+    _one_of("--fees", fees, "alpaca", "zero")
     faults = [*map(parsed, fault or []), *(scripted(scenario) if scenario else [])]
     from gpi.tools.venue.venue import Options
 
@@ -84,6 +79,14 @@ def venue(
         **desk.shares(option_slippage),
     )
     _serve(options, stream, ready, _pace(speed), sent, {"wait_for": wait_for, "stay": stay, "linger": linger})
+
+
+def _one_of(name: str, value: str, *known: str) -> None:
+    """Raise UsageError for a word that an option does not know."""
+    from gpi.formats.errors import UsageError
+
+    if value not in known:
+        raise UsageError(f"{name} {value}: choose {', '.join(known)}")
 
 
 def _serve(
