@@ -310,5 +310,5 @@ def test_a_killed_client_leaves_no_traceback() -> None:
         for line in slow:
             line.close()
         assert venue.state()["counters"].get("mishaps", 0) == 0
-    (said,) = venue.said
-    assert said.count("\n") == 1 and '"gpi.venue"' in said, said
+    lines = [line for line in venue.said[0].splitlines() if "compiling kernels" not in line]
+    assert len(lines) == 1 and '"gpi.venue"' in lines[0], lines
