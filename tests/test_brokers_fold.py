@@ -2,6 +2,7 @@
 
 import json
 import math
+import socket
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
@@ -17,10 +18,11 @@ from gpi.formats.secrets import Secret
 from gpi.tools.brokers import wire
 from gpi.tools.brokers.blotter import Blotter
 from gpi.tools.brokers.bucket import CANCEL, LOOK, ORDER, RESOLVE, Bucket
-from gpi.tools.brokers.hands import Hands, overslept
+from gpi.tools.brokers.hands import Hands, latest
+from gpi.tools.brokers.lastmoment import pools
 from gpi.tools.brokers.life import Life
 from gpi.tools.brokers.outbox import STALE_S, Job, Outbox
-from gpi.tools.brokers.rest import Keys, Unanswered
+from gpi.tools.brokers.rest import Keys, Rest, Unanswered
 
 STAMP = "2026-11-20T15:00:00.{:09d}Z"
 
@@ -248,8 +250,7 @@ def test_the_outbox_sends_one_order_a_symbol_and_every_cancel(steps: list[tuple[
 def test_a_hand_that_overslept_sends_no_order_and_every_cancel() -> None:
     """The process was stopped while they waited for a hand: nothing is connected to, and the fate is looked up."""
     order = Job(ORDER, "new", "POST", "/orders", {}, "id", "AAPL", since=100.0)
-    assert not overslept(order, 100.0 + STALE_S) and overslept(order, 100.1 + STALE_S)
-    assert not overslept(order._replace(lane=CANCEL), 200.0)
+    assert latest(order) == 100.0 + STALE_S and latest(order._replace(lane=CANCEL)) == math.inf
     told: list[tuple[Job, object]] = []
     hands = Hands(
         Keys(Secret("k"), Secret("s")), "http://127.0.0.1:9", lambda job, outcome: told.append((job, outcome))
@@ -259,6 +260,23 @@ def test_a_hand_that_overslept_sends_no_order_and_every_cancel() -> None:
     hands.stop()
     ((_, outcome),) = told
     assert isinstance(outcome, Unanswered) and "too old" in str(outcome)
+
+
+@pytest.mark.parametrize("at", [0, 1])
+def test_a_request_whose_time_ends_between_two_bytes_is_not_sent_whole(at: int) -> None:
+    """The machine slept before the headers, or between them and the body: the order never arrives."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        rest = Rest(Keys(Secret("k"), Secret("s")), f"http://127.0.0.1:{server.getsockname()[1]}")
+        rest._adapter.poolmanager.pool_classes_by_scheme = pools(iter([math.inf] * at + [0.0]).__next__)
+        with pytest.raises(Unanswered, match="too old"):
+            rest.call("POST", "/orders", {"qty": "1"})
+        rest.close()
+        server.settimeout(5)
+        there, _ = server.accept()
+        there.settimeout(5)
+        heard = b"".join(iter(lambda: there.recv(65_536), b""))
+        there.close()
+    assert b'"qty"' not in heard and bool(heard) == bool(at)
 
 
 def lineage() -> Blotter:

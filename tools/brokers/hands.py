@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import queue
 import threading
-import time
 from collections.abc import Callable
 
 from gpi.formats.errors import VenueError
@@ -16,9 +16,9 @@ from gpi.tools.brokers.rest import Keys, Reply, Rest, Unanswered
 Queue = queue.SimpleQueue[Job | None]
 
 
-def overslept(job: Job, now: float) -> bool:
-    """Is this a new order that has waited so long that what it was decided on no longer holds? Cancels never are."""
-    return job.lane == ORDER and now - job.since > STALE_S
+def latest(job: Job) -> float:
+    """Until when a request may leave: what a new order was decided on does not hold for ever. Cancels always may."""
+    return job.since + STALE_S if job.lane == ORDER else math.inf
 
 
 class Hands:
@@ -57,9 +57,7 @@ class Hands:
         while (job := jobs.get()) is not None:
             outcome: Reply | VenueError
             try:
-                if overslept(job, time.monotonic()):
-                    raise Unanswered("it was too old when its turn came (this machine slept?): not sent")
-                outcome = rest.call(job.method, job.path, job.data)
+                outcome = rest.call(job.method, job.path, job.data, latest(job))
             except VenueError as wrong:
                 outcome = wrong
             except Exception as wrong:  # whatever it was, the request may have left: its fate is unknown

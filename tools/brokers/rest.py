@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
@@ -16,6 +17,7 @@ from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
 from gpi.formats.errors import UsageError, VenueError
 from gpi.formats.secrets import Secret
+from gpi.tools.brokers.lastmoment import Late, look, pools
 
 CONNECT_S: Final = 3.05
 READ_S: Final = 5.0
@@ -57,7 +59,16 @@ class Unanswered(VenueError):
 
 
 class _Impatient(HTTPAdapter):
-    """Gives every request the timeouts that alpaca-py leaves out."""
+    """Gives every request the timeouts that alpaca-py leaves out, and sends none after `until`."""
+
+    def __init__(self) -> None:
+        self.until = math.inf
+        super().__init__(max_retries=0)
+
+    def init_poolmanager(self, *given: Any, **more: Any) -> None:
+        """As HTTPAdapter, with connections that look at the clock."""
+        super().init_poolmanager(*given, **more)  # type: ignore[no-untyped-call]
+        self.poolmanager.pool_classes_by_scheme = pools(lambda: self.until)
 
     def send(self, request: Any, stream: bool = False, timeout: Any = None, *rest: Any, **more: Any) -> Any:
         """As HTTPAdapter, with our timeouts."""
@@ -73,8 +84,9 @@ class Rest:
         )
         self._client._retry, self._client._retry_codes = 0, []
         session = self._client._session
+        self._adapter = _Impatient()
         for scheme in ("http://", "https://"):
-            session.mount(scheme, _Impatient(max_retries=0))
+            session.mount(scheme, self._adapter)
         session.trust_env = not loopback(url)
         session.hooks["response"].append(self._keep)
         self._last: Any = None
@@ -82,15 +94,21 @@ class Rest:
     def _keep(self, response: Any, *rest: Any, **more: Any) -> None:
         self._last = response
 
-    def call(self, method: str, path: str, data: Any = None) -> Reply:
-        """One request, once. Raises NotSent or Unanswered; errors of the broker are replies like any other."""
-        self._last = None
+    def call(self, method: str, path: str, data: Any = None, until: float = math.inf) -> Reply:
+        """One request, once, and not after `until` (seconds of the steady clock).
+
+        Raises NotSent or Unanswered; errors of the broker are replies like any other.
+        """
+        self._last, self._adapter.until = None, until
         try:
+            look(until)
             self._client._request(method, path, data)
         except APIError:
             pass
         except requests.exceptions.JSONDecodeError:
             pass
+        except Late:
+            raise Unanswered("it was too old when its turn came (this machine slept?): not sent") from None
         except requests.exceptions.RequestException as wrong:
             raise _failure(wrong, method, path) from None
         response: Any = self._last

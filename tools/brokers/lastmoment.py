@@ -1,0 +1,52 @@
+"""The last moment: a request that may not go out late is looked at again right before its bytes leave.
+
+Between the decision to send and the socket lie a millisecond or two of two libraries. A machine that falls asleep in
+there would send on waking what it had decided hours ago; what remains open here is the time of one system call.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
+
+class Late(Exception):
+    """Its time was over before it had left; the connection is closed, so that no part of it counts."""
+
+
+def pools(until: Callable[[], float]) -> dict[str, Any]:
+    """urllib3's pools by scheme, whose connections send nothing after `until()` (seconds of a steady clock)."""
+
+    class Plain(HTTPConnection):
+        def send(self, data: Any) -> None:
+            """As the library's, unless it is too late."""
+            if self.sock is None:
+                self.connect()  # which takes its time: the look comes after it
+            look(until())
+            super().send(data)
+
+    class Secure(HTTPSConnection):
+        def send(self, data: Any) -> None:
+            """As the library's, unless it is too late."""
+            if self.sock is None:
+                self.connect()  # which takes its time: the look comes after it
+            look(until())
+            super().send(data)
+
+    class PlainPool(HTTPConnectionPool):
+        ConnectionCls = Plain
+
+    class SecurePool(HTTPSConnectionPool):
+        ConnectionCls = Secure
+
+    return {"http": PlainPool, "https": SecurePool}
+
+
+def look(until: float) -> None:
+    """Raise Late after `until` (seconds of a steady clock)."""
+    if time.monotonic() > until:
+        raise Late
