@@ -134,7 +134,7 @@ def _live(wanted: "Subscription", keys: tuple["Secret", ...], how: dict[str, Any
     frames = _limited(running_one.frames(running().stopped), how["rows"])
     if how["lake"] is not None:
         about = stamped(schema, "capture", wanted.about(how["levels"]), {"journal": str(folder)})
-        frames = _also_into(how["lake"], frames, about)
+        frames = _also_into(how["lake"], frames, about, folder)
     told = _told(frames, conclude)
     atexit.register(
         told.close
@@ -210,18 +210,36 @@ def _limited(frames: "Iterator[Frame]", rows: int | None) -> "Iterator[Frame]":
         left = None if left is None else left - frame.rows
 
 
-def _also_into(lake: Path, frames: "Iterator[Frame]", schema: Any) -> "Iterator[Frame]":
-    """The frames, on their way written into a lake, too; its files appear at the end."""
+def _also_into(lake: Path, frames: "Iterator[Frame]", schema: Any, journal: Path) -> "Iterator[Frame]":
+    """The frames, on their way written into a lake, too; its files appear at the end.
+
+    Raises GpiError, naming lake and journal, when the lake does not take them.
+    """
+    from gpi.formats.errors import GpiError
     from gpi.formats.parquet import LakeWriter
 
-    with LakeWriter(lake, schema) as written:
-        try:
-            for frame in frames:
-                if frame.rows or frame.notes:
+    def failed(error: OSError) -> GpiError:
+        again = f"gpi capture --from-journal {journal} --out {lake}/"
+        return GpiError(f"the lake {lake} cannot be written ({error.strerror}): make room, then fill it with {again}")
+
+    written = LakeWriter(lake, schema)
+    try:
+        for frame in frames:
+            if frame.rows or frame.notes:
+                try:
                     written.write(frame)
-                yield frame
-        except GeneratorExit:  # whoever reads us has enough: what came until now is kept
-            return
+                except OSError as error:
+                    raise failed(error) from None
+            yield frame
+    except GeneratorExit:  # whoever reads us has enough: what came until now is kept
+        pass
+    except BaseException:
+        written.discard()
+        raise
+    try:
+        written.close()
+    except OSError as error:
+        raise failed(error) from None
 
 
 def _told(frames: "Iterator[Frame]", conclude: Any) -> "Generator[Frame, None, None]":

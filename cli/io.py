@@ -177,8 +177,10 @@ def carry_out(parts: list[Part], to: str | None, out: str | None, quiet: bool = 
     except BrokenPipeError:
         raise typer.Exit(141) from None
     except KeyboardInterrupt:
+        run.deaf()
         raise typer.Exit(130) from None
     if run.terminated or (run.interrupted and made_here):
+        run.deaf()
         raise typer.Exit(130)
 
 

@@ -32,7 +32,8 @@ class Run:
     def listen(self) -> None:
         """Ctrl-C goes to a whole pipeline: the source ends its stream, the rest drain; a second one interrupts.
 
-        SIGTERM goes to one process: that one ends its stream, wherever it stands in the pipeline.
+        SIGTERM goes to one process: that one ends its stream, wherever it stands in the pipeline; a second one
+        interrupts, for a stream cannot be ended into a pipe that nobody reads.
         """
 
         def interrupt(signum: int, frame: object) -> None:
@@ -41,10 +42,17 @@ class Run:
             self.interrupted = True
 
         def terminate(signum: int, frame: object) -> None:
+            if self.terminated:
+                raise KeyboardInterrupt
             self.terminated = True
 
         signal.signal(signal.SIGINT, interrupt)
         signal.signal(signal.SIGTERM, terminate)
+
+    def deaf(self) -> None:
+        """Everything is told: a signal more does not turn the exit code into a killed process's."""
+        for each in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(each, signal.SIG_IGN)
 
 
 _running: ContextVar[Run] = ContextVar("running")

@@ -91,7 +91,8 @@ class Capture:
         self.stop()
         self.outlet.close()
         if self._thread is not None:
-            self._thread.join(10.0)
+            with suppress(KeyboardInterrupt):  # a second Ctrl-C does not wait for the other side's goodbye
+                self._thread.join(10.0)
         self.journal.close()
 
     def report(self) -> dict[str, int]:
