@@ -3,7 +3,7 @@
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any
 import requests
 
 from gpi.formats.answers import NEW, WITHDRAW, Answer, Ask
-from gpi.formats.instruments import Instruments, equity
+from gpi.formats.instruments import Instrument, Instruments, equity
 from gpi.formats.orders import GTC, LIMIT
 from gpi.formats.secrets import Secret
 from gpi.tools.brokers.alpaca import Alpaca
@@ -31,12 +31,14 @@ START_NS = 1_764_169_200_000_000_000  # a Wednesday, 15:00 UTC: the market is op
 class Venue:
     """`gpi venue` on a thread: `tick`, `fault` and `truth` as its control endpoint has them."""
 
-    def __init__(self, cash: str = "100000", rate_limit: int = 0) -> None:
-        self.instruments = Instruments(equity(name) for name in NAMES)
+    def __init__(
+        self, cash: str = "100000", rate_limit: int = 0, more: Iterable[Instrument] = (), fees: str = "zero"
+    ) -> None:
+        self.instruments = Instruments([*(equity(name) for name in NAMES), *more])
         self.options = Options(
             accounts={KEY_ID: (Secret(SECRET), Decimal(cash))},
             rate_limit=rate_limit,
-            fees="zero",
+            fees=fees,
             by_calendar=False,
             fill="conservative",
         )

@@ -28,6 +28,10 @@ def amend(clerk: Clerk, ask: Ask, now_ns: int, now: float) -> None:
     if first is None or not any(each.open for each in first.line):
         return  # its end has been told, or is being told
     life = first.current
+    if life.top is not None and life.top.hull:
+        life.kept(reason("MALFORMED"), ask.ts_event)
+        clerk.blotter.touch(life)
+        return
     key = wire.key(ask.symbol)
     why, body, rest = _checked(clerk, ask, life, key, now_ns, now)
     if why:

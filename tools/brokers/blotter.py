@@ -63,7 +63,7 @@ class Blotter:
     def place(self, life: Life) -> None:
         """A new order, not sent yet."""
         self.lives[life.client_id] = life
-        if not life.mute and life.before is None:
+        if not (life.mute or life.hull) and life.before is None:
             self.numbered[life.ask.order_id] = life
         if life.broker_id:
             self._brokers[life.broker_id] = life
@@ -135,7 +135,7 @@ class Blotter:
         """A leg as its order tells it: known by now, or the one of its kind whose id is not known yet."""
         leg = self.find(told.client_id, told.broker_id)
         if leg is None:
-            free = [each for each in top.legs if not each.broker_id and wire.TYPES[each.ask.order_type] == told.type]
+            free = [each for each in top.legs if not each.broker_id and _is(each, told, top.hull)]
             if not free:
                 return
             leg = free[0]
@@ -216,6 +216,8 @@ class Blotter:
         return life is not None and self._executed(life, found[1])
 
     def _executed(self, life: Life, execution: Execution) -> bool:
+        if life.hull:
+            return False  # its legs' executions are the ones
         before = life.executions.filled
         news = life.fill(execution)
         if news:
@@ -265,3 +267,10 @@ class Blotter:
 def _drained(life: Life) -> list[Answer]:
     told, life.answers = life.answers, []
     return told
+
+
+def _is(leg: Life, told: Told, by_symbol: bool) -> bool:
+    """Whether this is the leg that is told: exits differ in kind, legs of a combination in what they trade."""
+    if by_symbol:
+        return wire.key(leg.ask.symbol) == wire.key(told.symbol)
+    return wire.TYPES[leg.ask.order_type] == told.type

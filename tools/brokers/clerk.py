@@ -17,7 +17,7 @@ from gpi.tools.brokers import refusals, wire
 from gpi.tools.brokers.amendments import amend
 from gpi.tools.brokers.blotter import Blotter
 from gpi.tools.brokers.bucket import ORDER
-from gpi.tools.brokers.families import grouped, request
+from gpi.tools.brokers.families import combination, grouped, request, split
 from gpi.tools.brokers.gate import flips, refuses
 from gpi.tools.brokers.guards import Guards
 from gpi.tools.brokers.holds import ACTIVE, HALTED, Holds
@@ -63,13 +63,16 @@ class Clerk:
     def _new(self, family: list[Ask], now_ns: int, now: float) -> None:
         ask = family[0]
         client_id = self.journal.client_id(self.account, ask.order_id)
+        if ask.legs:
+            family, client_id = [ask, *split(ask)], f"{client_id}m"  # the first leg has that id
         key = wire.key(ask.symbol)
         why, note, body = self._checked(family, client_id, key, now_ns, now)
         qty = Decimal(body["qty"]) if body else Decimal(0)
-        life = Life(ask, client_id, body, qty)
+        life = Life(ask, client_id, body, qty, hull=bool(ask.legs))
         self.journal.intend(client_id, ask, body, now_ns, note or why)
         for each in family[1:]:
-            leg = Life(each, self.journal.client_id(self.account, each.order_id), {"leg_of": client_id}, qty, top=life)
+            leg_id, size = self.journal.client_id(self.account, each.order_id), Decimal(str(each.qty))
+            leg = Life(each, leg_id, {"leg_of": client_id}, size if ask.legs else qty, top=life)
             life.legs.append(leg)
             sent = None if body is None else leg.request
             self.journal.intend(leg.client_id, each, sent, now_ns, note or why)
@@ -87,16 +90,17 @@ class Clerk:
         """(reason, note, request); without a reason it may be sent."""
         ask = family[0]
         self.throttle(now)
-        why = refuses(self.holds, self.blotter, ask, key)
-        if why:
-            return why, "", None
+        for each in family[1:] if ask.legs else family[:1]:
+            if why := refuses(self.holds, self.blotter, each, wire.key(each.symbol)):
+                return why, "", None
         if note := self.stale(ask, now_ns):
             return "STALE_DATA", note, None
         instrument = self.instruments.get(ask.instrument_id)
         if instrument is None:
             return "MALFORMED", "an instrument that was never announced", None
         try:
-            body = request(family, instrument, client_id)
+            whole = combination(ask, client_id, self._positions(family)) if ask.legs else None
+            body = whole or request(family, instrument, client_id)
         except wire.Unsendable as wrong:
             return "MALFORMED", str(wrong), None
         if flips(self.blotter, ask, key, Decimal(body["qty"])):
@@ -105,6 +109,10 @@ class Clerk:
         if twin and (before := self.blotter.lives.get(twin)) and before.open:
             return "DUPLICATE_ORDER", f"the same as {twin}", None
         return "", "", body
+
+    def _positions(self, family: list[Ask]) -> dict[str, Decimal]:
+        keys = [wire.key(each.symbol) for each in family]
+        return {key: self.blotter.position(key) for key in keys}
 
     def throttle(self, now: float) -> None:
         """One more order or replacement was asked for: too many within a second halt."""
@@ -128,8 +136,9 @@ class Clerk:
     def _withdraw(self, ask: Ask, now_ns: int, now: float) -> None:
         first = self.blotter.numbered.get(ask.order_id)
         for life in first.line if first is not None else ():
-            if life.open:
-                self.withdraw(life, now_ns, now)
+            whole = life.top if life.top is not None and life.top.hull else life
+            if whole.open:
+                self.withdraw(whole, now_ns, now)
 
     def withdraw(self, life: Life, now_ns: int, now: float) -> None:
         """Have an order cancelled: here if it was not sent, else by asking the broker until it has ended."""

@@ -225,7 +225,9 @@ class Engine:
         self.failure = self.failure or wrong
         self.holds.hold("journal", HALTED)
         for ask in self._waiting.values():
-            for life in self.blotter.numbered[ask.order_id].line if ask.order_id in self.blotter.numbered else ():
+            found = self.blotter.numbered.get(ask.order_id)
+            for each in found.line if found is not None else ():
+                life = each.top if each.top is not None and each.top.hull else each
                 if life.state == INTENT:
                     self.outbox.withdraw(life.client_id)
                     life.refused(reason("BROKER_REFUSED"), ask.ts_event)

@@ -6,15 +6,20 @@ all of them the time in force and the size of the first.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from decimal import Decimal
-from typing import Any
+import math
+from collections.abc import Mapping, Sequence
+from decimal import ROUND_FLOOR, Decimal
+from typing import Any, Final
 
 from gpi.formats.answers import NEW, Ask
 from gpi.formats.instruments import Instrument
 from gpi.formats.orders import DAY, GTC, LIMIT, MARKET, STOP, STOP_LIMIT
 from gpi.tools.brokers import wire
 from gpi.tools.brokers.wire import Unsendable
+
+MOST_LEGS: Final = 4
+CENT: Final = Decimal("0.01")
+NOISE: Final = Decimal("0.00000001")  # what floating point takes away, and no one's intention
 
 
 def grouped(asks: Sequence[Ask]) -> list[list[Ask]]:
@@ -30,6 +35,44 @@ def grouped(asks: Sequence[Ask]) -> list[list[Ask]]:
         if ask.what == NEW:
             members[ask.order_id] = family
     return found
+
+
+def split(ask: Ask) -> list[Ask]:
+    """The legs of a multi-leg order as asks of their own, with ids and sizes of their own."""
+    return [
+        Ask(NEW, ask.ts_event, leg.order_id, leg.instrument_id, leg.symbol, leg.side, ask.order_type, ask.tif,
+            ask.qty * leg.ratio)
+        for leg in ask.legs
+    ]  # fmt: skip
+
+
+def combination(ask: Ask, client_id: str, positions: Mapping[str, Decimal]) -> dict[str, Any]:
+    """The JSON of a multi-leg option order: all legs or none, at the net of a unit (a debit above zero).
+
+    `positions`: what is held, by symbol key; a leg against it closes. Raises Unsendable.
+    """
+    if ask.order_type not in (LIMIT, MARKET) or not 2 <= len(ask.legs) <= MOST_LEGS:
+        raise Unsendable("two to four legs, at a net limit or at the market")
+    if not (math.isfinite(ask.qty) and ask.qty >= 1 and ask.qty == int(ask.qty)):
+        raise Unsendable(f"{ask.qty} units: a whole number, one at least")
+    legs = []
+    for leg in ask.legs:
+        side, held = ("buy" if leg.side > 0 else "sell"), positions.get(wire.key(leg.symbol), Decimal(0))
+        intent = f"{side}_to_{'close' if held * leg.side < 0 else 'open'}"
+        symbol, ratio = leg.symbol.replace(" ", ""), str(int(leg.ratio))
+        legs.append({"symbol": symbol, "ratio_qty": ratio, "side": side, "position_intent": intent})
+    body: dict[str, Any] = {
+        "qty": str(int(ask.qty)), "order_class": "mleg", "type": wire.TYPES[ask.order_type], "time_in_force": "day",
+        "client_order_id": client_id, "legs": legs,
+    }  # fmt: skip
+    return body if ask.order_type == MARKET else body | {"limit_price": _net(ask.px)}
+
+
+def _net(px: float) -> str:
+    """In cents, never more aggressive than asked: a debit is rounded down, a credit up."""
+    if not math.isfinite(px):
+        raise Unsendable(f"the net price {px} is not a number")
+    return format(((Decimal(repr(float(px))) + NOISE) / CENT).to_integral_value(ROUND_FLOOR) * CENT, "f")
 
 
 def request(family: Sequence[Ask], instrument: Instrument, client_id: str) -> dict[str, Any]:

@@ -52,7 +52,7 @@ class Inquiries:
         """Ask the broker, once per AGAIN_S at most: every update of a dying order passes here."""
         if now - self._cancels.get(life.client_id, -AGAIN_S) < AGAIN_S or not life.broker_id:
             return
-        if life.top is not None and life.top.open and life.top.withdrawing:
+        if life.top is not None and life.top.open and (life.top.withdrawing or life.top.hull):
             self.watch(life, now, AGAIN_S)  # it goes with its order
             return
         self._cancels[life.client_id] = now

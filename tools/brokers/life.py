@@ -42,6 +42,7 @@ class Life:
     request: dict[str, Any] | None
     qty: Decimal
     mute: bool = False
+    hull: bool = False  # of several legs, which alone trade and of which alone the session knows
     state: str = INTENT
     broker_id: str = ""
     executions: Executions = field(default_factory=Executions)
@@ -121,7 +122,8 @@ class Life:
         elif order.qty > 0 and (self.before or self.mute):
             self.qty = min(self.qty, order.qty) if self.broker_id else order.qty
         self.broker_id = self.broker_id or order.broker_id
-        self.executions.claim(order.filled)
+        if not self.hull:
+            self.executions.claim(order.filled)
         if self.state == REFUSED:
             self.end = 0  # it was called rejected, and it was not
             if self.before is not None and self.before.after is None:
@@ -216,7 +218,11 @@ class Life:
         if whole and not self.end:
             self.end = FILLED
         if self.end and not self.executions.missing and self.state == LIVE:
-            if self.end == FILLED and not whole and not (self.executions.busted or self.executions.corrected):
+            if (
+                self.end == FILLED
+                and not whole
+                and not (self.hull or self.executions.busted or self.executions.corrected)
+            ):
                 return  # filled, says the broker, and the executions that make it whole are still to come
             self.state = DONE
             if self.end == REJECTED and self.before is not None and not self.took:
@@ -241,7 +247,7 @@ class Life:
             self._say(action, ts, float(self.qty + self.filled_before), float("nan"), float(self.leaves))
 
     def _say(self, action: int, ts: int, qty: float, px: float, leaves: float, why: int = 0) -> None:
-        if self.mute:
+        if self.mute or self.hull:
             return
         ask = self.ask
         self.first.answers.append(

@@ -214,7 +214,8 @@ def _life(journal: Journal, row: Any, **more: Any) -> Life:
     was = Ask(**json.loads(ask))
     body = json.loads(request) or {}
     qty = wire.number(body.get("qty")) or Decimal(str(was.qty))
-    life = Life(was, client_id, body, qty, broker_id=broker_id or "", **more)
+    hull = body.get("order_class") == "mleg"
+    life = Life(was, client_id, body, qty, hull=hull, broker_id=broker_id or "", **more)
     for each in journal.rows(EXECUTIONS, client_id):
         qty, px, cumulative = map(Decimal, each[2:5])
         life.executions.add(Execution(each[0], each[1], qty, px, cumulative, each[5]))

@@ -22,7 +22,6 @@ from gpi.tools.kernels.margins import judge_legs
 from gpi.tools.kernels.orders import (
     AMEND,
     BELL,
-    BROKER_REFUSED,
     CANCEL,
     DEPTH,
     FOREIGN,
@@ -248,7 +247,7 @@ def combine(
     for j in range(legs):
         if intents[k + j].instrument_id < 0:
             intents[k + j].instrument_id = i
-    reason = BROKER_REFUSED if desk[0].external else judge_legs(desk, instruments, sent, intents, k)
+    reason = judge_legs(desk, instruments, sent, intents, k)
     if not reason:
         submit_legs(desk, instruments, pool, wire, sent, intents, k, orders_out)
         return
