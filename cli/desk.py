@@ -34,7 +34,9 @@ OutDir = Annotated[Path | None, typer.Option("--out", help="Run directory: order
 Answers = Annotated[
     Path | None, typer.Option(help="Repeat a live run: its answers.parquet, what the broker told it, row by row.")
 ]
-Fill = Annotated[str, typer.Option(help="How recorded liquidity fills: conservative, queue, whole, alpaca-paper.")]
+Fill = Annotated[
+    str, typer.Option(help="How recorded liquidity fills: conservative, queue, whole, fifo, alpaca-paper.")
+]
 Hours = Annotated[
     bool, typer.Option("--hours", help="Plain orders of shares and options sleep outside the regular session.")
 ]

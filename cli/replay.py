@@ -29,12 +29,15 @@ def replay(
     as_written: Annotated[
         bool, typer.Option("--as-written", help="One file that gpi wrote: every column, its rows trusted.")
     ] = False,
+    by_order: Annotated[
+        bool, typer.Option("--by-order", help="With the columns of single orders, for --fill fifo (LOBSTER).")
+    ] = False,
 ) -> Tool:
     """Replay recorded files (gpi's own or a vendor's), merged by ts_event, as one stream of ticks.
 
     Dirty rows (NaN, negative, crossed, out of order, duplicate) are set aside, counted by reason and reported.
     """
-    return recorded(sources, speed, batch, symbols, quarantine, as_written)
+    return recorded(sources, speed, batch, symbols, quarantine, as_written, by_order)
 
 
 def recorded(
@@ -44,6 +47,7 @@ def recorded(
     symbols: str | None = None,
     quarantine: str | None = None,
     as_written: bool = False,
+    by_order: bool = False,
 ) -> Tool:
     """The files as a source; raises UsageError or BadInput before the first row when they cannot be.
 
@@ -65,7 +69,7 @@ def recorded(
         from gpi.tools.feeds.files import open_ticks  # loads the vendors' readers and their kernels
 
         wanted = expand(symbols) if symbols else None
-        stream = open_ticks(paths, batch=batch or ROWS, symbols=wanted, quarantine=held)
+        stream = open_ticks(paths, batch=batch or ROWS, symbols=wanted, quarantine=held, by_order=by_order)
         if len(paths) == 1:
             stream = Stream(continued(stream.schema, own_schema(paths[0])), stream.frames)
     if speed != "max":

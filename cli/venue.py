@@ -73,7 +73,7 @@ def venue(
         slow=slow,
         by_calendar=hours == "market",
         faults=tuple(faults),
-        levels=_levels(stream),
+        levels=_levels(stream, fill),
         luld=luld,
         breaker=desk.breaker_of(breaker),
         **desk.shares(option_slippage),
@@ -155,8 +155,12 @@ def _null(fd: int) -> bool:
     return (here.st_dev, here.st_ino) == (null.st_dev, null.st_ino)
 
 
-def _levels(stream: "Stream | None") -> int:
-    """Book levels of the stream's frames."""
+def _levels(stream: "Stream | None", fill: str) -> int:
+    """Book levels of the stream's frames. Raises SchemaMismatch where orders cannot fill so on them."""
+    from gpi.formats.ticks import demand_orders
+
+    if stream is not None:
+        demand_orders(fill, stream.schema.names)
     if stream is None or "bids_px" not in stream.schema.names:
         return 0
     return int(stream.schema.field("bids_px").type.list_size)

@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gpi.formats.frame import Array, Frame
-from gpi.formats.ticks import DEPTH, QUOTE, TRADE
+from gpi.formats.ticks import ADD, DEPTH, EXECUTE, QUOTE, TRADE
 
 Flaws = npt.NDArray[np.int8]  # one Reason per row
 
@@ -213,7 +213,18 @@ def flaws(columns: Mapping[str, Array], given: Flaws | None = None, *, crossed: 
         deep = ((kind & DEPTH) != 0)[:, None]
         for side in ("bids", "asks"):
             _numbers(found, deep, columns[f"{side}_px"], columns[f"{side}_sz"])
+    if "order_act" in columns:
+        _orders(found, columns)
     return found
+
+
+def _orders(found: Flaws, columns: Mapping[str, Array]) -> None:
+    """Marks rows that tell of an order what cannot be."""
+    act, px = columns["order_act"], columns["order_px"]
+    named = act != 0
+    _mark(found, named & ((act < ADD) | (act > EXECUTE) | (np.abs(columns["order_side"]) != 1)), Reason.UNKNOWN_EVENT)
+    _numbers(found, named, px, columns["order_sz"])
+    _mark(found, named & (px != px), Reason.NOT_FINITE)
 
 
 def _numbers(found: Flaws, rows: Array, px: Array, sz: Array) -> None:

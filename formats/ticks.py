@@ -3,16 +3,29 @@
 `kind` is a bit set, because one event may be several things at once (an execution reported with the book it
 left behind is QUOTE | TRADE). What a row does not carry is NaN (prices) or 0 (sizes): a quote without a bid has
 `bid_px` NaN and `bid_sz` 0. No column is ever null.
+
+A stream may carry more: book levels (`bids_px` ... `asks_sz`), and the book by order (`order_ref` ... `order_sz`):
+what happened to one displayed order, with the price at which it stands, so that a reader needs no memory. A
+replacement that loses its place is two rows, DELETE and ADD. An execution is TRADE as well, where it was printed;
+one against a hidden order is TRADE and HIDDEN alone, with `order_act` 0.
 """
 
+from collections.abc import Container
 from typing import Final
 
 import pyarrow as pa
+
+from gpi.formats.errors import SchemaMismatch
 
 QUOTE: Final = 1  # bid_*, ask_* hold the best bid and offer after this event
 TRADE: Final = 2  # trade_px, trade_sz, side hold an execution
 STATUS: Final = 4  # `flags` tells the trading state from now on
 DEPTH: Final = 8  # bids_px .. asks_sz hold the book levels after this event (only with depth columns)
+
+ADD: Final = 1  # order_act: an order joined the displayed book, behind all others at its price
+REDUCE: Final = 2  # part of an order was cancelled; the rest kept its place
+DELETE: Final = 3  # all that was left of an order was cancelled
+EXECUTE: Final = 4  # an order, or a part of it, traded
 
 HALTED: Final = 1  # STATUS: trading is halted; absent on a STATUS row: trading is (again) open
 PAUSED: Final = 2  # STATUS: a volatility pause
@@ -51,17 +64,35 @@ TICKS: Final = pa.schema(
 )
 
 
-def ticks(levels: int = 0) -> pa.Schema:
-    """The tick schema, with `levels` book levels a side (0 for none, at most 10), best first.
+BY_ORDER: Final = (
+    pa.field("order_ref", pa.int64(), nullable=False),  # the venue's own number of the order, 0 for none
+    pa.field("order_act", pa.int8(), nullable=False),  # ADD REDUCE DELETE EXECUTE; 0: the row is about no order
+    pa.field("order_side", pa.int8(), nullable=False),  # the order's, BUY SELL
+    pa.field("order_px", pa.float64(), nullable=False),  # where it stands in the book
+    pa.field("order_sz", pa.float64(), nullable=False),  # by how much it grew (ADD) or shrank
+)
+
+
+def ticks(levels: int = 0, by_order: bool = False) -> pa.Schema:
+    """The tick schema, with `levels` book levels a side (0 for none, at most 10), best first, and `by_order` columns.
 
     >>> ticks(5).field("bids_px").type
     FixedSizeListType(fixed_size_list<item: double not null>[5])
     """
     if not 0 <= levels <= MAX_LEVELS:
         raise ValueError(f"levels must be 0..{MAX_LEVELS}, not {levels}")
+    orders = BY_ORDER if by_order else ()
     if levels == 0:
-        return TICKS
+        return pa.schema([*TICKS, *orders], metadata=TICKS.metadata) if by_order else TICKS
     ladder = pa.list_(pa.field("item", pa.float64(), nullable=False), levels)
     names = ("bids_px", "bids_sz", "asks_px", "asks_sz")
     depth = [pa.field(name, ladder, nullable=False) for name in names]
-    return pa.schema([*TICKS, *depth], metadata=TICKS.metadata)
+    return pa.schema([*TICKS, *depth, *orders], metadata=TICKS.metadata)
+
+
+def demand_orders(fill: str, names: Container[str]) -> None:
+    """Raise SchemaMismatch where orders fill by the policy `fifo` and a stream with these columns tells no orders."""
+    if fill == "fifo" and not all(field.name in names for field in BY_ORDER):
+        raise SchemaMismatch(
+            "--fill fifo needs the book order by order, which this stream does not tell: gpi replay --by-order"
+        )

@@ -21,28 +21,29 @@ INSTANT = Latency(0, 0, 0)
 Tick = Mapping[str, Any]
 
 
-def frame(market: Sequence[Tick], levels: int = 0) -> Frame:
+def frame(market: Sequence[Tick], levels: int = 0, by_order: bool = False) -> Frame:
     """Ticks told as dicts, prices in whole ticks, as a frame.
 
-    Keys: ts, i, bid, ask (px, size) or None, bids, asks (lists), trade (side, px, size, hidden), halt.
+    Keys: ts, i, bid, ask (px, size) or None, bids, asks (lists), trade (side, px, size, hidden), halt,
+    and, by order, event (act, ref, side, px, size).
     """
     made = (
-        Frame.of(ticks(levels), {name: 0 for name in ticks(levels).names})
+        Frame.of(ticks(levels, by_order), {name: 0 for name in ticks(levels, by_order).names})
         if not market
-        else _blank(len(market), levels)
+        else _blank(len(market), levels, by_order)
     )
     for row, tick in enumerate(market):
         _write(made, row, tick)
     return made
 
 
-def _blank(rows: int, levels: int) -> Frame:
-    prices = ("bid_px", "ask_px", "trade_px", "bids_px", "asks_px")
-    empty = {name: np.nan if name in prices else 0 for name in ticks(levels).names}
+def _blank(rows: int, levels: int, by_order: bool) -> Frame:
+    schema = ticks(levels, by_order)
+    empty = {name: np.nan if name.endswith("_px") else 0 for name in schema.names}
     columns = {
         name: np.full((rows, levels) if name[:4] in ("bids", "asks") else rows, value) for name, value in empty.items()
     }
-    return Frame.of(ticks(levels), columns)
+    return Frame.of(schema, columns)
 
 
 def _write(made: Frame, row: int, tick: Tick) -> None:
@@ -64,6 +65,9 @@ def _write(made: Frame, row: int, tick: Tick) -> None:
         kind |= TRADE
         made["side"][row], made["trade_px"][row], made["trade_sz"][row] = side, px * TICK, size
         made["flags"][row] |= HIDDEN if hidden else 0
+    if "event" in tick:
+        for name, value in zip(("act", "ref", "side", "px", "sz"), tick["event"], strict=True):
+            made[f"order_{name}"][row] = value * TICK if name == "px" else value
     if "halt" in tick:
         kind |= STATUS
         made["flags"][row] |= HALTED if tick["halt"] else 0
@@ -110,7 +114,7 @@ def setup(script: Mapping[int, Sequence[Any]], **changes: Any) -> Setup:
 
 def trade(market: Sequence[Tick], script: Mapping[int, Sequence[Any]], levels: int = 0, **changes: Any) -> Traded:
     """Everything a scripted trader does in a market, to the end."""
-    ticks = frame(market, levels)
+    ticks = frame(market, levels, any("event" in tick for tick in market))
     session = Session(ticks.layout.schema, setup(script, **changes))
     return joined([session.step(ticks), session.finish()])
 

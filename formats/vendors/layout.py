@@ -47,6 +47,7 @@ class Raw(NamedTuple):
     first: int
     levels: int
     step: int = 0  # the smallest step of the clock between two rows of a symbol in the file, ns
+    by_order: bool = False  # whether the columns of single orders are wanted
 
     def numbers(self, name: str) -> Array:
         """A column as float64, nulls as NaN."""
@@ -78,7 +79,7 @@ class Raw(NamedTuple):
     def blank(self, building: Building = Building.NOTHING) -> Frame:
         """A tick for every row that says nothing yet but its instrument and its row number."""
         rows = self.batch.num_rows
-        frame = empty(rows, self.levels, building)
+        frame = empty(rows, self.levels, building, self.by_order)
         frame["instrument_id"][:] = self.ids
         frame["seq"][:] = np.arange(self.first, self.first + rows)
         return frame
@@ -91,9 +92,9 @@ def nanos(column: pa.Array) -> Array:
     return np.asarray(column.fill_null(0).to_numpy(zero_copy_only=False))
 
 
-def empty(rows: int, levels: int, building: Building = Building.NOTHING) -> Frame:
+def empty(rows: int, levels: int, building: Building = Building.NOTHING, by_order: bool = False) -> Frame:
     """Ticks that carry nothing: NaN prices, everything else 0."""
-    frame = Layout.of((*ticks(levels), *EXTRA.get(building, ()))).empty(rows)
+    frame = Layout.of((*ticks(levels, by_order), *EXTRA.get(building, ()))).empty(rows)
     for name, view in frame.columns.items():
         view[...] = np.nan if name.endswith("_px") else 0
     return frame
@@ -122,6 +123,7 @@ class Vendor:
     keys: tuple[str, ...] = ("symbol",)  # the columns `symbols` reads
     levels: Callable[[Sequence[str]], int] = no_levels
     building: Building = Building.NOTHING
+    by_order: bool = False  # it tells the book order by order
     group: str = ""  # the column whose blocks are sorted by time each; empty: the symbols' blocks
     types: Mapping[str, pa.DataType] = field(default_factory=dict)  # of the columns, where it comes as CSV
 

@@ -3,7 +3,8 @@
 An execution's `direction` is the side of the RESTING order, so its aggressor is the opposite one.
 Event types: 1 new, 2 partial cancel, 3 delete, 4 execution, 5 execution against a hidden order, 6
 cross (auction), 7 halt, where the price says -1 halted, 0 quoting resumes (no trading yet: PAUSED),
-1 trading resumes. Unoccupied levels are null, or carry LOBSTER's dummy price 9999999999
+1 trading resumes. Asked for them, it also fills the columns of single orders (events 1 to 4); a file of N
+levels tells only of orders within them. Unoccupied levels are null, or carry LOBSTER's dummy price 9999999999
 (999999.9999 dollars) or its negative. Source: lobsterdata.com, "Output structure".
 """
 
@@ -17,13 +18,17 @@ from gpi.formats.frame import Array, Frame
 from gpi.formats.instruments import Instrument, equity
 from gpi.formats.quarantine import Flaws, Reason
 from gpi.formats.ticks import (
+    ADD,
     BUY,
+    DELETE,
     DEPTH,
+    EXECUTE,
     HALTED,
     HIDDEN,
     MAX_LEVELS,
     PAUSED,
     QUOTE,
+    REDUCE,
     SELL,
     STATUS,
     TRADE,
@@ -31,7 +36,8 @@ from gpi.formats.ticks import (
 )
 from gpi.formats.vendors.layout import Raw, Vendor
 
-EXECUTION: Final = 4
+NEW, CANCEL, DELETION, EXECUTION = 1, 2, 3, 4
+ACTS: Final = {NEW: ADD, CANCEL: REDUCE, DELETION: DELETE, EXECUTION: EXECUTE}
 HIDDEN_EXECUTION: Final = 5
 CROSS: Final = 6
 HALT: Final = 7
@@ -61,9 +67,22 @@ def decode(raw: Raw) -> tuple[Frame, Flaws]:
     aggressor = np.where(direction > 0, SELL, np.where(direction < 0, BUY, UNKNOWN_SIDE))
     frame["side"][dealt] = np.where(event == CROSS, UNKNOWN_SIDE, aggressor)[dealt]
     frame["flags"][event >= HIDDEN_EXECUTION] = HIDDEN
+    if raw.by_order:
+        _orders(raw, frame, event, direction)
     _halts(raw, frame, event == HALT)
     unknown = (event < 1) | (event > HALT)
     return frame, np.where(unknown, Reason.UNKNOWN_EVENT, 0).astype(np.int8)
+
+
+def _orders(raw: Raw, frame: Frame, event: Array, direction: Array) -> None:
+    """What happened to which displayed order; `order_ref` also where a hidden one has a number."""
+    named = (event >= NEW) & (event <= EXECUTION)
+    for number, act in ACTS.items():
+        frame["order_act"][event == number] = act
+    frame["order_ref"][:] = np.where(event == HALT, 0, raw.integers("order_id"))
+    frame["order_side"][:] = np.where(named, direction, 0)
+    frame["order_px"][:] = np.where(named, raw.prices("price"), np.nan)
+    frame["order_sz"][:] = np.where(named, raw.sizes("size"), 0.0)
 
 
 def _best(raw: Raw, frame: Frame) -> None:
@@ -113,4 +132,5 @@ LOBSTER: Final = Vendor(
     decode=decode,
     instrument=instrument,
     levels=levels,
+    by_order=True,
 )

@@ -143,9 +143,12 @@ class Venue:
             self.taken[side] = {px: min(old[px], size) for px, size in levels if px in old}
 
 
-def played(ticks: list[dict[str, Any]], requests: list[tuple[int, int, str, Any]], depth: int) -> Venue:
-    """A venue after all ticks; requests: (tick it was sent after, arrival, "new" | "cancel", order | id)."""
-    venue, left = Venue(depth), list(requests)
+def played(
+    ticks: list[dict[str, Any]], requests: list[tuple[int, int, str, Any]], depth: int, venue: Venue | None = None
+) -> Venue:
+    """A venue, or the one given, after all ticks; requests: (tick it was sent after, arrival, "new" | "cancel", order
+    | id)."""
+    venue, left = venue or Venue(depth), list(requests)
     for number, tick in enumerate(ticks):
         while left and left[0][0] < number and left[0][1] <= tick["ts"]:
             _, at, what, wish = left.pop(0)

@@ -11,7 +11,7 @@ from gpi.formats.calendar import day_of
 from gpi.formats.fees import SCHEDULES
 from gpi.tools.backtest.contracts import SCHEDULED
 from gpi.tools.backtest.setup import POLICIES, SELF_TRADES, Setup, Terms
-from gpi.tools.kernels import memory
+from gpi.tools.kernels import memory, queues
 from gpi.tools.kernels.chance import seeded
 from gpi.tools.kernels.options import travel_alone, travels
 from gpi.tools.kernels.orders import DESK, INSTRUMENT, MESSAGE, NEVER, ORDER, STANDING
@@ -59,6 +59,7 @@ def start(setup: Setup, levels: int, known: int = 0) -> State:
         "sent": np.full(max(1, int(given.order_rate_per_s)), memory.LONG_AGO, np.int64),
         "pool": np.zeros(0, ORDER),
         "wire": np.zeros((2, FIRST_MESSAGES), MESSAGE),
+        "behind": queues.table(),
         "instruments": np.zeros(0, INSTRUMENT),
         "ladders": np.zeros((0, memory.LADDER_ROWS, levels)),
         "memory": np.zeros(0, setup.strategy.memory),
@@ -93,6 +94,11 @@ def more_slots(state: State, capacity: int) -> None:
 def more_messages(state: State, capacity: int) -> None:
     """Grow both rings of the wire."""
     state["wire"] = memory.more_messages(state["wire"], state["desk"], capacity)
+
+
+def more_behind(state: State) -> None:
+    """Make room in the table of orders behind ours."""
+    state["behind"] = queues.more_room(state["behind"], state["desk"], state["instruments"], state["pool"])
 
 
 def more_instruments(state: State, setup: Setup, capacity: int) -> None:

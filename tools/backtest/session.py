@@ -18,12 +18,12 @@ from gpi.formats.answers import Answer, Ask
 from gpi.formats.errors import RiskBreach, SchemaMismatch
 from gpi.formats.frame import Frame
 from gpi.formats.instruments import KEY, Instruments, checked_id
-from gpi.formats.ticks import MAX_INSTRUMENTS
+from gpi.formats.ticks import MAX_INSTRUMENTS, demand_orders
 from gpi.tools import stage
 from gpi.tools.backtest import bells, memory, outside, plain
 from gpi.tools.backtest.setup import Setup, Terms, named
 from gpi.tools.backtest.traded import FIELDS, NOTHING, Traded, framed, joined
-from gpi.tools.kernels import engine
+from gpi.tools.kernels import engine, queues
 from gpi.tools.kernels.exchange import worst as most
 from gpi.tools.kernels.orders import (
     BELL,
@@ -31,6 +31,7 @@ from gpi.tools.kernels.orders import (
     EQUITY_ROW,
     FILL_ROW,
     FOREIGN,
+    FULL,
     INSTRUMENTS,
     INTENT,
     MAX_INTENTS,
@@ -51,6 +52,7 @@ TICK_COLUMNS: Final = (
     "ts_event", "instrument_id", "kind", "side", "flags",
     "bid_px", "bid_sz", "ask_px", "ask_sz", "trade_px", "trade_sz",
 )  # fmt: skip
+ENGINE: Final = ("desk", "instruments", "ladders", "pool", "wire", "sent", "behind")
 DEPTH_COLUMNS: Final = ("bids_px", "bids_sz", "asks_px", "asks_sz")
 EXPECTED: Final = {name: at for at, name in enumerate(OUTLOOK) if at >= 3}
 FIRST_ROOM, MOST_ROOM = 1024, 65_536  # rows of orders a step collects at a time; memory stays flat
@@ -62,6 +64,7 @@ def needs(setup: Setup, schema: pa.Schema) -> None:
         if name not in schema.names:
             why = f", which the strategy {setup.strategy.name} needs: run the stage that makes it"
             raise SchemaMismatch(f"the stream has no column {name!r}{'' if name in TICK_COLUMNS else why}")
+    demand_orders(setup.rules.fill, schema.names)
 
 
 class Session:
@@ -86,6 +89,7 @@ class Session:
         self._directed = "direction" in schema.names
         self._featured = "features" in schema.names
         self._deep = "bids_px" in schema.names
+        self._policy = int(self.account.policy)
         self._kept = list[Traded]()  # what a step that failed half way had traded: told by the next, or by finish
         self._room(FIRST_ROOM)
         self._bind()
@@ -97,7 +101,7 @@ class Session:
     def _bind(self) -> None:
         s = self.state
         self._mine = np.zeros(len(s["pool"]), WORKING)
-        self._engine = tuple(s[n] for n in ("desk", "instruments", "ladders", "pool", "wire", "sent"))
+        self._engine = tuple(s[n] for n in ENGINE)
         at = list(DESK.fields or ()).index("n_orders")
         self._told = s["desk"].view(np.int64)[at : at + 3]  # n_orders n_fills n_equity, without a record's cost
         self._decides = (s["memory"], self.setup.strategy.params, self._view, self._mine, self._intents)
@@ -166,7 +170,8 @@ class Session:
         outlook = self._no_outlook
         if self._directed or self._expected:
             outlook = self._look_out(frame)
-        return (*[c[n] for n in TICK_COLUMNS], *depth, features, outlook)
+        events = queues.told(c, self._policy)
+        return (*[c[n] for n in TICK_COLUMNS], *depth, events, features, outlook)
 
     def _look_out(self, frame: Frame) -> Array:
         if len(self._outlook) < frame.rows:
@@ -201,6 +206,8 @@ class Session:
             memory.more_slots(s, 2 * len(s["pool"]))
         elif stop == WIRE:
             memory.more_messages(s, 2 * s["wire"].shape[1])
+        elif stop == FULL:
+            memory.more_behind(s)
         elif stop == ROOM:
             self._make_room()
         self._bind()
@@ -232,7 +239,7 @@ class Session:
         if d.requests + d.open_orders >= s["wire"].shape[1]:
             memory.more_messages(s, 2 * int(d.requests + d.open_orders + 1))
         self._bind()
-        desk, instruments, _, pool, wire, _ = self._engine
+        desk, instruments, _, pool, wire, *_ = self._engine
         withdraw_all(desk, instruments, pool, wire, self._out[0])
         return self._all()
 
@@ -279,7 +286,7 @@ class Session:
         if worst >= s["wire"].shape[1]:
             memory.more_messages(s, 2 * int(worst))
         self._bind()
-        desk, instruments, ladders, pool, wire, _ = self._engine
+        desk, instruments, ladders, pool, wire, *_ = self._engine
         engine.finish(desk, instruments, ladders, pool, wire, *self._out)
         return self._all()
 

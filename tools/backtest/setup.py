@@ -15,7 +15,7 @@ from gpi.formats.instruments import Instruments
 from gpi.tools.backtest.contracts import Contract, contracts, scheduled
 from gpi.tools.backtest.delays import Delays
 from gpi.tools.kernels.options import TRAVEL, travels
-from gpi.tools.kernels.orders import ACTIVE, CONSERVATIVE, LIKELY, LIMITS, PAPER, WHOLE, Array
+from gpi.tools.kernels.orders import ACTIVE, CONSERVATIVE, FIFO, LIKELY, LIMITS, PAPER, WHOLE, Array
 
 MS: Final = 1_000_000
 
@@ -111,13 +111,14 @@ class Terms:
 
 
 POLICIES: Final[Mapping[str, int]] = {
-    "conservative": CONSERVATIVE, "alpaca-paper": PAPER, "queue": LIKELY, "whole": WHOLE,
+    "conservative": CONSERVATIVE, "alpaca-paper": PAPER, "queue": LIKELY, "whole": WHOLE, "fifo": FIFO,
 }  # fmt: skip
 """How recorded liquidity fills our orders (`--fill`): `gpi.tools.kernels.matching`, `paper`.
 
 conservative: a queue that only trades and shrinking sizes shorten, liquidity given once. queue: of what is cancelled
 at our price a part stood before us. whole: as conservative, but what is reached fills whole, whatever the size: with
-hftbacktest's RiskAdverseQueueModel and NoPartialFillExchange. alpaca-paper: against the best quote, as they say it.
+hftbacktest's RiskAdverseQueueModel and NoPartialFillExchange. fifo: the queue known order by order, from a stream that
+tells it. alpaca-paper: against the best quote, as they say it.
 """
 SELF_TRADES: Final = ("allow", "refuse", "cancel-oldest")
 ACCOUNTS: Final = ("any", "alpaca")

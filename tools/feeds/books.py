@@ -30,8 +30,8 @@ class Book(Protocol):
 class Direct:
     """Every row is a tick already."""
 
-    def __init__(self, depth: int) -> None:
-        self._depth = depth
+    def __init__(self, depth: int, by_order: bool = False) -> None:
+        self._layout = Layout.of(ticks(depth, by_order))
 
     def built(self, frame: Frame) -> Frame:
         """The rows themselves."""
@@ -39,7 +39,7 @@ class Direct:
 
     def rest(self) -> Frame:
         """Nothing was held back."""
-        return Layout.of(ticks(self._depth)).empty(0)
+        return self._layout.empty(0)
 
 
 class Halves:

@@ -24,7 +24,7 @@ ROWS = 1 << 16  # of a row group
 BLOCK_BYTES = 1 << 22
 
 
-def csv_source(path: str, wanted: frozenset[str] | None) -> Source:
+def csv_source(path: str, wanted: frozenset[str] | None, by_order: bool = False) -> Source:
     """A CSV file of a known layout, .gz, .zst and .bz2 unpacked. Raises BadInput for others and torn ones."""
     scratch = Scratch()
     rewritten = str(scratch.path / "rows.parquet")
@@ -33,7 +33,7 @@ def csv_source(path: str, wanted: frozenset[str] | None) -> Source:
         _rewrite(path, rewritten, vendor, wanted)
     except (pa.ArrowException, OSError, EOFError) as wrong:
         raise BadInput(f"{path} cannot be read as CSV: {wrong}") from wrong
-    return replace(vendor_source(rewritten, wanted), name=path, owned=scratch)
+    return replace(vendor_source(rewritten, wanted, by_order), name=path, owned=scratch)
 
 
 def _header(path: str) -> list[str]:

@@ -27,19 +27,25 @@ CHUNK: Final = (512, 1 << 16)  # rows read from a run at once, at least and at m
 
 
 def open_ticks(
-    paths: Sequence[Path], *, batch: int, symbols: tuple[str, ...] | None = None, quarantine: Quarantine
+    paths: Sequence[Path],
+    *,
+    batch: int,
+    symbols: tuple[str, ...] | None = None,
+    quarantine: Quarantine,
+    by_order: bool = False,
 ) -> Stream:
     """The ticks of all files, merged by (ts_event, file, row), in frames of `batch` rows.
 
     `paths` are files, globs or folders (of a lake); a kind is told by content and columns.
     `symbols` keeps only those. The schema carries one instrument table, ladders as deep as the
     deepest file, and columns beyond ticks where all files have the same. Dirty rows go to
-    `quarantine`. Raises BadInput for a missing file or an unknown layout.
+    `quarantine`. `by_order`: with the columns of single orders, which a file of ours that has them gives in any
+    case. Raises BadInput for a missing file, an unknown layout, or, with `by_order`, one that knows no orders.
     """
     if batch < 1:
         raise ValueError(f"batch must be at least 1, not {batch}")
     wanted = None if symbols is None else frozenset(symbols)
-    sources = [_source(path, wanted) for path in expanded(paths)]
+    sources = [_source(path, wanted, by_order) for path in expanded(paths)]
     instruments = Instruments(one for source in sources for one in source.instruments)
     schema = instruments.on(_schema(sources))
     blocks = [(source, block) for source in sources for block in source.blocks]
@@ -51,7 +57,8 @@ def open_ticks(
 def _schema(sources: Sequence[Source]) -> pa.Schema:
     depth = max((source.levels for source in sources), default=0)
     extras = {source.extras for source in sources}
-    return pa.schema([*ticks(depth), *(extras.pop() if len(extras) == 1 else ())], metadata=ticks().metadata)
+    told = any(source.by_order for source in sources)
+    return pa.schema([*ticks(depth, told), *(extras.pop() if len(extras) == 1 else ())], metadata=ticks().metadata)
 
 
 def _fitted(source: Source, block: Block, plan: Plan, schema: pa.Schema) -> Iterator[Frame]:
@@ -76,14 +83,21 @@ def _chunk(blocks: Sequence[tuple[Source, Block]], schema: pa.Schema) -> int:
     return max(CHUNK[0], min(CHUNK[1], MEMORY // (max(most, 1) * row)))
 
 
-def _source(path: str, wanted: frozenset[str] | None) -> Source:
+def _source(path: str, wanted: frozenset[str] | None, by_order: bool) -> Source:
+    found = _read(path, wanted, by_order)
+    if by_order and not found.by_order:
+        raise BadInput(f"{path} does not tell its book order by order: leave out --by-order, or this file")
+    return found
+
+
+def _read(path: str, wanted: frozenset[str] | None, by_order: bool) -> Source:
     with open(path, "rb") as file:
         magic = file.read(4)
     if magic == b"PAR1":
         ours = is_ours(parquet_schema(path))
-        return stored_source(path, wanted) if ours else vendor_source(path, wanted)
+        return stored_source(path, wanted) if ours else vendor_source(path, wanted, by_order)
     if magic == b"\xff\xff\xff\xff":
         return recorded_source(path, wanted)
     if path.endswith(SUFFIXES) and ".csv" in path:
-        return csv_source(path, wanted)
+        return csv_source(path, wanted, by_order)
     raise BadInput(f"{path} is neither Parquet nor an Arrow stream nor a .csv file")

@@ -58,11 +58,12 @@ class Source:
     blocks: tuple[Block, ...]
     frames: Callable[[Block, Plan], Iterator[Frame]]
     extras: tuple[pa.Field, ...] = ()
+    by_order: bool = False  # its frames have the columns of single orders
     owned: object = field(default=None, compare=False)  # what must live as long as the source (a temporary file)
 
 
 def fitted(frame: Frame, schema: pa.Schema) -> Frame:
-    """The columns of `schema` out of a frame; ladders shallower than it are filled up with NaN and 0."""
+    """The columns of `schema` out of a frame; what it lacks of ladders and of orders is filled up with NaN and 0."""
     layout = Layout.of(schema)
     if frame.layout is layout:
         return frame
@@ -74,6 +75,8 @@ def _column(frame: Frame, column: Column) -> Array:
     if column.name in frame and (not column.width or frame[column.name].shape[1] == column.width):
         return frame[column.name]
     empty = np.nan if column.name.endswith("_px") else 0.0
+    if not column.width:
+        return np.full(frame.rows, empty, column.dtype)
     made = np.full((frame.rows, column.width), empty, column.dtype)
     if column.name in frame:
         made[:, : frame[column.name].shape[1]] = frame[column.name]

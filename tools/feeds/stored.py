@@ -23,7 +23,7 @@ from gpi.formats.ipc import Reader
 from gpi.formats.parquet import read_parquet
 from gpi.formats.provenance import chain
 from gpi.formats.quarantine import Flaws, Reason, Screen, flaws, taken
-from gpi.formats.ticks import TICKS, ticks
+from gpi.formats.ticks import BY_ORDER, TICKS, ticks
 from gpi.formats.vendors.layout import nanos
 from gpi.tools.feeds.sorting import in_time_order
 from gpi.tools.feeds.sources import EVER, NAMELESS, UNWANTED, Block, Plan, Source
@@ -117,7 +117,8 @@ def _source(found: _Found, wanted: frozenset[str] | None) -> Source:
     if missing:
         raise BadInput(f"{path} holds {_said(schema)}, not ticks: it lacks {', '.join(missing[:3])}")
     levels = schema.field(LADDERS[0]).type.list_size if LADDERS[0] in schema.names else 0
-    standard = set(ticks(levels).names)
+    by_order = all(field.name in schema.names for field in BY_ORDER)
+    standard = set(ticks(levels, by_order).names)
     return Source(
         name=path,
         instruments=tuple(i for i in instruments if wanted is None or i.symbol in wanted),
@@ -125,6 +126,7 @@ def _source(found: _Found, wanted: frozenset[str] | None) -> Source:
         blocks=(block,) if block.stop else (),
         frames=partial(_captured if captured(schema) else _screened, found),
         extras=tuple(field for field in schema if field.name not in standard),
+        by_order=by_order,
     )
 
 

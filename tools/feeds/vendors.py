@@ -120,8 +120,8 @@ def _least(a: int, b: int) -> int:
     return min(a, b) if a and b else a or b
 
 
-def vendor_source(path: str, wanted: frozenset[str] | None) -> Source:
-    """A vendor's Parquet table. Raises BadInput when it is damaged or of no known layout."""
+def vendor_source(path: str, wanted: frozenset[str] | None, by_order: bool = False) -> Source:
+    """A vendor's Parquet table, `by_order` where it can. Raises BadInput when it is damaged or of no known layout."""
     names = _names(path)
     vendor = vendor_of(path, names)
     index = _Index()
@@ -131,13 +131,15 @@ def vendor_source(path: str, wanted: frozenset[str] | None) -> Source:
         index.add(symbols, groups, nanos(batch.column(vendor.clock)))
     kept = [s for s in index.symbols if s and (wanted is None or s in wanted)]
     levels = vendor.levels(names)
-    reading = _Reading(path, vendor, levels, index.step, {symbol: k for k, symbol in enumerate(kept)})
+    ids, told = {symbol: k for k, symbol in enumerate(kept)}, by_order and vendor.by_order
+    reading = _Reading(path, vendor, levels, index.step, ids, told)
     blocks = index.blocks(wanted) if index.rows else ()
     frames = partial(_run, reading, np.zeros(0, np.int64))
     if len(blocks) > MANY:  # as many open files would be too many: one run, sorted
         frames = partial(_sorted_run, reading, np.asarray([block.start for block in blocks]))
         blocks = (Block(blocks[0].start, blocks[-1].stop, index.first, index.last),)
-    return Source(path, tuple(vendor.instrument(symbol) for symbol in kept), levels, blocks, frames)
+    instruments = tuple(vendor.instrument(symbol) for symbol in kept)
+    return Source(path, instruments, levels, blocks, frames, by_order=told)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,9 +151,12 @@ class _Reading:
     levels: int
     step: int
     ids: Mapping[str, int]
+    by_order: bool
 
     def book(self, quarantine: Quarantine) -> Book:
         """A fresh book for its instruments."""
+        if self.vendor.building is Building.NOTHING:
+            return Direct(self.levels, self.by_order)
         return _book(self.vendor.building, self.levels, max(len(self.ids), 1), quarantine)
 
     def decoded(self, rows: _Rows, screen: Screen, quarantine: Quarantine) -> Frame:
@@ -162,7 +167,7 @@ class _Reading:
             keep = np.flatnonzero(ids != UNWANTED)
             batch, ids, restarts = batch.take(pa.array(keep)), ids[keep], np.searchsorted(keep, restarts)
         quarantine.rows_in += batch.num_rows
-        frame, given = self.vendor.decode(Raw(batch, ids, rows.first, self.levels, self.step))
+        frame, given = self.vendor.decode(Raw(batch, ids, rows.first, self.levels, self.step, self.by_order))
         given[ids == NAMELESS] = Reason.NO_SYMBOL
         found = screen.flaws(frame.columns, given, np.unique(restarts).tolist())
         return quarantine.sift(frame, found, self.path)
@@ -194,7 +199,7 @@ def _run(reading: _Reading, starts: Array, block: Block, plan: Plan) -> Iterator
 
 def _sorted_run(reading: _Reading, starts: Array, block: Block, plan: Plan) -> Iterator[Frame]:
     """The ticks of a table of many blocks, in order of time."""
-    return in_time_order(_run(reading, starts, block, plan), ticks(reading.levels))
+    return in_time_order(_run(reading, starts, block, plan), ticks(reading.levels, reading.by_order))
 
 
 def _book(building: Building, depth: int, instruments: int, quarantine: Quarantine) -> Book:
@@ -203,9 +208,7 @@ def _book(building: Building, depth: int, instruments: int, quarantine: Quaranti
         return Halves(depth, instruments, quarantine)
     if building is Building.EXCHANGES:
         return Exchanges(depth, instruments, quarantine)
-    if building is Building.LEVELS:
-        return Levels(depth, instruments, quarantine)
-    return Direct(depth)
+    return Levels(depth, instruments, quarantine)
 
 
 def _rows(path: str, block: Block, chunk: int) -> Iterator[tuple[int, pa.RecordBatch]]:

@@ -25,6 +25,7 @@ from gpi.tools.kernels.orders import (
     CANCEL,
     DEPTH,
     FOREIGN,
+    FULL,
     INSTRUMENTS,
     MAX_INTENTS,
     MAX_LEGS,
@@ -60,8 +61,8 @@ from gpi.tools.kernels.trader import (
 
 @inlined
 def short_of(
-    desk: Array, ladders: Array, wire: Array, orders_out: Array, fills_out: Array, equity_out: Array,
-    ts: int, i: int,
+    desk: Array, ladders: Array, wire: Array, behind: Array,
+    orders_out: Array, fills_out: Array, equity_out: Array, ts: int, i: int,
 ) -> int:  # fmt: skip
     """What must happen before a row of instrument `i` can be done whole, at worst (0: nothing): growth, or a bell."""
     d = desk[0]
@@ -71,6 +72,8 @@ def short_of(
         return INSTRUMENTS
     if d.free_slots < MAX_INTENTS:
         return POOL
+    if 2 * d.kept >= behind.shape[0]:
+        return FULL
     answers = worst(d.requests + d.open_orders, ladders.shape[2])
     asked = d.requests + d.open_orders + MAX_INTENTS
     if max(d.responses + answers, asked) >= wire.shape[1]:
@@ -85,11 +88,11 @@ def short_of(
 
 @inlined
 def before(
-    desk: Array, instruments: Array, ladders: Array, pool: Array, wire: Array, view: Array, mine: Array,
-    orders_out: Array, fills_out: Array, equity_out: Array,
+    desk: Array, instruments: Array, ladders: Array, pool: Array, wire: Array, behind: Array, view: Array,
+    mine: Array, orders_out: Array, fills_out: Array, equity_out: Array,
     ts: int, i: int, kind: int, side: int, flags: int,
     bid_px: float, bid_sz: float, ask_px: float, ask_sz: float, trade_px: float, trade_sz: float,
-    bids_px: Array, bids_sz: Array, asks_px: Array, asks_sz: Array, row: int,
+    bids_px: Array, bids_sz: Array, asks_px: Array, asks_sz: Array, events: Array, row: int,
 ) -> int:  # fmt: skip
     """Everything up to the decision on one tick; returns how many of our orders stand in `mine` (WORKING)."""
     d = desk[0]
@@ -116,6 +119,7 @@ def before(
     tick(
         desk, instruments, ladders, pool, wire, ts, i, kind, side, flags,
         bid_px, bid_sz, ask_px, ask_sz, trade_px, trade_sz, bids_px, bids_sz, asks_px, asks_sz, row,
+        behind, events,
     )  # fmt: skip
     if kind & (QUOTE | DEPTH):
         mark(desk, instruments, i)

@@ -5,7 +5,7 @@ The trading engine (`gpi.tools.kernels.engine`) puts a trader behind it; the loc
 flag: an instrument without stops, auctions and bands, a session without special orders.
 """
 
-from gpi.tools.kernels import auctions, bands, breakers, inside, legs, paper, triggers
+from gpi.tools.kernels import auctions, bands, breakers, inside, legs, paper, queues, triggers
 from gpi.tools.kernels.hours import may_trade
 from gpi.tools.kernels.jit import borrowing, inlined
 from gpi.tools.kernels.listing import link, unlink
@@ -20,6 +20,7 @@ from gpi.tools.kernels.orders import (
     DEPTH,
     DORMANT,
     FOREIGN,
+    FULL,
     GAP,
     GATHERED,
     GONE,
@@ -279,9 +280,12 @@ def tick(
     desk: Array, instruments: Array, ladders: Array, pool: Array, wire: Array,
     ts: int, i: int, kind: int, side: int, flags: int,
     bid_px: float, bid_sz: float, ask_px: float, ask_sz: float, trade_px: float, trade_sz: float,
-    bids_px: Array, bids_sz: Array, asks_px: Array, asks_sz: Array, row: int,
+    bids_px: Array, bids_sz: Array, asks_px: Array, asks_sz: Array, row: int, behind: Array, events: Array,
 ) -> None:  # fmt: skip
-    """One tick changes the book of its instrument and fills the orders that wait there."""
+    """One tick changes the book of its instrument and fills the orders that wait there.
+
+    `events`: what the rows say about single orders (`gpi.tools.kernels.queues.EVENT`), none unless the policy is FIFO.
+    """
     d, it, ladder = desk[0], instruments[i], ladders[i]
     if flags & GAP:
         clear(ladder)
@@ -290,8 +294,18 @@ def tick(
     if kind & STATUS:
         status(desk, instruments, ladders, pool, wire, i, ts, flags)
     resting = not d.external and (it.buys >= 0 or it.sells >= 0)
+    named = row < events.shape[0] and events[row].act > 0
+    if named and resting and it.travel == 0.0:
+        fills = not flags & OFF_EXCHANGE and not (d.banded and bands.outside(it, events[row].px))
+        queues.on_event(desk, instruments, pool, wire, behind, i, ts, events[row], fills)
     if kind & TRADE:
-        if resting and d.policy != PAPER and it.travel == 0.0 and not (d.banded and bands.outside(it, trade_px)):
+        if (
+            resting
+            and not named
+            and d.policy != PAPER
+            and it.travel == 0.0
+            and not (d.banded and bands.outside(it, trade_px))
+        ):
             on_trade(desk, instruments, pool, wire, i, ts, side, flags, trade_px, trade_sz)
         if not flags & OFF_EXCHANGE and trade_px > 0.0:
             if it.auctions:
@@ -334,7 +348,7 @@ def fold(
     desk: Array, instruments: Array, ladders: Array, pool: Array, wire: Array,
     ts: Array, instrument_id: Array, kind: Array, side: Array, flags: Array,
     bid_px: Array, bid_sz: Array, ask_px: Array, ask_sz: Array, trade_px: Array, trade_sz: Array,
-    bids_px: Array, bids_sz: Array, asks_px: Array, asks_sz: Array, start: int,
+    bids_px: Array, bids_sz: Array, asks_px: Array, asks_sz: Array, start: int, behind: Array, events: Array,
 ) -> int:  # fmt: skip
     """Rows start.. of a batch, without a trader; returns the first row not done, and why in `desk.stop`.
 
@@ -346,6 +360,8 @@ def fold(
         d.stop = FOREIGN if i < 0 else INSTRUMENTS if i >= ladders.shape[0] else 0
         if d.responses + worst(d.open_orders, ladders.shape[2]) >= wire.shape[1]:
             d.stop = WIRE
+        if 2 * d.kept >= behind.shape[0]:
+            d.stop = FULL
         if d.stop:
             return row
         if ts[row] >= d.bell:
@@ -355,7 +371,7 @@ def fold(
         tick(
             desk, instruments, ladders, pool, wire, d.now, i, kind[row], side[row], flags[row],
             bid_px[row], bid_sz[row], ask_px[row], ask_sz[row], trade_px[row], trade_sz[row],
-            bids_px, bids_sz, asks_px, asks_sz, row,
+            bids_px, bids_sz, asks_px, asks_sz, row, behind, events,
         )  # fmt: skip
         if d.pauses:
             d.pauses = 0

@@ -13,24 +13,24 @@ from gpi.tools.kernels.orders import Array
 
 @borrowing
 def run(
-    desk: Array, instruments: Array, ladders: Array, pool: Array, wire: Array, sent: Array,
+    desk: Array, instruments: Array, ladders: Array, pool: Array, wire: Array, sent: Array, behind: Array,
     memory: Array, params: Array, view: Array, mine: Array, intents: Array,
     ts: Array, instrument_id: Array, kind: Array, side: Array, flags: Array,
     bid_px: Array, bid_sz: Array, ask_px: Array, ask_sz: Array, trade_px: Array, trade_sz: Array,
-    bids_px: Array, bids_sz: Array, asks_px: Array, asks_sz: Array, features: Array, outlook: Array,
-    orders_out: Array, fills_out: Array, equity_out: Array, start: int,
+    bids_px: Array, bids_sz: Array, asks_px: Array, asks_sz: Array, events: Array, features: Array,
+    outlook: Array, orders_out: Array, fills_out: Array, equity_out: Array, start: int,
 ) -> int:  # fmt: skip
     """Trade rows start.. of a batch; returns the first row not done, and why in `desk.stop` (0: all done)."""
     for row in range(start, ts.shape[0]):
         i = instrument_id[row]
-        desk[0].stop = short_of(desk, ladders, wire, orders_out, fills_out, equity_out, ts[row], i)
+        desk[0].stop = short_of(desk, ladders, wire, behind, orders_out, fills_out, equity_out, ts[row], i)
         if desk[0].stop:
             return row
         n_orders = before(
-            desk, instruments, ladders, pool, wire, view, mine, orders_out, fills_out, equity_out,
+            desk, instruments, ladders, pool, wire, behind, view, mine, orders_out, fills_out, equity_out,
             ts[row], i, kind[row], side[row], flags[row],
             bid_px[row], bid_sz[row], ask_px[row], ask_sz[row], trade_px[row], trade_sz[row],
-            bids_px, bids_sz, asks_px, asks_sz, row,
+            bids_px, bids_sz, asks_px, asks_sz, events, row,
         )  # fmt: skip
         seen = features[min(row, features.shape[0] - 1)]
         expected = outlook[min(row, outlook.shape[0] - 1)]

@@ -14,10 +14,13 @@
 - A sweep that ran out of visible levels stays SWEEPING: the next quotes fill it at their prices, as a taker. So
   does a market order that is not immediate-or-cancel.
 
-Two policies differ in one thing each. LIKELY: of what leaves the queue without a trade, a part stood before us,
+Three policies differ in one thing each. LIKELY: of what leaves the queue without a trade, a part stood before us,
 after the idea of hftbacktest's ProbQueueModel; the more of it behind us, the smaller the part (`advance`). WHOLE:
-an order that is reached fills whole, whatever the size (hftbacktest's NoPartialFillExchange).
+an order that is reached fills whole, whatever the size (hftbacktest's NoPartialFillExchange). FIFO: the queue is known
+order by order (`queues`).
 """
+
+from typing import Any
 
 import numpy as np
 
@@ -246,13 +249,14 @@ def arrive(desk: Array, instruments: Array, pool: Array, wire: Array, ladder: Ar
         return
     deeper = False if crossed(ladder, it.near) else take_displayed(desk, pool, wire, ladder, slot, ts, it.near, TAKER)
     if o.leaves > 0.0:
-        stay(desk, pool, wire, ladder, slot, ts, deeper, it.near)
+        stay(desk, it, pool, wire, ladder, slot, ts, deeper)
 
 
 @inlined
-def stay(desk: Array, pool: Array, wire: Array, ladder: Array, slot: int, ts: int, deeper: bool, near: float) -> None:
+def stay(desk: Array, it: Any, pool: Array, wire: Array, ladder: Array, slot: int, ts: int, deeper: bool) -> None:
     """What is left of an order that has met the display: it expires, sweeps on, or rests behind what is shown."""
     o = pool[slot]
+    o.joined = it.joins
     if o.tif == IOC:
         end(desk, pool, wire, slot, ts, EXPIRED, 0)
     elif deeper or o.px != o.px:
@@ -260,7 +264,7 @@ def stay(desk: Array, pool: Array, wire: Array, ladder: Array, slot: int, ts: in
         o.queue = 0.0
     else:
         o.place = RESTING
-        o.queue = displayed(ladder, o.side, o.px, near)
+        o.queue = displayed(ladder, o.side, o.px, it.near)
         o.shown = o.queue
         o.traded = 0.0
 
@@ -272,6 +276,7 @@ def meet(desk: Array, instruments: Array, pool: Array, wire: Array, ladder: Arra
     it = instruments[o.instrument_id]
     if it.phase != OPEN:
         o.place = SWEEPING
+        o.joined = it.joins
         return
     no_book = crossed(ladder, it.near)
     if o.tif == FOK and (no_book or not available(ladder, o.side, o.px, o.leaves, it.near)):
@@ -282,7 +287,7 @@ def meet(desk: Array, instruments: Array, pool: Array, wire: Array, ladder: Arra
     else:
         deeper = False if no_book else take_displayed(desk, pool, wire, ladder, slot, ts, it.near, TAKER)
     if o.leaves > 0.0:
-        stay(desk, pool, wire, ladder, slot, ts, deeper, it.near)
+        stay(desk, it, pool, wire, ladder, slot, ts, deeper)
 
 
 @borrowing

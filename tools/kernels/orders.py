@@ -15,6 +15,7 @@ from gpi.tools.kernels.jit import borrowing
 Array = npt.NDArray[Any]
 
 QUOTE, TRADE, STATUS, DEPTH = 1, 2, 4, 8  # ticks.kind
+ADD, REDUCE, DELETE, EXECUTE = 1, 2, 3, 4  # ticks.order_act
 HALTED, PAUSED, CLOSED, GAP, OFF_EXCHANGE, HIDDEN = 1, 2, 4, 16, 64, 128  # ticks.flags
 BUY, SELL = 1, -1
 SUBMIT, REFUSE, CANCEL, ACCEPTED, REJECTED, CANCELED, EXPIRED, FILLED = range(1, 9)  # orders.action
@@ -34,7 +35,7 @@ IN_FLIGHT, RESTING, SWEEPING, GONE = 0, 1, 2, 3  # order.place at the venue
 DORMANT, WITHHELD, GATHERED, ASLEEP, READY = 4, 5, 6, 7, 8  # a stop, a child, for an auction, for the session, woken
 COMBINED: Final = 9  # order.place: a leg that waits for all legs of its order
 NEW, WITHDRAW, AMEND = 1, 2, 3  # intent.what and request.kind
-ROOM, POOL, WIRE, INSTRUMENTS, FOREIGN, BELL, PAUSES = 1, 2, 3, 4, 5, 6, 7  # desk.stop: why a run returned early
+ROOM, POOL, WIRE, INSTRUMENTS, FOREIGN, BELL, PAUSES, FULL = range(1, 9)  # desk.stop: why a run returned early
 SHUT, EARLY, REGULAR, LATE = 0, 1, 2, 3  # desk.part of the trading day
 SECOND: Final = 1_000_000_000
 BAND_STEPS: Final = 10  # of 30 seconds: the five minutes of a reference price
@@ -44,7 +45,7 @@ MAX_INTENTS: Final = 32  # intents of one decision
 MAX_LEGS: Final = 4  # of one order
 NOBODY: Final = -9  # a parent or rival that is none of our orders
 REQUESTS, RESPONSES = 0, 1  # the two rings of the wire; in the rows behind them are tables of delays
-CONSERVATIVE, PAPER, LIKELY, WHOLE = 0, 1, 2, 3  # desk.policy: how recorded liquidity fills our orders
+CONSERVATIVE, PAPER, LIKELY, WHOLE, FIFO = 0, 1, 2, 3, 4  # desk.policy: how recorded liquidity fills our orders
 ALLOW, REFUSE_NEWEST, CANCEL_OLDEST = 0, 1, 2  # desk.self_trade: our order would meet our own
 
 
@@ -77,7 +78,7 @@ DESK: Final = record(
     " request_at requests response_at responses sent_at free free_slots policy rng"
     " dated fee_day rounding delays delay_seed feed_varies fed asked answered last_request last_response"
     " unusual waking hours part bell day_bell opened crossing self_trade no_flip allow_naked option_expiry_ns"
-    " banded pauses breaker breaker_level breaker_opened breaker_until"
+    " banded pauses breaker breaker_level breaker_opened breaker_until kept"
     " n_orders n_fills n_equity",
     "position_limit gross_exposure cash_reserve daily_loss price_collar max_contracts"
     " maker_bps taker_bps per_share sell_bps sell_per_share"
@@ -104,6 +105,7 @@ whose fall stops the market (0: none), its last level, session, end and prices; 
 `no_flip`: 1 where no order may close more than is held and not held by working orders, and one that is being
 cancelled still counts as our own in the way: Alpaca's rules.
 `dated`: 1 where fees follow a dated schedule; `levy` to `clearing` are what has accrued on the trading day.
+`kept`: entries in the table of orders behind ours (`gpi.tools.kernels.queues`).
 `likely_power`: of the queue model that guesses who cancelled (0: logarithms).
 `delays`: 1 where not all delays are constant; then `delay_*` hold the models (`gpi.tools.kernels.delays`), `asked` and
 `answered` count messages; `feed_varies`: 1 where the feed's is one of them, `fed` is the venue's time of its last tick.
@@ -113,7 +115,7 @@ cancelled still counts as our own in the way: Alpaca's rules.
 INSTRUMENT: Final = record(
     "phase blocked quote_ts buys sells n_buys n_sells stops auctions bourse unshortable last_ts"
     " band_tier limit_since pause_until window_at"
-    " fees right american physical under group last_trade settled stage due combined",
+    " fees right american physical under group last_trade settled stage due combined joins",
     "tick_size lot_size multiplier near bid_px bid_sz ask_px ask_sz mid imbalance"
     " position avg_px realized buying selling value last_px last_sz opening_px"
     " reference band_low band_high strike travel spread_selling",
@@ -129,12 +131,13 @@ on (-1: not in the stream), `group` the same for all options on that, `stage` 0 
 `combined`: 1 while orders of several legs may stand here; `spread_selling`: the part of `selling` that such orders
 sell whose own legs cover it.
 `last_px`: the last trade on an exchange; `band_tier` and what follows belong to `gpi.tools.kernels.bands`.
+`joins`: how many orders of others were seen joining behind one of ours.
 """
 
 ORDER: Final = record(
     "order_id instrument_id side order_type tif place canceling accepted prev next"
     " special family parent rival parent_slot rival_slot leg leg_too parent_end"
-    " begun uncounted amending extended trail_fraction since account legs mate ratio covered",
+    " begun uncounted amending extended trail_fraction since account legs mate ratio covered joined",
     "px rank unit_cost qty leaves seen queue stop_px trail told_px told_qty pending shown traded net",
 )
 """A live order. `leaves`, `queue`, `px` and `qty` are the venue's truth; `seen`, `told_px` and `told_qty` the trader's.
@@ -142,7 +145,8 @@ ORDER: Final = record(
 `special`: more than a plain limit or market order, `family`: it has a parent, a rival or legs (slots, checked by id).
 `parent_end`: 1 the parent has filled, 2 it ended otherwise. `uncounted`: it works for no risk of its own (a leg that
 can only undo its parent). `pending`: risk of replacements under way, `amending` how many. `shown`, `traded`: the size
-displayed at our price and what traded there since, for the queue model that guesses.
+displayed at our price and what traded there since, for the queue model that guesses. `joined`: `instrument.joins`
+when it got its place, for the queue known order by order.
 MLEG, one of `legs` legs: `mate` is the next one's slot, in a ring, `parent` the first one's id, `ratio` its contracts
 per unit, `net` the limit of a unit (NaN: none), `covered` 1 where the legs cover each other.
 """

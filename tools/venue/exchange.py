@@ -16,8 +16,8 @@ from gpi.formats.frame import Frame
 from gpi.formats.instruments import KEY, Instruments, checked_id
 from gpi.formats.orders import CANCELED, REASONS, REJECTED
 from gpi.formats.ticks import HALTED
-from gpi.tools.kernels import exchange, limits, matching, quotes, responses, trader
-from gpi.tools.kernels.orders import BELL, CLS, DAY, GTC, MAX_LEGS, MLEG, NEW, PAUSES, WIRE
+from gpi.tools.kernels import exchange, limits, matching, queues, quotes, responses, trader
+from gpi.tools.kernels.orders import BELL, CLS, DAY, FULL, GTC, MAX_LEGS, MLEG, NEW, PAUSES, WIRE
 from gpi.tools.venue.floor import Floor
 from gpi.tools.venue.requests import POLICIES, Event, Fill, Leg, Quote, Request
 
@@ -185,9 +185,10 @@ class Exchange(Floor):
         columns = [frame[name] for name in COLUMNS]
         deep = all(name in frame for name in DEPTH_COLUMNS)
         depth = [frame[name] for name in DEPTH_COLUMNS] if deep else [self._none] * 4
-        row = 0
+        events, row = queues.told(frame.columns, self._desk[0].policy), 0
         while row < frame.rows:
-            given: Any = (self._desk, self._instruments, self._ladders, self._pool, self._wire, *columns, *depth, row)
+            venue: Any = (self._desk, self._instruments, self._ladders, self._pool, self._wire)
+            given: Any = (*venue, *columns, *depth, row, self._behind, events)
             row = exchange.fold(*given)
             self._collect()
             if self._desk[0].stop == PAUSES:
@@ -197,6 +198,8 @@ class Exchange(Floor):
             if row < frame.rows:
                 if self._desk[0].stop == WIRE:
                     self._make_way()
+                elif self._desk[0].stop == FULL:
+                    self._behind = queues.more_room(self._behind, self._desk, self._instruments, self._pool)
                 elif self._desk[0].stop == BELL:
                     self._toll(int(frame["ts_event"][row]))
                 else:

@@ -13,7 +13,7 @@ from gpi.formats.errors import UsageError
 from gpi.formats.instruments import Instruments
 from gpi.formats.orders import CANCELED, EXPIRED, FILLED, REJECTED
 from gpi.formats.ticks import HALTED, PAUSED
-from gpi.tools.kernels import exchange, memory, trader
+from gpi.tools.kernels import exchange, memory, queues, trader
 from gpi.tools.kernels.bells import toll
 from gpi.tools.kernels.chance import seeded
 from gpi.tools.kernels.options import TRAVEL, travel_alone
@@ -56,7 +56,7 @@ class Floor:
         d.unusual = 1
         self._pool = memory.more_slots(np.zeros(0, ORDER), desk, 64)
         self._wire = np.zeros((2, 256), MESSAGE)
-        self._instruments = np.zeros(0, INSTRUMENT)
+        self._instruments, self._behind = np.zeros(0, INSTRUMENT), queues.table()
         self._ladders = np.zeros((0, memory.LADDER_ROWS, levels))
         self._none = np.zeros((0, 1))
         self._wish, self._terms = np.zeros(MAX_LEGS, INTENT), np.zeros(1, INSTRUMENT)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from typing import Final, Literal, NamedTuple
 
-from gpi.tools.kernels.orders import CONSERVATIVE, LIKELY, PAPER, WHOLE
+from gpi.tools.kernels.orders import CONSERVATIVE, FIFO, LIKELY, PAPER, WHOLE
 
-Fill = Literal["conservative", "alpaca-paper", "queue", "whole"]
-POLICIES: Final = {"conservative": CONSERVATIVE, "alpaca-paper": PAPER, "queue": LIKELY, "whole": WHOLE}
+Fill = Literal["conservative", "alpaca-paper", "queue", "whole", "fifo"]
+POLICIES: Final = {
+    "conservative": CONSERVATIVE, "alpaca-paper": PAPER, "queue": LIKELY, "whole": WHOLE, "fifo": FIFO,
+}  # fmt: skip
 """The words of `gpi backtest --fill` (`gpi.tools.backtest.setup.POLICIES`)."""
 
 
