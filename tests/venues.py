@@ -18,6 +18,7 @@ from typing import Any
 
 import requests
 
+from gpi.formats.frame import Frame
 from gpi.formats.instruments import Instrument, Instruments, equity
 from gpi.formats.secrets import Secret
 from gpi.tools.venue.venue import Options, made, opened
@@ -38,6 +39,7 @@ class Ready:
     secret: str
     token: str
     world: World | None = None  # in this process only
+    loop: asyncio.AbstractEventLoop | None = None  # the world's
     process: subprocess.Popen[bytes] | None = None  # otherwise
     closing: list[Callable[[], None]] = field(default_factory=list)
     said: list[str] = field(default_factory=list)  # of a process: what it wrote on stderr, once it has ended
@@ -75,6 +77,11 @@ class Ready:
     def tick(self, symbol: str = "AAPL", **words: Any) -> None:
         """One tick through the whole venue: bid=[px, size], ask=..., trade=[px, size, side]."""
         self.control(tick={"symbol": symbol, **words})
+
+    def play(self, frame: Frame) -> None:
+        """A frame of a feed through a venue in this process, as if the feed had brought it."""
+        assert self.world is not None and self.loop is not None
+        asyncio.run_coroutine_threadsafe(self.world.play(frame), self.loop).result(PATIENCE_S)
 
     def state(self) -> dict[str, Any]:
         """The truth."""
@@ -201,7 +208,7 @@ async def _serve(told: Future[Any], listed: Sequence[Instrument], start: int, op
         world.exchange.advance(start)
         at = await opened(world)
         key_id, secret = next(iter(world.keys.items()))
-        ready = Ready(at.url, key_id, secret.reveal(), world.token.reveal(), world)
+        ready = Ready(at.url, key_id, secret.reveal(), world.token.reveal(), world, loop)
         told.set_result((ready, lambda: loop.call_soon_threadsafe(stop.set)))
         await stop.wait()
         await at.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 from uuid import NAMESPACE_URL, uuid5
 
@@ -122,6 +123,7 @@ def position_symbol(instrument: Instrument) -> str:
     return wire_symbol(instrument).replace("/", "")
 
 
+@lru_cache(1 << 14)
 def asset_id(symbol: str) -> str:
     """The UUID of an asset, always the same for a symbol."""
     return str(uuid5(NAMESPACE_URL, f"gpi:asset/{symbol}"))

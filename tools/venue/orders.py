@@ -83,7 +83,7 @@ class Order:
 
 def wire(order: Order, nested: bool = True) -> dict[str, Any]:
     """The order as JSON; its legs inside it if `nested`."""
-    there = order.instrument
+    there, symbol = order.instrument, order.symbol
     return {
         "id": order.id,
         "client_order_id": order.client_order_id,
@@ -98,8 +98,8 @@ def wire(order: Order, nested: bool = True) -> dict[str, Any]:
         "replaced_at": stamped(order.replaced_at),
         "replaced_by": order.replaced_by,
         "replaces": order.replaces,
-        "asset_id": asset_id(order.symbol) if there else "",
-        "symbol": order.symbol,
+        "asset_id": asset_id(symbol) if there else "",
+        "symbol": symbol,
         "asset_class": CLASSES[there.asset_class] if there else "",
         "notional": maybe(order.notional),
         "qty": None if order.notional is not None else maybe(order.qty),

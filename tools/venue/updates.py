@@ -36,12 +36,12 @@ class Updates:
 
     def tell(self, order: Order, event: str, ts: int, **more: Any) -> None:
         """One event of an order, `ts` ns."""
-        data = {"event": event, "timestamp": stamp(ts), "order": wire(order), **more}
-        if "execution_id" not in data:
-            data["execution_id"] = self.world.accounts.uuid()
+        if "execution_id" not in more:
+            more["execution_id"] = self.world.accounts.uuid()  # drawn whoever listens: ids do not depend on it
         self.world.counters[f"updates.{event}"] += 1
         senders = self._listening.get(order.key_id)
         if senders:
+            data = {"event": event, "timestamp": stamp(ts), "order": wire(order), **more}
             message = json.dumps({"stream": "trade_updates", "data": data}, separators=(",", ":")).encode()
             for sender in tuple(senders):
                 sender.put(message)
