@@ -6,6 +6,10 @@ stand there already), each with the market to itself, and are cancelled after a 
 `fifo`. The guesses see the same rows without the columns of single orders, and, where the file has five levels, also
 the best one alone.
 
+The witnesses: real orders that joined others at the touch. An order of ours that got its place right before such a
+one must have its first fill in the row in which that one first trades, and none before that one is cancelled: what
+the venue itself did says how true `fifo` is, and how wrong each guess.
+
 A file of N levels tells only of orders within them. While the price of an order of ours is beyond, nobody knows its
 queue, and `fifo`, too, is a guess; "in sight" are the orders whose price never left the file until they were filled
 or cancelled. For these the truth is the truth, but for what our order would have changed in the others' conduct.
@@ -31,7 +35,7 @@ from gpi.formats.frame import Frame, concatenated
 from gpi.formats.instruments import Instruments
 from gpi.formats.orders import FILLED, GTC, LIMIT
 from gpi.formats.quarantine import Quarantine
-from gpi.formats.ticks import BUY, SELL, ticks
+from gpi.formats.ticks import ADD, BUY, EXECUTE, SELL, ticks
 from gpi.tools.backtest.session import Session
 from gpi.tools.backtest.setup import Rules, Setup
 from gpi.tools.feeds.files import open_ticks
@@ -163,6 +167,69 @@ def compared(rows: Frame, instruments: Instruments, orders: list[Order], deepest
             print(f" | later by {told(late, blocks[both], 1)} s, off by {told(abs(late), blocks[both], 1)} s")
 
 
+class Witness(NamedTuple):
+    """An order of the file that joined the touch in row `joined`; row `ended` is the first that tells of it again."""
+
+    side: int
+    px: float
+    joined: int
+    ended: int
+    executed: bool
+
+
+def witnesses(rows: Frame, count: int) -> list[Witness]:
+    """Orders that joined others at the best price, whose next event the file tells; half of them executed."""
+    act, ref, px, side = (rows[f"order_{name}"] for name in ("act", "ref", "px", "side"))
+    after = np.full(rows.rows, -1)
+    by_ref = np.lexsort((np.arange(rows.rows), ref))
+    again = ref[by_ref[1:]] == ref[by_ref[:-1]]
+    after[by_ref[:-1][again]] = by_ref[1:][again]
+    best = np.where(side == BUY, np.roll(rows["bid_px"], 1), np.roll(rows["ask_px"], 1))
+    there = (act == ADD) & (px == best) & (after > 0) & (np.arange(rows.rows) > 100)
+    dice, found = np.random.default_rng(SEED), []
+    for executed in (True, False):
+        mine = np.flatnonzero(there & ((act[after] == EXECUTE) == executed))
+        for row in np.sort(dice.choice(mine, min(count // 2, len(mine)), replace=False)).tolist():
+            found.append(Witness(int(side[row]), float(px[row]), row, int(after[row]), executed))
+    return found
+
+
+def twin(rows: Frame, instruments: Instruments, one: Witness, fill: Policy, power: float) -> float:
+    """Seconds from a witness's first event to the first fill of an order of ours that stands right before it; NaN: none
+    in the minute after."""
+    exchange, ts = (
+        Exchange(instruments, rows["bids_px"].shape[1] if "bids_px" in rows else 1, fill, one.joined),
+        rows["ts_event"],
+    )
+    exchange._desk["likely_power"] = power
+    exchange.tick(rows.slice(one.joined - 1, one.joined))
+    exchange.submit(Request(0, one.side, LIMIT, GTC, QTY, one.px))
+    until = one.ended + 1 if not one.executed else int(np.searchsorted(ts, ts[one.ended] + LIFE_NS, side="right"))
+    exchange.tick(rows.slice(one.joined, until))
+    fills = [event.ts for event in exchange.events() if event.action == FILLED]
+    return (fills[0] - int(ts[one.ended])) / 1e9 if fills else np.nan
+
+
+def testified(rows: Frame, instruments: Instruments, found: list[Witness], deepest: int) -> None:
+    """Print how often each policy fills the twin when its witness traded, and how often though it did not."""
+    executed = np.array([one.executed for one in found])
+    blocks = (rows["ts_event"][[one.joined for one in found]] - rows["ts_event"][0]) // BLOCK_NS
+    print(f"  {int(executed.sum()):,} executed: on time, before, later, not within a minute | later by")
+    print(f"  {int((~executed).sum()):,} cancelled: filled before", flush=True)
+    policies: list[tuple[str, Frame, Policy, float]] = [("fifo", rows, "fifo", 0.0)]
+    for levels in (deepest, 1) if deepest > 1 else (1,):
+        plain = narrowed(rows, levels if levels > 1 else 0)
+        policies += [(f"{name}, {levels} levels", plain, fill, power) for name, (fill, power) in GUESSES.items()]
+    for label, seen, fill, power in policies:
+        late = np.array([twin(seen, instruments, one, fill, power) for one in found])
+        kinds = (late == 0, late < 0, late > 0, late != late)
+        cells = [told(kind[executed], blocks[executed]) for kind in kinds]
+        after = executed & (late > 0)
+        in_vain = ~executed & (late <= 0)
+        print(f"  {label} | {', '.join(cells)} | {told(late[after], blocks[after], 1)} s", end="")
+        print(f" | {told(in_vain[~executed], blocks[~executed])}", flush=True)
+
+
 def seconds_of(stream: Stream, frames: list[Frame], strategy: str, fill: str) -> float:
     """Seconds of a backtest of these frames."""
     session = Session(stream.schema, Setup(load(strategy), rules=Rules(fill)))
@@ -201,6 +268,8 @@ def main(count: int, rounds: int) -> None:
         for behind in (0.0, 500.0):
             print(f"{day}, joining at least {behind:.0f} shares", flush=True)
             compared(rows, Instruments.of(stream.schema), drawn(rows, count, behind), levels)
+        print(f"{day}, twins of real orders", flush=True)
+        testified(rows, Instruments.of(stream.schema), witnesses(rows, count), levels)
     cost(DAYS["AMZN"][0], rounds)
 
 
