@@ -384,3 +384,31 @@ def test_a_mistake_is_named_with_its_fix(words: list[str], why: str, tmp_path: P
     env = {**clean, "HOME": str(tmp_path), "XDG_CACHE_HOME": os.environ.get("XDG_CACHE_HOME", "/root/.cache")}
     done = subprocess.run([*GPI, "capture", *words], capture_output=True, text=True, cwd=ROOT, env=env)
     assert done.returncode in (2, 3) and why in done.stderr and done.stderr.count("\n") == 1, done.stderr
+
+
+def example(tmp_path: Path, *words: object) -> subprocess.CompletedProcess[bytes]:
+    """examples/live_paper.sh, with this gpi on the PATH."""
+    command = tmp_path / "bin" / "gpi"
+    command.parent.mkdir()
+    command.write_text(f'#!/bin/sh\nexec {GPI[0]} -m gpi.cli.main "$@"\n')
+    command.chmod(0o755)
+    env = {**os.environ, "PATH": f"{command.parent}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
+    script = ["bash", "examples/live_paper.sh", *map(str, words)]
+    return subprocess.run(script, stdin=subprocess.DEVNULL, capture_output=True, cwd=ROOT, env=env, timeout=280)
+
+
+def test_the_example_of_a_live_day_runs_whole(tmp_path: Path, market: Path) -> None:
+    """A venue plays a file, the day is traded on paper: a run of every tick, and no key or process is left behind."""
+    out = tmp_path / "trial"
+    done = example(tmp_path, out, "SPY,NVDA", market, 600)
+    assert done.returncode == 0, done.stderr.decode()
+    manifest = json.loads((out / "run" / "manifest.json").read_text())
+    told = gpi("capture", "--from-journal", out / "journal", "--out", tmp_path / "again.arrow", check=0)
+    assert manifest["ticks"] == stored(tmp_path / "again.arrow")[0].rows > 6000, told.stderr
+    assert not (out / "venue.json").exists() and "manifest.json" in {path.name for path in (out / "run").iterdir()}
+
+
+def test_the_example_says_why_its_venue_did_not_start(tmp_path: Path) -> None:
+    """A file that is not there: no endless wait."""
+    done = example(tmp_path, tmp_path / "trial", "SPY", tmp_path / "nowhere.arrow")
+    assert done.returncode == 1 and b"there is no file" in done.stderr

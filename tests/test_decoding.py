@@ -15,6 +15,7 @@ from gpi.formats.instruments import Instruments
 from gpi.formats.quarantine import Reason
 from gpi.formats.ticks import DEPTH, GAP, HALTED, HIDDEN, NO_PRICE, OFF_EXCHANGE, QUOTE, SNAPSHOT, STATUS, TRADE
 from gpi.tools.feeds.decoding import Decoded, Decoder, Vendor
+from gpi.tools.feeds.wirenames import instrument
 from gpi.tools.kernels import conditions, flaws
 from gpi.tools.kernels import msgpack as walker
 from gpi.tools.kernels.decoding import ROW
@@ -397,3 +398,13 @@ def test_whatever_msgpack_writes_is_skipped_whole(value: Any) -> None:
     buf = np.frombuffer(raw + b"\0", np.uint8)
     assert walker.skip(buf, 0, len(raw)) == len(raw)
     assert walker.skip(buf, 0, len(raw) - 1) == -1
+
+
+@pytest.mark.parametrize(("vendor", "asset", "name"), [("alpaca", "stocks", "AAPL"), ("polygon", "crypto", "BTCUSDT")])
+def test_a_symbol_named_beforehand_takes_the_fast_road_at_once(vendor: Vendor, asset: str, name: str) -> None:
+    """Its first message is decoded by the kernel, under its own number."""
+    one = Decoder(vendor, asset, Instruments([instrument(asset, "ETHUSDT"), instrument(asset, name)]))
+    one._slow_row = None  # type: ignore[assignment]
+    item = {"ev": "XQ", "pair": "BTC-USDT", "bp": 1.0, "bs": 2, "ap": 1.5, "as": 2, "t": T // 10**6}
+    found = one.decode(packed([quote()]) if vendor == "alpaca" else json.dumps([item]).encode(), T)
+    assert found.frame is not None and found.frame["instrument_id"].tolist() == [1]

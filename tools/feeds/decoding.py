@@ -21,7 +21,7 @@ from gpi.formats.quarantine import FUTURE_NS, Reason
 from gpi.formats.ticks import STATUS, TICKS, ticks
 from gpi.tools.feeds.items import BARS, CONTROLS, Odd, kind_of, parsed, row_of, symbol_of
 from gpi.tools.feeds.ladders import Ladders
-from gpi.tools.feeds.wirenames import instrument
+from gpi.tools.feeds.wirenames import instrument, wire
 from gpi.tools.kernels import decoding as kernel
 from gpi.tools.kernels import flaws, slots, symbols
 from gpi.tools.kernels.rows import places, spread
@@ -81,6 +81,8 @@ class Decoder:
         self._rows, self._items = np.zeros(ROOM, kernel.ROW), np.zeros(ROOM, kernel.ITEM)
         self._entered: dict[str, int] = {}
         self._books: dict[int, Ladders] = {}
+        for one in instruments:  # those named beforehand never take the slow road
+            self._enter(wire(vendor, one), one.id)
 
     @property
     def schema(self) -> pa.Schema:

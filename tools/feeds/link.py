@@ -20,7 +20,7 @@ from websockets.legacy.client import WebSocketClientProtocol
 MAX_MESSAGE: Final = 1 << 26  # bytes; the libraries' 1 MiB would end a connection at the open
 CONNECT_S: Final = 5.0
 GOODBYE_S: Final = 1.0  # for a polite close, which frees the vendor's connection slot at once
-SOCKET: Final[dict[str, Any]] = {"max_size": MAX_MESSAGE, "max_queue": 1024, "ping_interval": 10, "ping_timeout": 180}
+SOCKET: Final[dict[str, Any]] = {"max_size": MAX_MESSAGE, "max_queue": 128, "ping_interval": 10, "ping_timeout": 180}
 
 
 class Step(Enum):
