@@ -13,9 +13,11 @@ from gpi.formats.instruments import Instruments, crypto, equity, option
 from gpi.tools.venue.accounts import Account, Fill
 from gpi.tools.venue.money import exact, stamp, text
 from gpi.tools.venue.orders import Order
+from gpi.tools.venue.spreads import Holding, together
 from tests.venues import MONDAY, Ready, venue_here
 
 CALL, PUT = option("AAPL260116C00190000"), option("AAPL260116P00185000")
+HIGHER = option("AAPL260116C00200000")
 HOUR = 3600 * 10**9
 
 
@@ -245,3 +247,50 @@ def test_times_keep_their_nanoseconds(ts: int) -> None:
     from gpi.tools.venue.money import instant
 
     assert instant(stamp(ts), "t") == ts
+
+
+def test_nothing_is_opened_for_nothing() -> None:
+    """Whatever has no price yet, or is sold short in a combination, is paid for before it is accepted."""
+    with venue_here([equity("AAPL"), equity("MSFT"), CALL, HIGHER, PUT]) as venue:
+        for words in ({"side": "sell"}, {"side": "buy"}, {"side": "sell", "type": "trailing_stop", "trail_percent": 1}):
+            refused = venue.order("MSFT", qty=10**6, **words)
+            assert (refused.status_code, refused.json()["message"]) == (422, 'no market price for "MSFT"')
+        legs = [{"symbol": each.symbol, "ratio_qty": "1", "side": side} for each, side in ((CALL, "buy"), (PUT, "buy"))]
+        combined = {"symbol": None, "side": None, "order_class": "mleg", "legs": legs}
+        assert venue.order(qty=1, **combined).status_code == 422, "no leg has a price"
+        venue.tick(bid=[99, 1000], ask=[101, 1000])
+        for each, px in ((CALL, 3.0), (HIGHER, 1.0), (PUT, 2.0)):
+            venue.tick(each.symbol, bid=[px, 9000], ask=[px + 0.1, 9000])
+        assert venue.order(qty=10_000, **combined).json()["message"] == "insufficient buying power"
+        sold = [{**leg, "side": "sell"} for leg in legs]
+        assert venue.order(qty=1000, **{**combined, "legs": sold}).json()["message"] == "insufficient buying power"
+        credit = [{"symbol": CALL.symbol, "ratio_qty": 1, "side": "sell"},
+                  {"symbol": HIGHER.symbol, "ratio_qty": 1, "side": "buy"}]  # fmt: skip
+        wide = {**combined, "legs": credit, "type": "limit", "limit_price": -1.5}
+        assert venue.order(qty=300, **wide).status_code == 403, "it can lose 10 a share less the credit: 255,000"
+        assert venue.order(qty=10, **wide).status_code == 200
+        after = Decimal(venue.call("GET", "/v2/account").json()["non_marginable_buying_power"])
+        assert 100_000 - 10 * 100 * 10 <= after <= 100_000 - 10 * 100 * 8
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(1, 20), st.sampled_from("CP"), st.integers(-3, 3)), min_size=1, max_size=4),
+    st.integers(0, 400),
+)
+def test_what_options_tie_up_together_covers_every_end(held: list[tuple[int, str, int]], spot: int) -> None:
+    """With just so much free cash, no price of the underlying at their end takes more, if calls are covered."""
+    holdings = [
+        Holding(option(f"AAPL260116{right}{strike * 10_000:08d}"), Decimal(qty), Decimal(2), Decimal(10**9))
+        for strike, right, qty in held
+        if qty
+    ]
+    if sum(each.qty for each in holdings if each.option.right == "C") < 0 or all(each.qty > 0 for each in holdings):
+        return
+    tied = together(holdings)
+    value = sum(each.qty * 200 for each in holdings)
+    ends = sum(
+        each.qty * 100 * max(0, (spot - Decimal(each.option.strike)) * (1 if each.option.right == "C" else -1))
+        for each in holdings
+    )
+    assert tied - value + ends >= 0

@@ -40,6 +40,10 @@ class Assets:
         found = self._ids.get(name.strip().replace(" ", "").upper())
         return None if found is None else self._instruments[found]
 
+    def of(self, instrument_id: int) -> Instrument:
+        """The instrument of an id."""
+        return self._instruments[instrument_id]
+
     def named(self, name: str) -> Instrument:
         """The same. Raises Refusal 422 as orders do."""
         found = self.find(name)

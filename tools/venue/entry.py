@@ -12,7 +12,7 @@ from gpi.tools.venue.accounts import Account
 from gpi.tools.venue.exchange import Leg, Request
 from gpi.tools.venue.ledgers import Ledgers
 from gpi.tools.venue.margin import afford, closable
-from gpi.tools.venue.money import floored, real
+from gpi.tools.venue.money import ZERO, floored, real
 from gpi.tools.venue.orders import Order, wire
 from gpi.tools.venue.refusals import forbidden, malformed, unprocessable
 from gpi.tools.venue.rules import check, permitted, regular
@@ -50,8 +50,13 @@ def submit(ledgers: Ledgers, account: Account, ticket: Ticket, source: str = "ap
             raise unprocessable("oco orders must be exit orders")
         closable(account, order, ledgers.assets.terms(order.instrument).shortable)
         wash(account, order)
-        if ledgers.assets.terms(order.instrument).tradable and ledgers.prices.ask(order.instrument) is None:
-            _unpriced(order)
+        if ledgers.prices.ask(order.instrument) is None:
+            _unpriced(order, account.held(order.instrument))
+    elif order.type == "market":
+        for leg in order.legs:
+            assert leg.instrument is not None
+            if ledgers.prices.now(leg.instrument) is None:
+                _unpriced(order, ZERO)
     afford(account, ledgers.prices, order)
     account.add(order)
     for leg in order.legs:
@@ -128,9 +133,9 @@ def _sized(ledgers: Ledgers, ticket: Ticket, instrument: Instrument) -> Decimal:
     return qty
 
 
-def _unpriced(order: Order) -> None:
-    """A market order without a market has no value to check against the account."""
-    if order.type == "market" and order.side > 0:
+def _unpriced(order: Order, held: Decimal) -> None:
+    """An order at whatever price, without a market, has no value to check against the account, unless it closes."""
+    if order.type in ("market", "trailing_stop") and held * order.side >= 0:
         raise unprocessable(f'no market price for "{order.symbol}"')
 
 

@@ -2,14 +2,15 @@
 
 The rule, simpler than any broker's and on the safe side: with equity E, shares tie up |value| / M (M is
 max_margin_multiplier, 1 below 2,000 of equity), coins and long options their whole value, short puts their strike
-in cash, short calls nothing when shares cover them and otherwise 20 % of the underlying plus the premium. An opening
-order ties up the same for what is unfilled: a buy at its limit or the ask, a short sale at the higher of its limit
-and 103 % of the ask. buying_power = M x (E - tied up), never below zero.
+in cash, short calls nothing when shares cover them and otherwise 20 % of the underlying plus the premium; options that
+cover each other no more than can be lost (tools.venue.spreads). An opening order ties up the same for what is
+unfilled: a buy at its limit or the ask, a short sale at the higher of its limit and 103 % of the ask, a combination
+what its legs would. buying_power = M x (E - tied up), never below zero.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
@@ -19,6 +20,7 @@ from gpi.tools.venue.money import ZERO, exact, text
 from gpi.tools.venue.orders import Order
 from gpi.tools.venue.prices import Prices
 from gpi.tools.venue.refusals import Refusal, forbidden
+from gpi.tools.venue.spreads import Holding, together
 
 SHORT_COLLAR: Final = Decimal("1.03")  # of the ask, for the value of a short sale
 LEVERAGE_FROM: Final = Decimal(2000)  # equity below which nothing is lent
@@ -56,7 +58,8 @@ def worth(account: Account, prices: Prices) -> Worth:
     equity = account.cash + long + short
     multiplier = Decimal(str(account.config["max_margin_multiplier"])) if equity >= LEVERAGE_FROM else Decimal(1)
     held = [(p.instrument, p.qty, prices.mark(p.instrument, p.average)) for p in account.positions.values()]
-    tied = sum((_tied(account, prices, i, qty, px, multiplier) for i, qty, px in held), ZERO)
+    plain = (_tied(account, prices, i, qty, px, multiplier) for i, qty, px in held if i.asset_class != "option")
+    tied = sum(plain, ZERO) + together(_options(account, prices))
     orders = sum((_order(account, prices, order, multiplier) for order in account.working.values()), ZERO)
     return Worth(equity, long, short, tied, orders, multiplier)
 
@@ -103,14 +106,43 @@ def price_of(prices: Prices, order: Order) -> Decimal:
 def _order(account: Account, prices: Prices, order: Order, multiplier: Decimal) -> Decimal:
     """What a working order ties up. Exits of a bracket tie up nothing: they close."""
     if order.instrument is None:
-        net = order.limit_price or ZERO
-        return max(ZERO, net) * order.leaves * 100
+        return _combination(account, prices, order)
     if order.parent is not None:
         return ZERO
     qty = opening(account, order.instrument, order.side, order.leaves)
     if not qty:
         return ZERO
     return _tied(account, prices, order.instrument, order.side * qty, price_of(prices, order), multiplier)
+
+
+def _options(account: Account, prices: Prices, more: Mapping[int, Decimal] | None = None) -> list[Holding]:
+    """The options of an account, and `more` of some (instrument id -> signed quantity), as what they tie up."""
+    found = {i: (p.instrument, p.qty, p.average) for i, p in account.positions.items() if p.instrument.right}
+    for i, qty in (more or {}).items():
+        option, held, average = found.get(i, (prices.instrument(i), ZERO, ZERO))
+        found[i] = option, held + qty, average
+    return [
+        Holding(option, qty, price, _tied(account, prices, option, qty, price, Decimal(1)))
+        for option, qty, average in found.values()
+        if qty
+        for price in [prices.mark(option, average)]
+    ]
+
+
+def _combination(account: Account, prices: Prices, order: Order) -> Decimal:
+    """What a multi-leg order ties up: what its options will tie up more than now, and what it pays above the middle."""
+    legs = [(leg.instrument, leg.side * (leg.ratio_qty or ZERO)) for leg in order.legs if leg.instrument is not None]
+    more: dict[int, Decimal] = {}
+    net = middle = ZERO
+    for option, ratio in legs:
+        more[option.id] = more.get(option.id, ZERO) + ratio * order.leaves
+        mark = prices.mark(option, ZERO)
+        middle += ratio * mark
+        net += ratio * ((prices.ask(option) if ratio > 0 else prices.bid(option)) or mark)
+    net = net if order.limit_price is None else order.limit_price
+    size = exact(legs[0][0].multiplier) if legs else ZERO
+    added = together(_options(account, prices, more)) - together(_options(account, prices))
+    return max(ZERO, added + (net - middle) * order.leaves * size)
 
 
 def afford(account: Account, prices: Prices, order: Order, instead_of: Order | None = None) -> None:

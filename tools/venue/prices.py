@@ -22,6 +22,10 @@ class Prices:
         """The instrument of a symbol, if the venue lists it."""
         return self._assets.find(symbol)
 
+    def instrument(self, instrument_id: int) -> Instrument:
+        """The instrument of an id."""
+        return self._assets.of(instrument_id)
+
     def bid(self, instrument: Instrument) -> Decimal | None:
         """The best bid."""
         return _priced(self._exchange.quote(instrument.id).bid_px)
