@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from gpi.tools.kernels import breakers
 from gpi.tools.kernels.jit import borrowing
 from gpi.tools.kernels.orders import BAND_STEPS, OPEN, REGULAR, SECOND, STOPPED, WAITING, Array
 
@@ -47,8 +48,10 @@ def set_bands(desk: Array, it: Any, ts: int) -> None:
 
 @borrowing
 def on_trade(desk: Array, instruments: Array, i: int, ts: int, px: float) -> None:
-    """A trade within the bands moves the five-minute mean."""
+    """A trade within the bands moves the five-minute mean; one of the breaker's index may stop the market."""
     it = instruments[i]
+    if i == desk[0].breaker - 1:
+        breakers.on_trade(desk, instruments, ts, px)
     if it.band_tier == 0 or not px > 0.0:
         return
     step = ts // STEP

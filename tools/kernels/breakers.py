@@ -6,11 +6,10 @@ first day is told; of the next days it is the index's last trade in the regular 
 after a LULD pause, with a fresh quote (`gpi.tools.kernels.bands.on_quote`).
 """
 
-from gpi.tools.kernels.bands import PAUSE, forget
 from gpi.tools.kernels.jit import borrowing
 from gpi.tools.kernels.orders import REGULAR, SECOND, STOPPED, Array
 
-STOP_FOR = 3 * PAUSE
+STOP_FOR = 15 * 60 * SECOND
 LAST_MINUTES = 35 * 60 * SECOND
 NIGHT = 8 * 3600 * SECOND  # after the close: nothing trades late on such a day
 
@@ -24,7 +23,7 @@ def level_of(px: float, close: float) -> int:
 
 
 @borrowing
-def on_trade(desk: Array, instruments: Array, ladders: Array, ts: int, px: float) -> None:
+def on_trade(desk: Array, instruments: Array, ts: int, px: float) -> None:
     """The index trades: a further level that is reached stops the market."""
     d = desk[0]
     if d.part != REGULAR or ts < d.breaker_until:
@@ -47,4 +46,3 @@ def on_trade(desk: Array, instruments: Array, ladders: Array, ts: int, px: float
             it.phase = STOPPED
             it.pause_until = d.breaker_until
             it.limit_since = 0
-            forget(ladders[i])

@@ -5,7 +5,7 @@ The trading engine (`gpi.tools.kernels.engine`) puts a trader behind it; the loc
 flag: an instrument without stops, auctions and bands, a session without special orders.
 """
 
-from gpi.tools.kernels import auctions, bands, breakers, inside, legs, paper, queues, triggers
+from gpi.tools.kernels import auctions, bands, inside, legs, paper, queues, triggers
 from gpi.tools.kernels.hours import may_trade
 from gpi.tools.kernels.jit import borrowing, inlined
 from gpi.tools.kernels.listing import link, unlink
@@ -314,8 +314,6 @@ def tick(
                 triggers.on_trade(desk, instruments, pool, wire, i, ts, trade_px)
             if d.banded:
                 bands.on_trade(desk, instruments, i, ts, trade_px)
-                if i == d.breaker - 1:
-                    breakers.on_trade(desk, instruments, ladders, ts, trade_px)
             it.last_ts = ts
             it.last_px = trade_px
             it.last_sz = trade_sz
