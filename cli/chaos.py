@@ -26,6 +26,7 @@ def chaos(
     cases: Annotated[int | None, typer.Option(min=1, help="So many units of each row instead of its own.")] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Cases side by side.")] = 2,
     fresh: Annotated[bool, typer.Option("--fresh", help="Exec every command anew instead of forking it.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Every process logs all it can.")] = False,
     keep: Annotated[bool, typer.Option("--keep", help="Leave the folders of cases that broke.")] = False,
     folder: Annotated[Path | None, typer.Option(help="Scratch space; else a temporary folder.")] = None,
     out: Annotated[list[Path] | None, typer.Option(help="Write the table to FILE.json or FILE.md; repeat.")] = None,
@@ -47,7 +48,7 @@ def chaos(
     if plain:
         _plain(seed, plain, folder)
         return
-    outcomes = _carried_out(chosen, seed, short, case, cases, jobs, fresh, keep, folder)
+    outcomes = _carried_out(chosen, seed, short, case, cases, jobs, fresh, debug, keep, folder)
     facts = {"seed": seed, "form": "short" if short else "long", **_facts()}
     _write(outcomes, facts, out or [])
     _show(outcomes, seed)
@@ -78,6 +79,7 @@ def _carried_out(
     units: int | None,
     jobs: int,
     fresh: bool,
+    debug: bool,
     keep: bool,
     folder: Path | None,
 ) -> "list[Outcome]":
@@ -91,7 +93,7 @@ def _carried_out(
     zygote = None if fresh else Zygote.start(carried_out, warm)
     outcomes = []
     try:
-        lab = Lab(seed, scratch, zygote, _rooms(), keep, not short)
+        lab = Lab(seed, scratch, zygote, _rooms(), keep, not short, debug)
         practice(lab)
         for row in rows:
             wanted = units or (row.short if short else row.long)

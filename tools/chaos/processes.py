@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Final
 
 from gpi.formats.errors import GpiError
-from gpi.tools.chaos.zygote import Zygote
+from gpi.tools.chaos.search import descendants, shown
+from gpi.tools.chaos.zygote import LOUD_ENV, Zygote
 
 TERM_GRACE_S: Final = 10.0
 
@@ -109,14 +110,23 @@ class Processes:
     zygote: Zygote | None = None  # None: every command is exec'ed
     environment: Mapping[str, str] = field(default_factory=dict)
     children: list[Child] = field(default_factory=list)
+    given: set[int] = field(default_factory=set)  # pids of those that found more in their environment
 
     def __enter__(self) -> Processes:
         return self
 
     def __exit__(self, *exc: object) -> None:
+        if LOUD_ENV in self.environment:
+            self._show()
         for child in reversed(self.children):
             if child.code is None:
                 child.kill()
+
+    def _show(self) -> None:
+        """What /proc shows of everything that runs now, for the search."""
+        own = [child.pid for child in self.children if child.alive()]
+        with open(self.folder / "processes.txt", "ab") as file:
+            file.write(shown(descendants(own), frozenset(self.given)))
 
     def start(
         self,
@@ -147,6 +157,8 @@ class Processes:
             os.close(null)
             os.close(err)
         self.children.append(child)
+        if environment:
+            self.given.add(child.pid)
         return child
 
     def pipeline(self, *commands: Sequence[object], stdin: int | None = None, stdout: int | None = None) -> list[Child]:

@@ -197,6 +197,7 @@ def _one(row: Row, lab: Lab, number: int, units: int) -> Seen:
     except Exception as wrong:
         place = traceback.extract_tb(wrong.__traceback__)[-1]
         seen.violate("the case itself", f"{type(wrong).__name__}: {wrong} ({Path(place.filename).name}:{place.lineno})")
+    lab.search(folder, seen)
     if not (seen.violations and lab.keep):
         shutil.rmtree(folder, ignore_errors=True)
     return seen

@@ -21,7 +21,10 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
+from gpi.tools.chaos.search import LOUD
+
 REQUEST_BYTES: Final = 1 << 18
+LOUD_ENV: Final = "GPI_CHAOS_LOUD"
 Main = Callable[[list[str]], Any]
 
 
@@ -129,6 +132,8 @@ def _become(asked: dict[str, Any], fds: Sequence[int], main: Main) -> None:
         os.environ.update(asked["environment"])
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_DFL if number == signal.SIGTERM else signal.default_int_handler)
+        if LOUD_ENV in os.environ:
+            exec(LOUD, {})
         sys.argv = asked["words"] if asked["words"][0].endswith(".py") else ["gpi", *asked["words"]]
         code = _carried_out(main, asked["words"])
         threading._shutdown()  # type: ignore[attr-defined]  # joins what the interpreter would join
