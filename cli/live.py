@@ -145,10 +145,13 @@ class LiveDesk:
 def live(terms: Terms, out: Path | None, account: Account) -> Tool:
     """The tool of `gpi trade --broker alpaca`. Raises UsageError for options that are not right."""
     from gpi.formats.errors import UsageError
+    from gpi.tools.brokers.rest import LIVE, host
 
     if account.live:
         if not account.number:
             raise UsageError("--live trades real money: say which account with --account NUMBER")
+        if host(True, account.url) != LIVE:
+            _say(f"a rehearsal: everything that --live asks for, but the orders go to {account.url}")
         _typed(account.number)
     if account.pace != 1.0 and account.url is None:
         raise UsageError("--pace is for a venue that replays a day: give its --url, too")
@@ -272,9 +275,10 @@ def _typed(number: str) -> None:
     from gpi.formats.errors import UsageError
 
     try:
-        with open("/dev/tty", "r+", encoding="utf-8", buffering=1) as terminal:
-            terminal.write("This trades real money. Type the account number to go on: ")
-            typed = terminal.readline().strip()
+        with open("/dev/tty", "w", encoding="utf-8") as asked:  # one file for both would have to be seekable
+            asked.write("This trades real money. Type the account number to go on: ")
+        with open("/dev/tty", encoding="utf-8") as answered:
+            typed = answered.readline().strip()
     except OSError:
         raise UsageError("--live asks for the account number on a terminal, and there is none") from None
     if typed != number:

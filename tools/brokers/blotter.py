@@ -18,6 +18,7 @@ from gpi.tools.brokers.executions import ZERO, Execution
 from gpi.tools.brokers.life import INTENT, Life
 from gpi.tools.brokers.wire import Told
 
+IN_KIND: Final = Decimal("0.005")  # of the coins bought: more than any tier of Alpaca's fees
 KEPT: Final = 1_000  # ended orders kept in memory; older ones are in the journal alone
 PLAIN = frozenset({
     "new", "canceled", "expired", "done_for_day", "replaced", "accepted", "rejected", "pending_new", "stopped",
@@ -47,6 +48,7 @@ class Blotter:
         self.external: dict[str, Told] = {}  # open orders that are not ours, by broker id
         self.expected: dict[str, Decimal] = {}
         self.outside: dict[str, Decimal] = {}  # position by symbol key that is not of our executions
+        self.fees: dict[str, Decimal] = {}  # by symbol key: coins that the broker may yet keep of what was bought
         self.counts: Counter[str] = Counter()
         self.unsettled: set[str] = set()  # symbol keys whose position must be asked for: a bust, a correction
         self.gaps: dict[str, Life] = {}  # claimed more than is known
@@ -242,8 +244,18 @@ class Blotter:
         self.unsettled.add(wire.key(life.ask.symbol))
         self.touch(life)
 
+    def fee_in_kind(self, key: str, apart: Decimal) -> bool:
+        """Whether a position is short by no more than the fees of what was bought; then that is what is expected."""
+        if not 0 < -apart <= self.fees.get(key, ZERO):
+            return False
+        self.fees[key] += apart
+        self.expected[key] = self.expected.get(key, ZERO) + apart
+        return True
+
     def _move(self, life: Life, by: Decimal) -> None:
         key = wire.key(life.ask.symbol)
+        if life.ask.side > 0 and "/" in life.ask.symbol:
+            self.fees[key] = self.fees.get(key, ZERO) + IN_KIND * by
         self.expected[key] = self.expected.get(key, ZERO) + life.ask.side * by
 
     def position(self, key: str) -> Decimal:

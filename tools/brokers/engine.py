@@ -58,6 +58,7 @@ class Engine:
         self.clerk = Clerk(*parts, guards, account, say, terms.grace_s)
         self.desk = Reconciliation(self.blotter, self.holds, self.clerk, self.outbox, say, terms.every_s, now)
         self.desk.since_ns = opened.since_ns
+        self.desk.same_day = not opened.own_time
         self._beaten = 0.0
         self._looked_twice = self._last_look = False
         self._finishing: list[threading.Event] = []

@@ -37,6 +37,7 @@ class Executions:
     busted: set[str] = field(default_factory=set)
     corrected: dict[str, tuple[Decimal | None, Decimal | None]] = field(default_factory=dict)
     claimed: Decimal = ZERO
+    paired: dict[str, str] = field(default_factory=dict)  # ids under which known ones were told by the other source
 
     def standing(self) -> list[Execution]:
         """The executions that stand, as corrected."""
@@ -67,10 +68,25 @@ class Executions:
         if execution.qty <= 0 or not execution.execution_id:
             return False
         self.claim(execution.cumulative)
-        if execution.execution_id in self.known or any(_same(execution, each) for each in self.known.values()):
+        if execution.execution_id in self.known or execution.execution_id in self.paired:
+            return False
+        twin = next((each for each in self.known.values() if self._same(execution, each)), None)
+        if twin is not None:
+            self.paired[execution.execution_id] = twin.execution_id
             return False
         self.known[execution.execution_id] = execution
         return execution.execution_id not in self.busted
+
+    def _same(self, one: Execution, known: Execution) -> bool:
+        """The same fill told by the other source, which calls it something else.
+
+        Where one of them does not tell the order's cumulative quantity, size and price decide, once for each.
+        """
+        if one.source == known.source:
+            return False
+        if one.cumulative > 0 and known.cumulative > 0:
+            return (one.cumulative, one.qty) == (known.cumulative, known.qty)
+        return (one.qty, one.px) == (known.qty, known.px) and known.execution_id not in self.paired.values()
 
     def claim(self, filled: Decimal) -> None:
         """The broker says that this much is filled; a lower figure than before is an old one."""
@@ -87,10 +103,3 @@ class Executions:
         news = self.corrected.get(execution_id) != (qty, px)
         self.corrected[execution_id] = (qty, px)
         return news and execution_id in self.known and execution_id not in self.busted
-
-
-def _same(one: Execution, other: Execution) -> bool:
-    """The same fill told by the other source, which calls it something else."""
-    if one.source == other.source or one.cumulative <= 0:
-        return False
-    return (one.cumulative, one.qty) == (other.cumulative, other.qty)

@@ -42,6 +42,7 @@ CREATE TABLE IF NOT EXISTS claims (
     id INTEGER PRIMARY KEY, symbol TEXT NOT NULL, qty TEXT NOT NULL, made INTEGER NOT NULL, why TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS flags (name TEXT PRIMARY KEY, value TEXT NOT NULL, since INTEGER NOT NULL) WITHOUT ROWID;
 """
+FEE: Final = "fee in kind"  # claims.why: coins that the broker kept as its fee
 MOST_PENDING: Final = 100_000  # rows kept for a journal that cannot be written for a while
 MOST_RAW: Final = 65_536  # characters kept of one message
 

@@ -13,6 +13,8 @@ from typing import Any
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
+from gpi.tools.brokers.patience import note
+
 
 class Late(Exception):
     """Its time was over before it had left; the connection is closed, so that no part of it counts."""
@@ -21,26 +23,34 @@ class Late(Exception):
 def pools(until: Callable[[], float]) -> dict[str, Any]:
     """urllib3's pools by scheme, whose connections send nothing after `until()` (seconds of a steady clock)."""
 
-    class Plain(HTTPConnection):
-        def send(self, data: Any) -> None:
-            """As the library's, unless it is too late."""
-            if self.sock is None:
-                self.connect()  # which takes its time: the look comes after it
-            look(until())
-            super().send(data)
+    class Looks:
+        """A connection that looks at the clock before it sends, and whose socket is known to `within`."""
 
-    class Secure(HTTPSConnection):
+        sock: Any
+        connect: Callable[[], None]
+
         def send(self, data: Any) -> None:
             """As the library's, unless it is too late."""
             if self.sock is None:
                 self.connect()  # which takes its time: the look comes after it
             look(until())
-            super().send(data)
+            note(self.sock)
+            super().send(data)  # type: ignore[misc]
+
+    class Plain(Looks, HTTPConnection):
+        """Without TLS: loopback."""
+
+    class Secure(Looks, HTTPSConnection):
+        """With TLS."""
 
     class PlainPool(HTTPConnectionPool):
+        """Of the first."""
+
         ConnectionCls = Plain
 
     class SecurePool(HTTPSConnectionPool):
+        """Of the second."""
+
         ConnectionCls = Secure
 
     return {"http": PlainPool, "https": SecurePool}

@@ -16,9 +16,16 @@ def readable(what: str, body: Any) -> bool:
     """Whether a look's body is an answer: an empty page of a proxy must not pass for an empty account."""
     if what == "account":
         return isinstance(body, dict) and wire.number(body.get("cash")) is not None
+    if what == "clock":
+        return told_time(body) > 0
     if not isinstance(body, list):
         return False
     return what != "positions" or all(isinstance(row, dict) and _held(row) is not None for row in body)
+
+
+def told_time(body: Any) -> int:
+    """The broker's time in ns, 0 where it tells none."""
+    return wire.nanoseconds(body.get("timestamp")) if isinstance(body, dict) else 0
 
 
 def _held(row: dict[str, Any]) -> tuple[str, Decimal] | None:

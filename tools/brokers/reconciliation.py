@@ -6,6 +6,7 @@ once when an order claims more than is known. Missing executions are recovered o
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any, Final
@@ -16,21 +17,23 @@ from gpi.tools.brokers.blotter import Blotter
 from gpi.tools.brokers.bucket import LOOK, RESOLVE
 from gpi.tools.brokers.clerk import Clerk
 from gpi.tools.brokers.executions import ZERO
+from gpi.tools.brokers.guards import SKEW_BLOCK_S, SKEW_WARN_S, skew
 from gpi.tools.brokers.holds import HALTED, Holds
 from gpi.tools.brokers.inquiries import Outcome
+from gpi.tools.brokers.journal import FEE
 from gpi.tools.brokers.life import LIVE, Life
-from gpi.tools.brokers.looks import BARRED, positions, readable, stamp
+from gpi.tools.brokers.looks import BARRED, positions, readable, stamp, told_time
 from gpi.tools.brokers.outbox import Job, Outbox
 from gpi.tools.brokers.rest import Reply
 
 PAGE: Final = 100
 MOST_OPEN: Final = 500
-IN_KIND: Final = Decimal("0.005")  # of what was bought: coins that the broker keeps as its fee
 OVERLAP_NS: Final = 2_000_000_000
 BEFORE_NS: Final = 60_000_000_000  # how long before its order an execution may be stamped, at most
 GAP_S: Final = 0.5
 SETTLE_S: Final = 1.0
 FULL: Final = ("orders", "activities", "positions", "account")
+CLOCK: Final = "this clock and the broker's"
 
 
 class Reconciliation:
@@ -46,9 +49,11 @@ class Reconciliation:
         self.ids: dict[str, int] = {}  # instrument_id by symbol key
         self.cash, self.equity = ZERO, ZERO
         self.cash_due = False  # the session's cash must be set right: what moved it was no fill of ours
+        self.same_day = False  # True: not a venue that replays another day; its clock is to be ours
         self.since_ns = 0  # every execution before this is known
         self._next_orders, self._next_full, self._next_gap = now + self.orders_s, now + self.full_s, now
         self._suspects: dict[str, Decimal] = {}
+        self._skewed = False
         self._asked: dict[str, dict[str, Decimal]] = {}
         self._waiting: dict[str, list[str]] = {}  # cause of a hold: looks it waits for, one after the other
         self.held: dict[str, tuple[Decimal, Decimal]] = {}  # (quantity, average price) by key, as last told
@@ -64,8 +69,8 @@ class Reconciliation:
         self._waiting.pop(cause, None)
 
     def full(self, lane: int = LOOK) -> None:
-        """Look at everything."""
-        for what in FULL:
+        """Look at everything, the clock included."""
+        for what in (*FULL, "clock") if self.same_day else FULL:
             self.look(what, lane)
 
     def look(self, what: str, lane: int = LOOK) -> None:
@@ -124,6 +129,8 @@ class Reconciliation:
             self._positions(outcome.body, now)
         elif job.what == "account":
             self._account(outcome.body)
+        elif job.what == "clock":
+            self._clock(outcome)
         for cause, waiting in list(self._waiting.items()):
             if waiting[0] == job.what:
                 del waiting[0]
@@ -209,11 +216,15 @@ class Reconciliation:
         if key in self.blotter.unsettled:
             self.blotter.unsettled.discard(key)
             self._tell(key, qty, px)
-        if apart == 0 or (key.endswith("USD") and abs(apart) <= IN_KIND * abs(expected)):
+        if apart == 0:
             self._suspects.pop(key, None)
         elif (self.opening or self._suspects.get(key) == apart) and not self.blotter.gaps:
             self._suspects.pop(key, None)
-            self.adopt(key, qty, px)
+            if self.blotter.fee_in_kind(key, apart):
+                self.clerk.journal.claim(key, apart, time.time_ns(), FEE)
+                self._tell(key, qty, px)
+            else:
+                self.adopt(key, qty, px)
         else:
             self._suspects[key] = apart
 
@@ -254,6 +265,20 @@ class Reconciliation:
         if key in self.ids:
             self.told.append(Answer(0, POSITION, instrument_id=self.ids[key], qty=float(qty), px=float(px)))
             self.cash_due = True
+
+    def _clock(self, reply: Reply) -> None:
+        """More than 50 ms apart is said; more than a second halts until it is less. The way there is allowed for."""
+        apart = skew(told_time(reply.body), reply.sent, reply.back)
+        surely = abs(apart) - (reply.back - reply.sent) / 2e9
+        if surely > SKEW_BLOCK_S:
+            if CLOCK not in self.holds.causes:
+                self.say(f"halted: this clock is {-apart:.3f} s ahead of the broker's")
+            self.holds.hold(CLOCK, HALTED)
+            return
+        self.holds.free(CLOCK)
+        if surely > SKEW_WARN_S and not self._skewed:
+            self.say(f"this clock is {-apart * 1000:.0f} ms ahead of the broker's")
+        self._skewed = surely > SKEW_WARN_S
 
     def _account(self, body: Any) -> None:
         self.cash = wire.number(body.get("cash")) or ZERO

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 import time
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
@@ -18,6 +19,7 @@ from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 from gpi.formats.errors import UsageError, VenueError
 from gpi.formats.secrets import Secret
 from gpi.tools.brokers.lastmoment import Late, look, pools
+from gpi.tools.brokers.patience import WHOLE_S, within
 
 CONNECT_S: Final = 3.05
 READ_S: Final = 5.0
@@ -42,6 +44,8 @@ class Reply(NamedTuple):
     text: str = ""
     headers: Mapping[str, str] = {}
     server: float = 0.0
+    sent: int = 0  # ns, our clock: when it was asked for, and when the reply had been read
+    back: int = 0
 
     @property
     def message(self) -> str:
@@ -100,9 +104,11 @@ class Rest:
         Raises NotSent or Unanswered; errors of the broker are replies like any other.
         """
         self._last, self._adapter.until = None, until
+        sent, late = time.time_ns(), threading.Event()
         try:
             look(until)
-            self._client._request(method, path, data)
+            with within(WHOLE_S) as late:
+                self._client._request(method, path, data)
         except APIError:
             pass
         except requests.exceptions.JSONDecodeError:
@@ -112,6 +118,8 @@ class Rest:
         except requests.exceptions.RequestException as wrong:
             raise _failure(wrong, method, path) from None
         response: Any = self._last
+        if late.is_set():  # what was read by then looks like a reply that is whole
+            raise Unanswered(f"{method} {path}: more than {WHOLE_S:g} s")
         if response is None:
             raise Unanswered(f"{method} {path}: no reply")
         text = response.text
@@ -119,7 +127,8 @@ class Rest:
             body = response.json() if text else None
         except ValueError:
             body = None
-        return Reply(response.status_code, body, text, response.headers, server_clock(response.headers))
+        clock = server_clock(response.headers)
+        return Reply(response.status_code, body, text, response.headers, clock, sent, time.time_ns())
 
     def close(self) -> None:
         """Let the connections go."""
@@ -153,11 +162,9 @@ def loopback(url: str) -> bool:
 
 
 def host(live: bool, url: str | None) -> str:
-    """Where orders go. Raises UsageError for a --url that is not on this machine, or one together with --live."""
+    """Where orders go. Raises UsageError for a --url that is not on this machine: --live with one is a rehearsal."""
     if url is None:
         return LIVE if live else PAPER
-    if live:
-        raise UsageError("--live goes to Alpaca itself: leave --url out")
     if urlsplit(url).scheme != "http" or not loopback(url):
         raise UsageError(f"--url {url}: only a venue on this machine, such as http://127.0.0.1:8700")
     return url.rstrip("/")

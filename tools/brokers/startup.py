@@ -15,15 +15,17 @@ from typing import Any, Final
 from gpi.formats.answers import Ask
 from gpi.formats.errors import GpiError, RiskBreach, UsageError, VenueError
 from gpi.tools.brokers import wire
-from gpi.tools.brokers.blotter import Blotter
+from gpi.tools.brokers.blotter import IN_KIND, Blotter
 from gpi.tools.brokers.executions import ZERO, Execution
 from gpi.tools.brokers.guards import SKEW_BLOCK_S, SKEW_WARN_S, skew
-from gpi.tools.brokers.journal import Journal, owner
+from gpi.tools.brokers.journal import FEE, Journal, owner
 from gpi.tools.brokers.life import DONE, UNKNOWN, Life
+from gpi.tools.brokers.looks import told_time
 from gpi.tools.brokers.rest import Reply, Rest, loopback
 
 ORDERS: Final = "SELECT client_id, ask, request, broker_id, state FROM orders"
 EXECUTIONS: Final = "SELECT execution_id, ts, qty, px, cumulative, source, busted FROM executions WHERE client_id = ?"
+CLOCK_TRIES: Final = 3
 OTHER_DAY_S: Final = 86_400.0
 BEFORE_NS: Final = 60_000_000_000
 
@@ -80,7 +82,7 @@ def open_account(rest: Rest, terms: Terms, url: str) -> Opened:
         since = since_ns(journal, leftovers, clock_ns)
         journal.begin_run(time.time_ns(), account, url, dict(terms.attested))
         blotter = Blotter(f"{owner(account)}{journal.id}-", partial(recalled, journal))
-        blotter.expected = believed(journal)
+        blotter.expected, blotter.fees = believed(journal), unpaid(journal)
     except BaseException:
         journal.close()
         raise
@@ -148,13 +150,13 @@ def clocks(rest: Rest, local: bool) -> tuple[list[str], int]:
 
     A venue on this machine may keep the time of what it replays, days away; only smaller differences are errors there.
     """
-    sent = time.time_ns()
-    reply: Reply = rest.call("GET", "/clock")
-    back = time.time_ns()
-    told = wire.nanoseconds(reply.body.get("timestamp")) if isinstance(reply.body, dict) else 0
-    if not told:
-        return ["the broker does not tell its time"], back
-    apart = skew(told, sent, back)
+    for _ in range(CLOCK_TRIES):
+        reply: Reply = rest.call("GET", "/clock")
+        if told := told_time(reply.body):
+            break
+    else:
+        raise VenueError("the broker does not tell its time: nothing is traded by a clock that cannot be compared")
+    apart = skew(told, reply.sent, reply.back)
     if abs(apart) > OTHER_DAY_S and local:
         return ["the venue keeps a time of its own"], told
     if abs(apart) > SKEW_BLOCK_S:
@@ -240,6 +242,18 @@ def believed(journal: Journal) -> dict[str, Decimal]:
     moves += [(symbol, Decimal(qty)) for symbol, qty in journal.rows("SELECT symbol, qty FROM claims")]
     for symbol, qty in moves:
         found[wire.key(symbol)] = found.get(wire.key(symbol), ZERO) + qty
+    return found
+
+
+def unpaid(journal: Journal) -> dict[str, Decimal]:
+    """By symbol key: coins that the broker may yet keep as its fee of all that was bought."""
+    query = "SELECT e.symbol, e.qty FROM executions e JOIN orders o USING (client_id) WHERE NOT e.busted AND o.side > 0"
+    found: dict[str, Decimal] = {}
+    for symbol, qty in journal.rows(query):
+        if "/" in symbol:
+            found[wire.key(symbol)] = found.get(wire.key(symbol), ZERO) + IN_KIND * Decimal(qty)
+    for symbol, qty in journal.rows("SELECT symbol, qty FROM claims WHERE why = ?", FEE):
+        found[symbol] = found.get(symbol, ZERO) + Decimal(qty)
     return found
 
 
