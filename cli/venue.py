@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from gpi.tools.stage import Stream
     from gpi.tools.venue.venue import Options
 
+MOST_CASH = 10**12  # in any account: cash times prices keep all their digits
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
@@ -180,6 +181,7 @@ def _accounts(key_file: Path | None, more: list[str], cash: str) -> dict[str, An
     """Key id -> (secret, cash), the first account first."""
     import secrets
 
+    from gpi.formats.errors import UsageError
     from gpi.formats.secrets import Secret
 
     found: dict[str, Any] = {}
@@ -192,6 +194,8 @@ def _accounts(key_file: Path | None, more: list[str], cash: str) -> dict[str, An
         found["PK" + secrets.token_hex(9).upper()] = (Secret(secrets.token_urlsafe(30)), _cash(cash))
     for each in more:
         key_id, _, amount = each.partition(":")
+        if not key_id or not key_id.isascii() or not key_id.isprintable() or key_id in found:
+            raise UsageError(f"--account {each}: say KEY:CASH, each key once, in plain letters and digits")
         found[key_id] = (Secret(secrets.token_urlsafe(30)), _cash(amount or cash))
     return found
 
@@ -205,6 +209,6 @@ def _cash(text: str) -> Any:
         amount = Decimal(text)
     except InvalidOperation:
         amount = Decimal("nan")
-    if not amount.is_finite():
-        raise UsageError(f"{text!r} is no amount of cash")
+    if not amount.is_finite() or not 0 <= amount <= MOST_CASH:
+        raise UsageError(f"{text!r} is no amount of cash: 0 to {MOST_CASH:,}")
     return amount

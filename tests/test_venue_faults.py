@@ -350,6 +350,10 @@ def test_a_wrong_option_ends_before_anything_listens() -> None:
         (["--fault", "explode"], "no fault"),
         (["--slow", "never"], "choose"),
         (["--speed", "0"], "--speed"),
+        (["--cash", "-1"], "no amount of cash"),
+        (["--cash", "1e13"], "no amount of cash"),
+        (["--account", ":5"], "KEY:CASH"),
+        (["--account", "A:1", "--account", "A:2"], "each key once"),
     ):
         command = [sys.executable, "-m", "gpi.cli.main", "venue", *options]
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, cwd=ROOT, timeout=60)
