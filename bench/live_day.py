@@ -27,10 +27,11 @@ from gpi.formats.ipc import Reader
 
 GPI = str(Path(sys.executable).with_name("gpi"))
 DAYS = {
-    "AAPL, LOBSTER level 1": (["eq_lob_lobster_AAPL_20120621_L1.parquet"], "AAPL"),
-    "BAC and IBM, NBBO + trades (SIP), 2013-10-07..09": (
+    "AAPL, LOBSTER level 1": (["eq_lob_lobster_AAPL_20120621_L1.parquet"], "AAPL", ""),
+    "BAC and IBM, NBBO + trades (SIP), 2013-10-08": (
         ["eq_quotes_lean_BAC_IBM_20131007_09.parquet", "eq_trades_lean_BAC_IBM_SPY_20131007_09.parquet"],
         "BAC,IBM",
+        "--symbols BAC,IBM --since 2013-10-08T13:29:00Z --until 2013-10-08T20:01:00Z",
     ),
 }
 SAME = ("ts_event", "instrument_id", "kind", "flags", "bid_px", "bid_sz", "ask_px", "ask_sz", "trade_px", "trade_sz")
@@ -147,14 +148,14 @@ def books_differ(run: Path, account: dict[str, Any]) -> str | None:
     return None
 
 
-def day(name: str, files: list[str], symbols: str, folder: Path) -> bool:
+def day(name: str, files: list[str], symbols: str, words: str, folder: Path) -> bool:
     """One data set through the whole edge; whether everything held."""
     folder.mkdir()
     paths, told, run = " ".join(str(SHARED / file) for file in files), folder / "ready.json", folder / "run"
     began = time.perf_counter()
     replay, venue = piped(
         [
-            f"{GPI} replay {paths}",
+            f"{GPI} replay {paths} {words}",
             f"{GPI} venue --wait-for 99 --ready {told} --sent {folder / 'sent'} --rate-limit 0 --speed {SPEED} "
             "--cash 1000000 --stay",
         ],

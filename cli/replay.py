@@ -32,12 +32,16 @@ def replay(
     by_order: Annotated[
         bool, typer.Option("--by-order", help="With the columns of single orders, for --fill fifo (LOBSTER).")
     ] = False,
+    since: Annotated[
+        str | None, typer.Option(help="From then on: 2013-10-07 (New York's midnight), 2013-10-07T15:00:00Z.")
+    ] = None,
+    until: Annotated[str | None, typer.Option(help="Until just before then.")] = None,
 ) -> Tool:
     """Replay recorded files (gpi's own or a vendor's), merged by ts_event, as one stream of ticks.
 
     Dirty rows (NaN, negative, crossed, out of order, duplicate) are set aside, counted by reason and reported.
     """
-    return recorded(sources, speed, batch, symbols, quarantine, as_written, by_order)
+    return recorded(sources, speed, batch, symbols, quarantine, as_written, by_order, since, until)
 
 
 def recorded(
@@ -48,6 +52,8 @@ def recorded(
     quarantine: str | None = None,
     as_written: bool = False,
     by_order: bool = False,
+    since: str | None = None,
+    until: str | None = None,
 ) -> Tool:
     """The files as a source; raises UsageError or BadInput before the first row when they cannot be.
 
@@ -58,8 +64,10 @@ def recorded(
     from gpi.formats.provenance import continued
     from gpi.formats.quarantine import Quarantine
     from gpi.formats.universe import expand
+    from gpi.tools.feeds.excerpt import excerpt
     from gpi.tools.feeds.pace import napping, paced
     from gpi.tools.feeds.paths import digest, expanded, own_schema
+    from gpi.tools.feeds.spans import wall_clock
     from gpi.tools.stage import Stream
 
     held = Quarantine()
@@ -72,6 +80,9 @@ def recorded(
         stream = open_ticks(paths, batch=batch or ROWS, symbols=wanted, quarantine=held, by_order=by_order)
         if len(paths) == 1:
             stream = Stream(continued(stream.schema, own_schema(paths[0])), stream.frames)
+    if since or until:
+        ends = [None if each is None else wall_clock(each) for each in (since, until)]
+        stream = Stream(stream.schema, excerpt(stream.frames, *ends))
     if speed != "max":
         stream = Stream(stream.schema, paced(stream.frames, pace_of(speed), sleep=napping(running().stopped)))
     facts = {"digests": [[str(path.resolve()), digest(path)] for path in paths]}

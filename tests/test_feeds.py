@@ -23,6 +23,7 @@ from gpi.formats.parquet import LakeWriter, write_parquet
 from gpi.formats.provenance import stamped
 from gpi.formats.quarantine import EARLIEST, Quarantine, Reason, Screen, taken
 from gpi.formats.ticks import DEPTH, GAP, QUOTE, TICKS, TRADE, ticks
+from gpi.tools.feeds.excerpt import excerpt
 from gpi.tools.feeds.files import open_ticks
 from gpi.tools.feeds.merge import Run, merged, recut
 from gpi.tools.feeds.pace import paced
@@ -397,3 +398,21 @@ def test_every_row_of_a_capture_is_replayed(kind: str, when: list[int], size: in
         found, quarantine, _ = opened([path])
     assert quarantine.quarantined == 0
     same(found, taken(frame, np.argsort(frame["ts_event"], kind="stable")), "replayed")
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    times=st.lists(st.integers(0, 100), max_size=40).map(sorted),
+    cut=st.integers(1, 7),
+    since=st.none() | st.integers(0, 100),
+    until=st.none() | st.integers(0, 100),
+)
+def test_an_excerpt_has_the_rows_between_two_instants(
+    times: list[int], cut: int, since: int | None, until: int | None
+) -> None:
+    """However the stream is cut; notes pass."""
+    whole = Layout.of(TICKS).empty(len(times))
+    whole["ts_event"][:] = times
+    frames = [whole.slice(at, min(at + cut, len(times))) for at in range(0, len(times), cut)]
+    found = [int(ts) for frame in excerpt(frames, since, until) for ts in frame["ts_event"]]
+    assert found == [ts for ts in times if (since is None or ts >= since) and (until is None or ts < until)]

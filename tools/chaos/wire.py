@@ -94,7 +94,7 @@ def ambiguous_posts(lab: Lab, case: Case) -> None:
     """F06: POSTs answered 504, reset, cut or never, with the order accepted or not."""
     wanted, dice = min(POSTS, case.units), case.dice
     with Desk(lab, case, MANY) as desk:
-        desk.start("Churn", every=1, most=2, hold_s=0.3)
+        desk.start("Churn", every=3, most=2, hold_s=0.3)  # far below 200 a second, even after a pause
         if desk.trading() is None:
             return
         for name, place, words in (

@@ -26,15 +26,21 @@ def seconds(text: str) -> float:
 
 
 def wall_clock(text: str, now: int | None = None) -> int:
-    """An instant, ns UTC: 16:00 is today's in New York; else ISO 8601 with its offset. Raises UsageError.
+    """An instant, ns UTC: 16:00 is today's in New York, a date its midnight; else ISO 8601 with its offset.
+
+    Raises UsageError.
 
     >>> wall_clock("16:00", now=1_763_744_400_000_000_000) == wall_clock("2025-11-21T21:00:00Z")
+    True
+    >>> wall_clock("2013-10-08") == wall_clock("2013-10-08T00:00:00-04:00")
     True
     """
     try:
         if re.fullmatch(r"\d\d?:\d\d(:\d\d)?", text):
             hours = datetime.strptime(text, "%H:%M:%S" if text.count(":") == 2 else "%H:%M").time()
             when = datetime.combine(day_of(time.time_ns() if now is None else now), hours, NEW_YORK)
+        elif re.fullmatch(r"\d{4}-\d\d-\d\d", text):
+            when = datetime.fromisoformat(text).replace(tzinfo=NEW_YORK)
         else:
             when = datetime.fromisoformat(text)
     except ValueError:
