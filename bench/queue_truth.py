@@ -104,7 +104,7 @@ def played(rows: Frame, instruments: Instruments, order: Order, fill: Policy, po
     """(share filled, seconds until it was filled whole: NaN if never) of an order that has the market to itself."""
     levels = rows["bids_px"].shape[1] if "bids_px" in rows else 1
     exchange = Exchange(instruments, levels, fill, seed=order.first)
-    exchange._desk["likely_power"] = power  # the venue has no word for it, the engine has: Rules.queue_power
+    exchange._desk["likely_power"] = power
     exchange.tick(rows.slice(order.first, order.first + 1))
     exchange.submit(Request(0, order.side, LIMIT, GTC, QTY, order.px))
     exchange.tick(rows.slice(order.first + 1, order.last))

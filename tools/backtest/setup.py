@@ -15,7 +15,7 @@ from gpi.formats.instruments import Instruments
 from gpi.tools.backtest.contracts import Contract, contracts, scheduled
 from gpi.tools.backtest.delays import Delays
 from gpi.tools.kernels.options import TRAVEL, travels
-from gpi.tools.kernels.orders import ACTIVE, CONSERVATIVE, FIFO, LIKELY, LIMITS, PAPER, WHOLE, Array
+from gpi.tools.kernels.orders import ACTIVE, CONSERVATIVE, FIFO, LIKELY, LIKELY_POWER, LIMITS, PAPER, WHOLE, Array
 
 MS: Final = 1_000_000
 
@@ -130,7 +130,7 @@ class Rules:
 
     fill: str = "conservative"
     """A name of POLICIES."""
-    queue_power: float = 0.0
+    queue_power: float = LIKELY_POWER
     """Of the policy `queue`: the power of the queue model, 0 for logarithms."""
     hours: bool = False
     """Orders not for extended hours sleep outside the regular session. DAY orders end at the close in any case."""

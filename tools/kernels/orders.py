@@ -46,6 +46,9 @@ MAX_LEGS: Final = 4  # of one order
 NOBODY: Final = -9  # a parent or rival that is none of our orders
 REQUESTS, RESPONSES = 0, 1  # the two rings of the wire; in the rows behind them are tables of delays
 CONSERVATIVE, PAPER, LIKELY, WHOLE, FIFO = 0, 1, 2, 3, 4  # desk.policy: how recorded liquidity fills our orders
+LIKELY_POWER: Final = (
+    3.0  # of the queue model that guesses who cancelled: closest to real orders (bench/queue_truth.py)
+)
 ALLOW, REFUSE_NEWEST, CANCEL_OLDEST = 0, 1, 2  # desk.self_trade: our order would meet our own
 
 

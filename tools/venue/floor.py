@@ -17,7 +17,7 @@ from gpi.tools.kernels import exchange, memory, queues, trader
 from gpi.tools.kernels.bells import toll
 from gpi.tools.kernels.chance import seeded
 from gpi.tools.kernels.options import TRAVEL, travel_alone
-from gpi.tools.kernels.orders import DESK, INSTRUMENT, INTENT, MAX_LEGS, MESSAGE, NEVER, ORDER, RESPONSES
+from gpi.tools.kernels.orders import DESK, INSTRUMENT, INTENT, LIKELY_POWER, MAX_LEGS, MESSAGE, NEVER, ORDER, RESPONSES
 from gpi.tools.venue.requests import POLICIES, Event, Fill, Pause, Quote
 from gpi.tools.venue.terms import shares_of, write_terms
 
@@ -47,7 +47,7 @@ class Floor:
         d = desk[0]
         d.now = d.bell = d.opened = memory.LONG_AGO
         d.kill_row, d.next_id, d.free, d.policy, d.rng = NEVER, 1, -1, POLICIES[fill], seeded(seed)
-        d.hours, d.crossing, self._bands, self._breaker = hours, crossing, bands, breaker
+        d.hours, d.crossing, d.likely_power, self._bands, self._breaker = hours, crossing, LIKELY_POWER, bands, breaker
         d.banded, d.breaker_close, d.breaker_until = (
             bands > 0 or breaker is not None,
             *(breaker or ("", 0.0))[1:],
