@@ -22,6 +22,8 @@ WARM_UP: Final = 0.4  # of the time; caches, pools and buffers fill meanwhile
 FAULT_EVERY_S: Final = 3.0
 EXPIRY: Final = f"{date.today() + timedelta(365):%y%m%d}"
 CONTRACTS: Final = tuple(f"SPY{EXPIRY}{right}{1000 * strike:08d}" for strike in range(1, 501) for right in "CP")
+EVERY: Final = 20  # ticks between two wishes: far below the 1,000 executions a minute that would halt it
+STILL_S: Final = 30.0
 QUOTED: Final = 20  # contracts told to the venue at once
 
 
@@ -37,7 +39,7 @@ def soaked(lab: Lab, case: Case) -> None:
             heard = until(lambda child=child: said(child, "subscribed") or not child.alive(), 60, 0.05)  # type: ignore[misc]
             if not desk.seen.expect(heard is not None and child.alive(), f"{name}: {child.last_line()}"):
                 return
-        desk.start("Churn", fresh=True, every=3, hold_s=1.0)
+        desk.start("Churn", fresh=True, every=EVERY, hold_s=1.0)
         if desk.trading() is None or desk.trader is None:
             return
         watched = {"trader": desk.trader, "venue": desk.venue.child, **captures}
@@ -45,6 +47,7 @@ def soaked(lab: Lab, case: Case) -> None:
         desk.venue.clear()
         for name, found in samples.items():
             _flat(desk, name, [each for each in found if each[0] > WARM_UP * seconds], seconds)
+        desk.seen.within("still trading: the next order s", desk.trading(), STILL_S)
         desk.seen.within("journal = venue s", desk.settled(15), 15)
         for name, child in captures.items():
             child.send(15)
