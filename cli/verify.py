@@ -145,7 +145,8 @@ def _repeated(run: Path, options: dict[str, Any], again: Path, manifest: dict[st
     known = {each.name for each in load("backtest").params}
     kept = {name: value for name, value in options.items() if name in known}
     own = {"out": str(again), "kill_row": manifest["kill_row"], "answers": str(run / "answers.parquet")}
-    return {**kept, "sources": None, "to": None, **own}
+    rules = {"account_rules": manifest["setup"]["rules"].get("account", "any")}  # the broker's, whatever was asked for
+    return {**kept, "sources": None, "to": None, **rules, **own}
 
 
 def _words(words: list[str], options: dict[str, Any]) -> list[str]:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from gpi.cli.verify import _command
 from gpi.formats.answers import AMEND, BLOCK, CASH, NEW, POSITION, STATE, Answer, Ask
 from gpi.formats.errors import BadInput
 from gpi.formats.frame import Frame
@@ -196,3 +197,12 @@ def test_a_replacement_is_asked_for_and_holds_once_it_is_told() -> None:
     assert session.state["instruments"][0].buying == 6.0
     (order,) = [o for o in session.state["pool"] if o["order_id"] == 1]
     assert (order.told_qty, order.told_px, order.px) == (8.0, 0.99, 0.99)
+
+
+def test_a_run_at_a_broker_is_repeated_under_the_rules_it_had() -> None:
+    """They are the broker's, whatever was asked for on the command line."""
+    step = {"command": "trade", "options": {"broker": "alpaca", "account_rules": "any", "seed": 3}}
+    manifest = {"kill_row": None, "setup": {"external": True, "rules": {"account": "alpaca"}}}
+    words = _command(Path("run"), step, Path("again"), manifest)
+    assert words[0] == "backtest" and words[words.index("--account-rules") + 1] == "alpaca"
+    assert words[words.index("--seed") + 1] == "3" and words.count("--account-rules") == 1
