@@ -1,5 +1,6 @@
 """The fault suite: its own machinery, its short form against the real commands, and what it once found."""
 
+import json
 import subprocess
 from decimal import Decimal
 from pathlib import Path
@@ -8,7 +9,8 @@ import pytest
 
 from gpi.tools.brokers.bucket import ORDER, Bucket
 from gpi.tools.chaos.captures import lacking
-from gpi.tools.chaos.rows import FAIL, NOT_RUN, PASS, Case, NotRunnable, Row, dice, run
+from gpi.tools.chaos.rows import FAIL, NOT_RUN, PASS, Case, NotRunnable, Row, Seen, dice, run
+from gpi.tools.chaos.search import search
 from tests.shell import GPI, gpi
 from tests.shell import ROOT as SHELL_ROOT
 
@@ -21,6 +23,9 @@ class Bench:
 
     def __init__(self, folder: Path) -> None:
         self.seed, self.folder, self.keep = 7, folder, False
+
+    def search(self, folder: Path, seen: Seen) -> None:
+        """Nothing was started that could have a secret."""
 
 
 def _row(case, units: int = 1) -> Row:
@@ -105,7 +110,7 @@ def test_an_order_of_a_dead_trader_is_soon_believed_missing(tmp_path: Path) -> N
     clerk = Clerk(blotter, Holds(), journal, outbox, Guards(), "PA1", lambda line: None)
     life = Life(Ask(1, 0, 1, 0, "SPY", 1, 1, 1, 10.0, 100.0), "c-1", {}, Decimal(10), mute=True, state=UNKNOWN)
     blotter.place(life)
-    clerk.watch(life, 0.0, 0.0)
+    clerk.inquiries.watch(life, 0.0, 0.0)
     now = 0.0
     while life.state == UNKNOWN and now < 60.0:
         clerk.due(0, now)
@@ -134,3 +139,18 @@ def test_nothing_is_lost_in_the_short_form() -> None:
     command = [*GPI, "chaos", "--short", "--seed", "1", "--jobs", "1", "--only", ",".join(BRIEF)]
     done = subprocess.run(command, capture_output=True, cwd=SHELL_ROOT, timeout=1200)
     assert done.returncode == 0, done.stderr.decode()[-8000:]
+
+
+def test_a_secret_is_found_wherever_a_case_wrote_it(tmp_path: Path) -> None:
+    """In a log, in a dump in hexadecimal; not in the file whose purpose it is."""
+    secret = "canary-0123456789"
+    (tmp_path / "venue.ready").write_text(json.dumps({"gpi.venue": {"secret": secret}}))
+    (tmp_path / "innocent.err").write_text("nothing to see")
+    seen = Seen()
+    search(tmp_path, seen, told=True)
+    assert not seen.violations and seen.counts["files searched"] == 1
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "a.log").write_text(f"DEBUG: headers {secret}")
+    (tmp_path / "b.dump").write_bytes(secret.encode().hex(" ").encode())
+    search(tmp_path, seen, told=True)
+    assert sorted(seen.violations) == ["a secret stands in b.dump", "a secret stands in home/a.log"]
