@@ -44,6 +44,7 @@ from gpi.tools.backtest.traded import Traded
 from gpi.tools.kernels.orders import LIMIT_NAMES, LIMITS, Array
 
 ROW_GROUP: Final = 65_536
+PACK: Final = 256
 CLAIM: Final = ".claim"  # stands in a directory while a run is written there
 SCHEMAS: Final = {"orders": ORDERS, "fills": FILLS, "equity": EQUITY}
 
@@ -72,25 +73,32 @@ class Table:
     def __init__(self, path: Path, schema: pa.Schema) -> None:
         self.path, self._hidden = path, path.with_name(f".{path.name}.tmp")
         self._writer = pq.ParquetWriter(self._hidden, schema, compression="zstd")
-        self._schema, self._waiting, self._held = schema, list[Frame](), 0
+        self._schema, self._held = schema, 0
+        self._waiting, self._packed = list[Frame](), list[Frame]()
         self.contents = Contents(schema.names)
         self.rows = 0
 
     def add(self, frame: Frame) -> None:
-        """Append rows: only held for now, because a tick is waiting; written many at a time."""
+        """Append rows: only held for now, because a tick is waiting; written many at a time.
+
+        A frame of one row is twenty times as large as its row: every PACK of them become one.
+        """
         if frame.rows:
             self._waiting.append(frame)
             self.rows, self._held = self.rows + frame.rows, self._held + frame.rows
             if self._held >= ROW_GROUP:
                 self._flush()
+            elif len(self._waiting) >= PACK:
+                self._packed.append(concatenated(self._waiting, self._schema))
+                self._waiting = []
 
     def _flush(self) -> None:
-        if self._waiting:
-            whole = concatenated(self._waiting, self._schema)
+        if self._held:
+            whole = concatenated([*self._packed, *self._waiting], self._schema)
             self.contents.add(whole.columns)
             batch = whole.to_batch().replace_schema_metadata(self._schema.metadata)
             self._writer.write_batch(batch, row_group_size=ROW_GROUP)
-        self._waiting, self._held = [], 0
+        self._waiting, self._packed, self._held = [], [], 0
 
     def close(self, notes: Mapping[str, str]) -> None:
         """Write the rest and the `notes` (what was learned since the file was opened), and show the file."""
