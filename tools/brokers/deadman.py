@@ -17,6 +17,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -236,7 +237,8 @@ def main(pipe: int, ready: int) -> int:
         line += more
     orders = Orders(**json.loads(line))
     rest = Rest(Keys(Secret(orders.key_id), Secret(orders.secret)), orders.url)
-    os.write(ready, b"r")
+    with suppress(BrokenPipeError):  # a trader that was interrupted while it started is gone: `watch` sees it
+        os.write(ready, b"r")
     os.close(ready)
     legs = set[str]()
     ended = watch(pipe, orders, legs)
