@@ -33,7 +33,7 @@ test: $(VENV)/.dev ## the whole suite, then once more with the JIT off
 test-all: test ## also the long forms
 	GPI_LONG=1 $(BIN)/python -m pytest -n 2 tests
 
-chaos: $(VENV)/.dev ## the fault suite in full, against the real commands: about an hour; the table in build/chaos.md
+chaos: $(VENV)/.dev ## the fault suite in full, against the real commands: about an hour and a half; the table in build/chaos.md
 	@mkdir -p build
 	$(BIN)/python -m gpi.cli.main chaos --seed 1 --out build/chaos.md --out build/chaos.json
 
