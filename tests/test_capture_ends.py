@@ -21,6 +21,8 @@ from tests.shell import GPI, ROOT
 from tests.test_capture import endless, quote
 from tests.test_feeds import trades
 
+pytestmark = pytest.mark.jit  # commands of their own, and whole days: compiled kernels or minutes
+
 INT, TERM = signal.SIGINT, signal.SIGTERM
 
 

@@ -25,6 +25,8 @@ from gpi.tools.feeds.journal import Kind, read
 from tests.data import shared
 from tests.shell import GPI, ROOT, gpi
 
+pytestmark = pytest.mark.jit  # commands of their own, and whole days: compiled kernels or minutes
+
 CANARY = "canary-live-secret-0123456789"
 OLD_CLIENT = Path(os.environ.get("GPI_OLD_CLIENT") or ROOT / "build" / "polygon")
 SAID = ("ts_event", "kind", "bid_px", "bid_sz", "ask_px", "ask_sz", "trade_px", "trade_sz")

@@ -21,7 +21,7 @@ from tests.brokerage import KEY_ID, SECRET, START_NS, Venue
 from tests.shell import GPI, ROOT, environment, gpi
 from tests.trading import frame
 
-pytestmark = pytest.mark.filterwarnings("ignore::aiohttp.web_exceptions.NotAppKeyWarning")
+pytestmark = [pytest.mark.jit, pytest.mark.filterwarnings("ignore::aiohttp.web_exceptions.NotAppKeyWarning")]
 PATIENCE_S = 120.0
 
 

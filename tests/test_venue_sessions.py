@@ -44,7 +44,7 @@ NEXT: Final = {  # what may be told of an order after what
     "pending_cancel": {"partial_fill", *ENDS},
     "order_replace_rejected": WORKING,
 }
-pytestmark = pytest.mark.skipif(not DATA.exists(), reason="needs ../shared/data")
+pytestmark = [pytest.mark.jit, pytest.mark.skipif(not DATA.exists(), reason="needs ../shared/data")]
 
 
 class Trader:
