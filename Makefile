@@ -32,6 +32,7 @@ test: $(VENV)/.dev ## the whole suite, then once more with the JIT off
 
 test-all: test ## also the long forms
 	GPI_LONG=1 $(BIN)/python -m pytest -n 2 tests
+	$(BIN)/python -m gpi.cli.main chaos --short --draw
 
 chaos: $(VENV)/.dev ## the fault suite in full, against the real commands: about an hour and a half; the table in build/chaos.md
 	@mkdir -p build

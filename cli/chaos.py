@@ -20,6 +20,7 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
 )
 def chaos(
     seed: Annotated[int, typer.Option(help="Everything that happens by chance follows from it.")] = 1,
+    draw: Annotated[bool, typer.Option("--draw", help="Instead of --seed: a new seed for every row, told.")] = False,
     short: Annotated[bool, typer.Option("--short", help="The short form, minutes; else every count in full.")] = False,
     only: Annotated[str | None, typer.Option(help="Only these rows: F05 or F01,F05,F06.")] = None,
     case: Annotated[int | None, typer.Option(help="Only this case of the one row named by --only.")] = None,
@@ -48,10 +49,11 @@ def chaos(
     if plain:
         _plain(seed, plain, folder)
         return
-    outcomes = _carried_out(chosen, seed, short, case, cases, jobs, fresh, debug, keep, folder)
-    facts = {"seed": seed, "form": "short" if short else "long", **_facts()}
+    seeds = [_drawn() if draw else seed for _ in chosen]
+    outcomes = _carried_out(chosen, seeds, short, case, cases, jobs, fresh, debug, keep, folder)
+    facts = {"form": "short" if short else "long", **_facts()}
     _write(outcomes, facts, out or [])
-    _show(outcomes, seed)
+    _show(outcomes)
     broken = [each.row.id for each in outcomes if each.verdict != "pass"]
     if broken:
         typer.secho(f"gpi: chaos: {len(broken)} of {len(outcomes)} rows did not pass: {' '.join(broken)}", err=True)
@@ -73,7 +75,7 @@ def _chosen(rows: "tuple[Row, ...]", only: str | None) -> "list[Row]":
 
 def _carried_out(
     rows: "list[Row]",
-    seed: int,
+    seeds: list[int],
     short: bool,
     case: int | None,
     units: int | None,
@@ -83,6 +85,8 @@ def _carried_out(
     keep: bool,
     folder: Path | None,
 ) -> "list[Outcome]":
+    from dataclasses import replace
+
     from gpi.cli.warming import carried_out, warm
     from gpi.tools.chaos.lab import Lab
     from gpi.tools.chaos.practice import practice
@@ -93,12 +97,12 @@ def _carried_out(
     zygote = None if fresh else Zygote.start(carried_out, warm)
     outcomes = []
     try:
-        lab = Lab(seed, scratch, zygote, _rooms(), keep, not short, debug)
+        lab = Lab(seeds[0], scratch, zygote, _rooms(), keep, not short, debug)
         practice(lab)
-        for row in rows:
+        for row, seed in zip(rows, seeds, strict=True):
             wanted = units or (row.short if short else row.long)
-            outcomes.append(run(row, lab, wanted, case, jobs))
-            _tell(outcomes[-1], seed)
+            outcomes.append(run(row, replace(lab, seed=seed), wanted, case, jobs))
+            _tell(outcomes[-1])
     finally:
         if zygote is not None:
             zygote.close()
@@ -187,21 +191,40 @@ def _facts() -> dict[str, str]:
 
     return {
         "gpi": __version__,
+        "commit": _commit(),
         "python": platform.python_version(),
         "alpaca-py": version("alpaca-py"),
         "cores": str(os.cpu_count()),
     }
 
 
-def _tell(outcome: "Outcome", seed: int) -> None:
+def _commit() -> str:
+    """Of the checkout this runs from, "-dirty" behind it where files were changed since; "none" when installed."""
+    import subprocess
+
+    told = ["git", "-C", str(Path(__file__).resolve().parents[1]), "describe", "--always", "--dirty", "--exclude=*"]
+    try:
+        done = subprocess.run(told, capture_output=True, text=True, check=True, timeout=10)
+    except (OSError, subprocess.SubprocessError):
+        return "none"
+    return done.stdout.strip()
+
+
+def _drawn() -> int:
+    import secrets
+
+    return secrets.randbelow(1_000_000)
+
+
+def _tell(outcome: "Outcome") -> None:
     from gpi.tools.chaos.report import cells, repeat
 
-    row, _, done, _, seen, verdict = cells(outcome)
-    typer.secho(f"{row} {verdict}: {done}: {seen}", err=True, fg="green" if verdict == "pass" else "red")
+    row, _, seed, done, _, seen, verdict = cells(outcome)
+    typer.secho(f"{row} {verdict}: seed {seed}, {done}: {seen}", err=True, fg="green" if verdict == "pass" else "red")
     if verdict == "FAIL":
         for violation in outcome.seen.violations[:5]:
             typer.echo(f"    {violation}", err=True)
-        typer.echo(f"    repeat: {repeat(seed, outcome)}", err=True)
+        typer.echo(f"    repeat: {repeat(outcome)}", err=True)
 
 
 def _write(outcomes: "list[Outcome]", facts: dict[str, Any], paths: list[Path]) -> None:
@@ -216,7 +239,7 @@ def _write(outcomes: "list[Outcome]", facts: dict[str, Any], paths: list[Path]) 
             path.write_text(markdown(outcomes, facts))
 
 
-def _show(outcomes: "list[Outcome]", seed: int) -> None:
+def _show(outcomes: "list[Outcome]") -> None:
     import sys
 
     from rich.console import Console
@@ -224,7 +247,7 @@ def _show(outcomes: "list[Outcome]", seed: int) -> None:
 
     from gpi.tools.chaos.report import COLUMNS, cells
 
-    table = Table(title=f"gpi chaos --seed {seed}", title_justify="left")
+    table = Table(title="gpi chaos", title_justify="left")
     for name in COLUMNS:
         table.add_column(name, overflow="fold")
     for each in outcomes:

@@ -240,8 +240,8 @@ def test_the_dead_man_cancels_the_legs_of_an_entry_that_has_filled(venue: Venue,
     client.broker.close()
 
 
-def test_a_trader_that_starts_again_knows_the_legs_of_its_former_life(venue: Venue, tmp_path: Path) -> None:
-    """Its entry filled, its exits stood: none is EXTERNAL, all are cancelled, the position is known."""
+def abandoned(venue: Venue, tmp_path: Path) -> None:
+    """A trader and its dead-man end without cancelling: a bracket whose entry has filled stays with both exits."""
     with trading(venue, tmp_path) as client:
         client.hears(STATE)
         family = bracket(client)
@@ -249,6 +249,11 @@ def test_a_trader_that_starts_again_knows_the_legs_of_its_former_life(venue: Ven
         client.hears(ACCEPTED, family[2])
         client.broker.engine.clerk.stop = lambda *_: None  # type: ignore[method-assign]
         os.kill(client.broker._man.pid, signal.SIGKILL)
+
+
+def test_a_trader_that_starts_again_knows_the_legs_of_its_former_life(venue: Venue, tmp_path: Path) -> None:
+    """Its entry filled, its exits stood: none is EXTERNAL, all are cancelled, the position is known."""
+    abandoned(venue, tmp_path)
     assert venue.open_orders == 2
     with trading(venue, tmp_path) as client:
         client.hears(STATE, seconds=15.0)
@@ -259,14 +264,7 @@ def test_a_trader_that_starts_again_knows_the_legs_of_its_former_life(venue: Ven
 
 def test_a_leg_of_a_former_life_whose_id_was_never_learned_is_found_by_its_entry(venue: Venue, tmp_path: Path) -> None:
     """The power went between the request and its reply."""
-    with trading(venue, tmp_path) as client:
-        client.hears(STATE)
-        family = bracket(client)
-        client.hears(FILLED, family[0])
-        client.hears(ACCEPTED, family[2])
-        client.broker.engine.clerk.stop = lambda *_: None  # type: ignore[method-assign]
-        os.kill(client.broker._man.pid, signal.SIGKILL)
-        time.sleep(0.3)
+    abandoned(venue, tmp_path)
     journal = Journal(tmp_path / "orders.sqlite")
     journal._write("UPDATE orders SET broker_id = NULL, state = 'intent'")
     journal.commit()

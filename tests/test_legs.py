@@ -306,6 +306,9 @@ stale_data_s = 3600.0
 order_rate_per_s = 200
 max_open_orders = 200
 allow_short = true
+allow_naked_options = false
+option_expiry_s = 3600
+max_contracts = 1000
 """
 EXAMPLE = Path(__file__).resolve().parents[1] / "examples" / "vertical"
 

@@ -251,6 +251,8 @@ order_rate_per_s = 200
 max_open_orders = 200
 allow_short = true
 allow_naked_options = true
+option_expiry_s = 3600
+max_contracts = 1000
 """
 PLAN = """from gpi.tools.strategies.view import View
 

@@ -21,7 +21,7 @@ from gpi.tools.backtest.run import Run
 from gpi.tools.backtest.session import Session
 from gpi.tools.backtest.setup import Rules, Terms
 from gpi.tools.kernels import orders
-from gpi.tools.kernels.orders import REDUCING, STANDING
+from gpi.tools.kernels.orders import LIMIT_NAMES, REDUCING, STANDING
 from gpi.tools.risk.judge import judged
 from gpi.tools.risk.limits import SHIPPED, as_dict, checked, read
 from gpi.tools.risk.report import report, shortfall
@@ -326,6 +326,21 @@ def test_a_wrong_risk_file_starts_nothing(tmp_path: Path, change: str, said: str
     with pytest.raises(UsageError) as caught:
         read(path)
     assert change.split(" ")[0][:10] in str(caught.value) or "TOML" in str(caught.value)
+
+
+@pytest.mark.parametrize("name", LIMIT_NAMES)
+def test_no_limit_has_a_silent_default(tmp_path: Path, name: str) -> None:
+    """Whichever is left out, or is no number that a float can hold: nothing starts, and its name is said."""
+    path, lines = tmp_path / "risk.toml", SHIPPED.read_text().splitlines()
+    rest = [line for line in lines if not line.startswith(name)]
+    assert len(rest) == len(lines) - 1
+    for said, why in (("", f"{name}' is missing"), (f"{name} = 1{'0' * 400}", name), (f"{name} = {{ a = 1 }}", name)):
+        path.write_text("\n".join([*rest, said]))
+        with pytest.raises(UsageError, match=why):
+            read(path)
+    path.write_bytes(SHIPPED.read_bytes() + b"# \xff")
+    with pytest.raises(UsageError, match="not TOML"):
+        read(path)
 
 
 def test_an_unknown_limit_is_told_the_nearest() -> None:

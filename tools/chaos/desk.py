@@ -29,6 +29,9 @@ stale_data_s = 30.0
 order_rate_per_s = 200
 max_open_orders = 200
 allow_short = true
+allow_naked_options = false
+option_expiry_s = 3600
+max_contracts = 1000
 """
 
 

@@ -7,13 +7,13 @@ from typing import Any, Final
 
 from gpi.tools.chaos.rows import FAIL, NOT_RUN, PASS, Outcome
 
-COLUMNS: Final = ("row", "fault", "done", "wanted", "seen", "verdict")
+COLUMNS: Final = ("row", "fault", "seed", "done", "wanted", "seen", "verdict")
 
 
-def repeat(seed: int, outcome: Outcome) -> str:
+def repeat(outcome: Outcome) -> str:
     """The command that repeats the first case of a row that broke."""
     number = next((v.split(":")[0].removeprefix("case ") for v in outcome.seen.violations), "0")
-    return f"gpi chaos --seed {seed} --only {outcome.row.id} --case {number}"
+    return f"gpi chaos --seed {outcome.seed} --only {outcome.row.id} --case {number}"
 
 
 def cells(outcome: Outcome) -> tuple[str, ...]:
@@ -24,18 +24,26 @@ def cells(outcome: Outcome) -> tuple[str, ...]:
         told = f"{len(seen.violations)} violations; {told}"
     elif outcome.verdict == PASS:
         told = f"0 violations; {told}" if seen.told() else "0 violations"
-    return row.id, row.fault, f"{outcome.cases} cases, {outcome.seconds:.0f} s", row.wanted, told, outcome.verdict
+    return (
+        row.id,
+        row.fault,
+        str(outcome.seed),
+        f"{outcome.cases} cases, {outcome.seconds:.0f} s",
+        row.wanted,
+        told,
+        outcome.verdict,
+    )
 
 
 def markdown(outcomes: Iterable[Outcome], facts: dict[str, Any]) -> str:
-    """The table with its facts (date, seed, form) above and what broke below."""
+    """The table with its facts (date, form) above and what broke below."""
     outcomes = list(outcomes)
     lines = [", ".join(f"{name} {value}" for name, value in facts.items()), ""]
     lines += ["| " + " | ".join(COLUMNS) + " |", "|" + "---|" * len(COLUMNS)]
     lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in cells(each)) + " |" for each in outcomes]
     for each in outcomes:
         if each.verdict == FAIL:
-            lines += ["", f"{each.row.id} broke; `{repeat(int(facts['seed']), each)}`", ""]
+            lines += ["", f"{each.row.id} broke; `{repeat(each)}`", ""]
             lines += [f"- {violation}" for violation in each.seen.violations[:10]]
     return "\n".join(lines) + "\n"
 

@@ -114,6 +114,7 @@ class Outcome:
     cases: int
     seen: Seen
     seconds: float
+    seed: int
     why: str = ""  # NOT RUN: what is missing
 
     def as_dict(self) -> dict[str, Any]:
@@ -125,6 +126,7 @@ class Outcome:
             "row": self.row.id,
             "fault": self.row.fault,
             "wanted": self.row.wanted,
+            "seed": self.seed,
             "verdict": self.verdict,
             "cases": self.cases,
             "counts": dict(self.seen.counts),
@@ -154,9 +156,9 @@ def run(row: Row, lab: Lab, units: int, only: int | None = None, jobs: int = 1) 
             if whole.counts["cases broken"] >= ENOUGH:
                 break
     except NotRunnable as lacking:
-        return Outcome(row, NOT_RUN, cases, whole, time.monotonic() - began, str(lacking))
+        return Outcome(row, NOT_RUN, cases, whole, time.monotonic() - began, lab.seed, str(lacking))
     verdict = FAIL if whole.violations else PASS
-    return Outcome(row, verdict, cases, whole, time.monotonic() - began)
+    return Outcome(row, verdict, cases, whole, time.monotonic() - began, lab.seed)
 
 
 def _each(row: Row, lab: Lab, numbers: Iterator[int], units: int, jobs: int) -> Iterator[tuple[int, Seen]]:

@@ -11,33 +11,34 @@ from gpi.tools.chaos.lab import Lab
 from gpi.tools.chaos.rows import Case, Row
 from gpi.tools.chaos.streams import quotes, schema, written
 
-WAYS: Final = ("missing", "nan", "negative", "infinite", "text", "misspelt", "a list")
+WAYS: Final = ("missing", "nan", "negative", "infinite", "text", "misspelt", "a list", "huge", "a table", "a date")
+READERS: Final = (("trade", "--paper"), ("backtest",), ("risk-check",))  # every command that takes --limits
 OPEN: Final = 0o644
 NOWHERE: Final = "http://127.0.0.1:1"
 
 
 def wrong_settings(lab: Lab, case: Case) -> None:
-    """Each limit wrong in each way; then keys and hosts. Every one refuses to start and names what is wrong."""
+    """Each limit wrong in each way, at each command; then keys and hosts. Every one refuses to start and says why."""
     limits = tomllib.loads(lab.room("limits")().read_text())
-    names = sorted(limits)
-    combos = [(name, way) for name in names for way in WAYS]
-    wanted = combos if lab.long else case.dice.sample(combos, 12)
-    for name, way in wanted:
-        _wrong_limit(lab, case, limits, name, way)
+    for reader in READERS:
+        for name in sorted(limits):
+            for way in WAYS:
+                _wrong_limit(lab, case, limits, name, way, reader)
     _wrong_keys(lab, case)
     _wrong_hosts(lab, case)
 
 
-def _wrong_limit(lab: Lab, case: Case, limits: dict[str, Any], name: str, way: str) -> None:
+def _wrong_limit(lab: Lab, case: Case, limits: dict[str, Any], name: str, way: str, reader: tuple[str, ...]) -> None:
     given: dict[str, Any] = {key: value for key, value in limits.items() if key != name}
     called = name[:-1] + "x" if way == "misspelt" else name
     worth = {"nan": "nan", "negative": "-1", "infinite": "inf", "text": '"much"', "a list": "[1]", "misspelt": "1"}
+    worth |= {"huge": "1" + "0" * 400, "a table": "{ value = 1 }", "a date": "2026-01-05"}
     text = "".join(f"{key} = {_toml(value)}\n" for key, value in given.items())
     if way != "missing":
         text += f"{called} = {worth[way]}\n"
     path = case.folder / "risk.toml"
     path.write_text(text)
-    _refused(lab, case, f"{name} {way}", called, "trade", "--paper", "--limits", path)
+    _refused(lab, case, f"{reader[0]}: {name} {way}", called, *reader, "--limits", path)
 
 
 def _wrong_keys(lab: Lab, case: Case) -> None:

@@ -72,8 +72,6 @@ LIMIT_NAMES: Final = (
 )  # fmt: skip
 LIMITS: Final = record("", " ".join(LIMIT_NAMES))
 """What the gate enforces; fractions of equity, seconds, counts, what is allowed 0 or 1."""
-OPTION_LIMITS: Final = {"allow_naked_options": 0.0, "option_expiry_s": 3600.0, "max_contracts": 1000.0}
-"""What holds where a risk.toml does not say."""
 
 DESK: Final = record(
     "feed_ns order_ns response_ns stale_ns order_rate max_open_orders allow_short known"

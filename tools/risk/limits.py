@@ -1,7 +1,6 @@
 """Limits from a risk.toml: all of them present, finite and not negative, or nothing starts.
 
-A missing limit is not a default: a typing error in a risk file must never switch a check off. The limits on options
-alone have one (`OPTION_LIMITS`): naked ones are not allowed.
+A missing limit is not a default: a typing error in a risk file must never switch a check off.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from typing import Any, Final
 import numpy as np
 
 from gpi.formats.errors import UsageError
-from gpi.tools.kernels.orders import LIMIT_NAMES, LIMITS, OPTION_LIMITS, Array
+from gpi.tools.kernels.orders import LIMIT_NAMES, LIMITS, Array
 
 SHIPPED: Final = Path(__file__).with_name("risk.toml")
 SWITCHES: Final = ("allow_short", "allow_naked_options")
@@ -34,7 +33,7 @@ def read(path: Path | None = None) -> Array:
         given = tomllib.loads(path.read_text())
     except OSError as wrong:
         raise UsageError(f"cannot read the limits: {wrong}") from wrong
-    except tomllib.TOMLDecodeError as wrong:
+    except ValueError as wrong:  # not TOML, or not even text
         raise UsageError(f"{path} is not TOML: {wrong}") from wrong
     return checked(given, str(path))
 
@@ -46,7 +45,6 @@ def checked(given: Mapping[str, Any], source: str = "limits") -> Array:
             near = difflib.get_close_matches(name, LIMIT_NAMES, n=1, cutoff=0.0)
             raise UsageError(f"{source}: unknown limit {name!r} (did you mean {near[0]!r}?)")
     limits = np.zeros(1, LIMITS)
-    given = {**OPTION_LIMITS, **given}
     for name in LIMIT_NAMES:
         if name not in given:
             raise UsageError(f"{source}: the limit {name!r} is missing; every limit must be set")
@@ -66,10 +64,17 @@ def _number(name: str, value: Any, source: str) -> float:
         raise UsageError(f"{source}: {name} must be true or false, not {value!r}")
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise UsageError(f"{source}: {name} must be a number, not {value!r}")
-    if not math.isfinite(value) or value < 0:
+    if not _finite(value) or value < 0:
         raise UsageError(f"{source}: {name} must be finite and not negative, not {value!r}")
     if name in COUNTS and value != int(value):
         raise UsageError(f"{source}: {name} must be a whole number, not {value!r}")
     if name == "order_rate_per_s" and value > MOST_ORDERS_PER_S:
         raise UsageError(f"{source}: {name} must be at most {MOST_ORDERS_PER_S}, not {value!r}")
     return float(value)
+
+
+def _finite(value: float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an integer beyond every float
+        return False
