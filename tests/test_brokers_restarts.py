@@ -23,6 +23,8 @@ from gpi.tools.backtest import opening
 from gpi.tools.backtest.run import Run
 from gpi.tools.backtest.session import Session
 from gpi.tools.backtest.setup import Terms
+from gpi.tools.risk.limits import read
+from gpi.tools.risk.report import report
 from tests.brokerage import START_NS, Client, Venue
 from tests.trading import frame, setup
 
@@ -263,6 +265,18 @@ def test_a_day_that_is_over_binds_nobody() -> None:
     session.answer([Answer(0, 23, px=1_000.0), Answer(START_NS - 86_400 * SECOND, DAY, qty=1.0, px=5_000.0)])
     session.step(frame([{"ts": START_NS, "bid": (100, 9), "ask": (102, 9)}]))
     assert (session.account.day_equity, session.account.loss_day) == (1_000.0, 0)
+
+
+def test_the_risk_report_counts_what_the_day_had_lost_before_the_run(tmp_path: Path) -> None:
+    """From the equity with which the day began, not from the run's own."""
+    session = Session(frame([]).layout.schema, setup({}, external=True))
+    run = Run(tmp_path / "run", session, frame([]).layout.schema)
+    session.answer([Answer(0, 23, px=900.0), Answer(START_NS, DAY, px=1_000.0)])
+    run.add(session.step(frame([{"ts": START_NS, "bid": (100, 9), "ask": (102, 9)}])))
+    run.add(session.finish())
+    run.close()
+    limits = read(None)
+    assert report(tmp_path / "run", limits)["limits"]["daily_loss"]["worst"] == pytest.approx(0.1)
 
 
 def test_closing_what_was_held_at_the_start_is_a_closing_fill() -> None:
