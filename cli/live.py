@@ -143,7 +143,7 @@ class LiveDesk:
             return
         summary(self.session, self.metrics, self.run.latencies, self.out)
         cash, equity = self.broker.cash
-        apart = float(cash) - float(self.session.account.cash)
+        apart = round(float(cash) - float(self.session.account.cash), 2) + 0.0  # never -0.00
         _say(f"broker: cash {cash:,.2f}, equity {equity:,.2f}; the session's cash is {apart:+,.2f} away from it")
         odd = ", ".join(f"{name} {count:,}" for name, count in self.broker.counts().items())
         if odd:

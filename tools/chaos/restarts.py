@@ -59,8 +59,7 @@ def _begun(desk: Desk) -> Decimal | None:
     desk.start("Hoard", *FEES, every=2, hold_s=0.5)
     trader = desk.trader
     assert trader is not None
-    took = until(lambda: RECONCILED in trader.said() or not trader.alive(), START_S, 0.01)
-    if took is None or not trader.alive():
+    if _reconciled(desk) is None or not trader.alive():
         desk.seen.violate("the trader does not start", desk.last_line())
         return None
     line = next(each for each in trader.said().splitlines() if RECONCILED in each)
@@ -68,6 +67,18 @@ def _begun(desk: Desk) -> Decimal | None:
     truth = _equity(desk)
     desk.seen.expect(abs(start - truth) < CENT, f"begins with {start}, the venue has {truth}")
     return start
+
+
+def _reconciled(desk: Desk) -> float | None:
+    """Seconds until the newest trader has begun; the venue's time goes on meanwhile, its prices stand."""
+    trader, market = desk.trader, desk.market
+    assert trader is not None
+
+    def begun() -> bool:
+        market.quote(market.symbols[0], mid=market.mids[market.symbols[0]], tell=False)
+        return RECONCILED in trader.said() or not trader.alive()
+
+    return until(begun, START_S, 0.02)
 
 
 def _lived(desk: Desk, case: Case, start: Decimal, life: int) -> tuple[Decimal, Decimal]:
@@ -134,7 +145,7 @@ def _limited(desk: Desk) -> None:
     desk.start("Hoard", *FEES, every=1, qty=50)
     trader = desk.trader
     assert trader is not None
-    until(lambda: RECONCILED in trader.said() or not trader.alive(), START_S, 0.01)
+    _reconciled(desk)
     for _ in range(40):
         for symbol in desk.market.symbols:
             desk.market.quote(symbol, mid=desk.market.mids[symbol])
