@@ -51,6 +51,7 @@ class LiveDesk:
     broker: "Alpaca | None" = None
     metrics: dict[str, Any] | None = None
     heard: list["Answer"] = field(default_factory=list)
+    day: tuple[int, float, int] = (0, 0.0, 0)  # the session's UTC day, its equity at the start, its limit reached
 
     def trade(self, stream: "Stream") -> "Stream":
         """Orders of the session over the stream; the run directory is written beside."""
@@ -61,7 +62,8 @@ class LiveDesk:
         from gpi.tools.stage import Stream
 
         setup = fitted_fees(self.setup, self.fees, stream)
-        broker = self.broker = opened(self.account, Instruments.of(stream.schema), setup)
+        by_alpaca = self.fees == "auto" or self.fees.startswith("alpaca")
+        broker = self.broker = opened(self.account, Instruments.of(stream.schema), setup, by_alpaca)
         try:
             session = self.session = Session(stream.schema, setup, broker.kill_file)
             self.run.watchers += [session.watch, self._lost]
@@ -86,6 +88,7 @@ class LiveDesk:
                 if frame.notes:
                     broker.announce(session.instruments)
                 broker.ask(session.asks())
+                self._told_day(session, broker)
                 if directory is not None:
                     directory.add(traded)
                 yield traded.orders
@@ -96,6 +99,14 @@ class LiveDesk:
             # However it ends: every order is cancelled, and the run is told how each of them ended.
             last = self._wind_down(session, broker, directory, complete)
         yield from last
+
+    def _told_day(self, session: "Session", broker: "Alpaca") -> None:
+        """A restart does not begin the day afresh: the journal knows how it began."""
+        d = session.account
+        day = (int(d.day), float(d.day_equity), int(d.loss_day))
+        if day != self.day:
+            self.day = day
+            broker.day_is(day[0], day[1], bool(day[2]))
 
     def _lost(self) -> None:
         """On a quiet feed, too, the end of the broker is the end of trading."""
@@ -132,7 +143,7 @@ class LiveDesk:
             return
         summary(self.session, self.metrics, self.run.latencies, self.out)
         cash, equity = self.broker.cash
-        apart = float(cash) - float(self.session.account.cash)
+        apart = round(float(cash) - float(self.session.account.cash), 2) + 0.0  # never -0.00
         _say(f"broker: cash {cash:,.2f}, equity {equity:,.2f}; the session's cash is {apart:+,.2f} away from it")
         odd = ", ".join(f"{name} {count:,}" for name, count in self.broker.counts().items())
         if odd:
@@ -161,7 +172,7 @@ def live(terms: Terms, out: Path | None, account: Account) -> Tool:
     return Tool(made.trade, {"strategy": setup.strategy.digest}, made.conclude)
 
 
-def opened(account: Account, instruments: Any, setup: "Setup") -> "Alpaca":
+def opened(account: Account, instruments: Any, setup: "Setup", charged: bool = False) -> "Alpaca":
     """The broker, reconciled and ready; what will trade is printed and journaled first."""
     from gpi.tools.brokers.alpaca import Alpaca
     from gpi.tools.brokers.guards import Guards
@@ -170,7 +181,7 @@ def opened(account: Account, instruments: Any, setup: "Setup") -> "Alpaca":
     facts = attested(setup)
     limits = ", ".join(f"{name} {value:g}" for name, value in facts["limits"].items())
     _say(f"attested: code {facts['code'][:16]}, configuration {facts['config'][:16]}, {url}; limits: {limits}")
-    told = replace(broker_terms(account), attested=facts, stale_s=facts["limits"]["stale_data_s"])
+    told = replace(broker_terms(account), attested=facts, stale_s=facts["limits"]["stale_data_s"], charged=charged)
     broker = Alpaca(keys, url, instruments, told, _say, Guards.at(account.pace))
     broker.open()
     return broker

@@ -24,12 +24,18 @@ def summary(session: "Session", metrics: dict[str, Any] | None, latencies: "Late
 
 
 def _lines(session: "Session", metrics: dict[str, Any] | None) -> list[tuple[str, str]]:
+    from gpi.tools.backtest import opening
+
     account = session.account
+    start, profit = opening.start_equity(session.state), opening.profit(session.state)
     lines = [
         ("strategy", f"{session.setup.strategy.name}, {int(account.row):,} ticks"),
-        ("equity", f"{account.equity:,.2f}  (start {account.start_cash:,.2f}, cash {account.cash:,.2f})"),
-        ("P&L", f"{account.equity - account.start_cash:+,.2f} after fees of {account.fees:,.2f}"),
+        ("equity", f"{account.equity:,.2f}  (start {start:,.2f}, cash {account.cash:,.2f})"),
+        ("P&L", f"{profit:+,.2f} after fees of {account.fees:,.2f}"),
     ]
+    beside = account.equity - start - profit
+    if abs(beside) >= 0.005:
+        lines.append(("beside it", f"{beside:+,.2f} came or went without an order"))
     if metrics is None:
         return lines
     m = metrics

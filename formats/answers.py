@@ -21,8 +21,9 @@ AMEND: Final = 3
 # Answer.action: orders.action (ACCEPTED 4 .. REPLACED 9, REDUCED 13), and beyond orders:
 STATE: Final = 20  # qty is the trading state from now on: 0 active, 1 reducing, 2 halted
 BLOCK: Final = 21  # qty 1: nothing that adds exposure in this instrument; 0: free again
-POSITION: Final = 22  # qty is the position, px its average price
-CASH: Final = 23  # px is the cash
+POSITION: Final = 22  # qty is the position, px its average price; fee and leaves: see Answer
+CASH: Final = 23  # px is the cash, qty what of it no order moved: it came or went since the start and is no profit
+DAY: Final = 24  # px is the equity with which the UTC day of ts_event began; qty 1: its loss limit was reached already
 
 
 class Leg(NamedTuple):
@@ -73,8 +74,8 @@ class Answer(NamedTuple):
     side: int = 0  # FILLED: 1 bought, -1 sold; a fill may come when its order is thought to have ended
     qty: float = 0.0  # FILLED: of this execution
     px: float = float("nan")
-    leaves: float = 0.0  # unfilled after it
-    fee: float = float("nan")  # NaN: by the session's own schedule
+    leaves: float = 0.0  # unfilled after it; POSITION: how much of it was there before, unknown to the session
+    fee: float = float("nan")  # NaN: by the session's own schedule; POSITION: what one is worth (NaN: what it cost)
     liquidity: int = 2  # MAKER 1, TAKER 2
     reason: int = 0  # REJECTED, and REPLACED that changes nothing: an index of orders.REASONS
 

@@ -1,8 +1,9 @@
 """What brokers and venues charge per fill, by date: SEC section 31, FINRA TAF, CAT, OCC, crypto tiers.
 
-`SCHEDULES[name].at(day)` gives the `Fees` of that trading day; `gpi.tools.kernels.fees` charges them. Rates are those
-the customer of the named broker pays. Sources, and what is uncertain, stand with each table; a day before the first
-row of a table gets that row's rates, so an old backtest is charged approximately, never nothing.
+`SCHEDULES[name].at(day)` gives the `Fees` of that trading day. `gpi.tools.kernels.fees` charges them in a backtest,
+`gpi.formats.accruals` an account. Rates are those the customer of the named broker pays. Sources, and what is unsure,
+stand with each table; a day before the first row of a table gets that row's rates, so an old backtest is charged
+approximately, never nothing.
 """
 
 from __future__ import annotations

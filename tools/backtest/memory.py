@@ -10,6 +10,7 @@ import numpy as np
 from gpi.formats.calendar import day_of
 from gpi.formats.fees import SCHEDULES
 from gpi.tools.backtest.contracts import SCHEDULED
+from gpi.tools.backtest.opening import HELD, MOVED, TOLD_DAY
 from gpi.tools.backtest.setup import POLICIES, SELF_TRADES, Setup, Terms
 from gpi.tools.kernels import memory, queues
 from gpi.tools.kernels.chance import seeded
@@ -63,6 +64,9 @@ def start(setup: Setup, levels: int, known: int = 0) -> State:
         "instruments": np.zeros(0, INSTRUMENT),
         "ladders": np.zeros((0, memory.LADDER_ROWS, levels)),
         "memory": np.zeros(0, setup.strategy.memory),
+        "opening": np.zeros(0, HELD),
+        "moved": np.zeros(0, MOVED),
+        "told_day": np.zeros(0, TOLD_DAY),
     }
     if setup.delays.models:
         ns = setup.latency

@@ -10,14 +10,15 @@ from typing import Any, Final
 
 import numpy as np
 
-from gpi.formats.answers import AMEND, BLOCK, CASH, POSITION, STATE, Answer, Ask, Leg
+from gpi.formats.answers import AMEND, BLOCK, CASH, DAY, POSITION, STATE, Answer, Ask, Leg
 from gpi.formats.errors import BadInput
 from gpi.formats.instruments import Instruments
 from gpi.formats.orders import ACCEPTED, CANCELED, EXPIRED, FILLED, LIMIT, MARKET, MLEG, REDUCED, REJECTED, REPLACED
 from gpi.tools.backtest import memory
+from gpi.tools.backtest.opening import TOLD_DAY, begin, moved
 from gpi.tools.backtest.setup import Setup
 from gpi.tools.kernels.account import mark
-from gpi.tools.kernels.orders import NEW, REQUESTS, RESPONSES
+from gpi.tools.kernels.orders import DAY_NS, NEW, REQUESTS, RESPONSES
 from gpi.tools.kernels.trader import adopt
 from gpi.tools.stage import State
 
@@ -92,7 +93,9 @@ def hear(state: State, setup: Setup, answers: list[Answer]) -> None:
         elif answer.action == STATE:
             state["desk"][0].state = int(answer.qty)
         elif answer.action == CASH:
-            _cash(state, answer.px)
+            _cash(state, answer)
+        elif answer.action == DAY:
+            _day(state, answer)
         elif ACCEPTED <= answer.action <= REPLACED or answer.action == REDUCED:
             _respond(state, setup, answer)
         else:
@@ -105,24 +108,39 @@ def _instrument(state: State, setup: Setup, answer: Answer) -> None:
     if answer.action == BLOCK:
         it.blocked = int(answer.qty)
         return
+    d, before = state["desk"][0], float(state["desk"][0].equity)
     it.position, it.avg_px = answer.qty, answer.px if answer.qty else 0.0
+    peak = float(d.peak)
     mark(state["desk"], state["instruments"], answer.instrument_id)
-    _opening(state)
-
-
-def _cash(state: State, cash: float) -> None:
-    d = state["desk"][0]
-    d.cash = cash
-    d.equity = cash + d.holdings
-    _opening(state)
-
-
-def _opening(state: State) -> None:
-    """Before the first tick, what is held is what the day starts with."""
-    d = state["desk"][0]
+    if it.mid != it.mid and answer.fee == answer.fee:  # nobody has quoted it here: the broker's own mark
+        worth = answer.qty * answer.fee * float(it.multiplier)
+        d.holdings += worth - it.value
+        d.exposure += abs(worth) - abs(it.value)
+        it.value, d.equity = worth, d.cash + d.holdings
     if d.row == 0:
-        d.start_cash = d.cash
-        d.peak = d.day_equity = d.equity
+        begin(state)
+    elif answer.leaves:
+        d.peak = peak
+        moved(state, float(d.equity) - before)
+    else:
+        d.peak = max(peak, d.equity)
+
+
+def _cash(state: State, answer: Answer) -> None:
+    d = state["desk"][0]
+    d.cash = answer.px
+    d.equity = answer.px + d.holdings
+    if d.row == 0:
+        begin(state)
+    elif answer.qty:
+        moved(state, answer.qty)
+
+
+def _day(state: State, answer: Answer) -> None:
+    """What the day had lost before this run began counts towards its limit."""
+    d = state["desk"][0]
+    d.day, d.day_equity, d.loss_day = answer.ts_event // DAY_NS, answer.px, int(answer.qty)
+    state["told_day"] = np.array([(d.day, answer.px)], TOLD_DAY)
 
 
 def _respond(state: State, setup: Setup, answer: Answer) -> None:

@@ -35,6 +35,7 @@ from gpi.formats.frame import Frame, concatenated
 from gpi.formats.instruments import KEY, Instruments
 from gpi.formats.orders import ACTIONS, EQUITY, FILLS, ORDERS, REASONS, REFUSE
 from gpi.formats.version import __version__
+from gpi.tools.backtest import opening
 from gpi.tools.backtest.answered import recorded
 from gpi.tools.backtest.delays import again
 from gpi.tools.backtest.session import Session
@@ -171,7 +172,9 @@ class Run:
         fills = columns(self.path / "fills.parquet")
         orders = columns(self.path / "orders.parquet", ["action", "reason"])
         multiplier = np.ascontiguousarray(self._session.state["instruments"]["multiplier"])
-        found = metrics(float(self._session.account.start_cash), equity, fills, multiplier, sampling)
+        state = self._session.state
+        began = opening.start_equity(state)
+        found = metrics(began, equity, fills, multiplier, sampling, state["opening"], state["moved"])
         return {
             **found,
             "ticks": int(self._session.account.row),
@@ -194,6 +197,7 @@ class Run:
                 "ticks": int(session.account.row),
                 "late_ticks": int(session.account.late),
                 "kill_row": session.kill_row,
+                "start": opening.told(session.state, session.instruments),
                 "versions": {
                     "python": platform.python_version(),
                     "numba": numba.__version__,

@@ -17,12 +17,15 @@ from typing import Any, Final
 import numpy as np
 
 from gpi.formats.orders import MAKER
+from gpi.tools.backtest.opening import HELD, MOVED, cumulated
 from gpi.tools.kernels.account import closing_gains
 from gpi.tools.kernels.orders import DAY_NS, DESK, INSTRUMENT, SECOND, Array
 
 EQUITY_SECONDS: Final = 252 * 6.5 * 3600.0
 ALWAYS_SECONDS: Final = 365 * 24 * 3600.0
 CALENDAR_SECONDS: Final = 365.25 * 24 * 3600.0
+NOTHING_HELD: Final = np.zeros(0, HELD)
+NOTHING_MOVED: Final = np.zeros(0, MOVED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,21 +84,26 @@ def max_drawdown(equity: Array) -> float | None:
 
 
 def metrics(
-    cash: float,
+    start: float,
     equity: Mapping[str, Array],
     fills: Mapping[str, Array],
     multiplier: Array,
     sampling: Sampling,
+    held: Array = NOTHING_HELD,
+    moved: Array = NOTHING_MOVED,
 ) -> dict[str, Any]:
-    """The statistics of a run that started with `cash`, from the columns of equity/1 and fills/1; None: undefined.
+    """The statistics of a run that started with an equity of `start`, from the columns of equity/1 and fills/1.
 
-    `multiplier` is per instrument_id.
+    `held` and `moved` are rows of HELD and MOVED (gpi.tools.backtest.opening): what the run began with, and what came
+    or went beside its trading, which no ratio counts. `multiplier` is per instrument_id. None: undefined.
     """
-    worth, first = equity["equity"], cash
-    if not len(worth):
-        return {"start_equity": first, "final_equity": first}
+    if not len(equity["equity"]):
+        return {"start_equity": start, "final_equity": start}
+    beside = cumulated(moved, equity["ts_event"])
+    beside[-1] = moved["amount"].sum()  # the last row is of the last moment, and counts all
+    worth, last = equity["equity"] - beside, float(equity["equity"][-1])
     notional = fills["qty"] * fills["px"] * multiplier[fills["instrument_id"]] * (fills["liquidity"] != 0)
-    gains = _gains(fills, multiplier)
+    gains = _gains(held, fills, multiplier)
     closed = gains[gains == gains]
     returns = sampled(equity["ts_event"], worth, sampling.every_s)
     ratio, error = sharpe(returns)
@@ -103,12 +111,13 @@ def metrics(
     per_year = samples_per_year(len(returns), seconds, sampling)
     yearly = math.sqrt(per_year)
     found = {
-        "start_equity": first,
-        "final_equity": float(worth[-1]),
-        "total_pnl": float(worth[-1]) - first,
+        "start_equity": start,
+        "final_equity": last,
+        "moved": last - float(worth[-1]),
+        "total_pnl": float(worth[-1]) - start,
         "realized_pnl": float(equity["realized"][-1]),
         "fees": float(equity["fees"][-1]),
-        "return": float(worth[-1]) / first - 1.0 if first > 0 else None,
+        "return": float(worth[-1]) / start - 1.0 if start > 0 else None,
         "sharpe": None if ratio is None else ratio * yearly,
         "sharpe_standard_error": None if error is None else error * yearly,
         "sharpe_samples": len(returns),
@@ -126,10 +135,13 @@ def metrics(
     return {name: value if value is None or math.isfinite(value) else None for name, value in found.items()}
 
 
-def _gains(fills: Mapping[str, Array], multiplier: Array) -> Array:
+def _gains(held: Array, fills: Mapping[str, Array], multiplier: Array) -> Array:
     out = np.empty(len(fills["qty"]))
     instruments = np.zeros(len(multiplier), INSTRUMENT)
     instruments["multiplier"], instruments["mid"] = multiplier, np.nan
+    known = held[held["instrument_id"] < len(multiplier)]
+    instruments["position"][known["instrument_id"]] = known["qty"]
+    instruments["avg_px"][known["instrument_id"]] = known["avg_px"]
     columns = [np.ascontiguousarray(fills[name]) for name in ("instrument_id", "side", "qty", "px")]
     given: Any = [np.zeros(1, DESK), instruments, *columns, out]
     closing_gains(*given)

@@ -6,6 +6,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any, Final
 
 from gpi.formats.answers import Answer, Ask
@@ -17,7 +18,7 @@ from gpi.tools.brokers.deadman import Deadman
 from gpi.tools.brokers.engine import Engine
 from gpi.tools.brokers.guards import Guards
 from gpi.tools.brokers.hands import Hands
-from gpi.tools.brokers.journal import JournalError
+from gpi.tools.brokers.journal import Day, JournalError
 from gpi.tools.brokers.rest import Keys, Rest
 from gpi.tools.brokers.startup import Terms
 from gpi.tools.brokers.updates import Updates
@@ -93,6 +94,13 @@ class Alpaca:
     def announce(self, instruments: Instruments) -> None:
         """The instruments of the stream, when there are new ones."""
         self._inbox.put(("instruments", instruments))
+
+    def day_is(self, number: int, equity: float, lost: bool) -> None:
+        """The session's UTC day (days since 1970), its equity when it began, and whether its loss limit was reached.
+
+        Kept in the journal, so that a restart goes on with it. Never waits.
+        """
+        self._inbox.put(("day", Day(number, Decimal(repr(equity)), lost)))
 
     def ask(self, asks: list[Ask]) -> None:
         """Take what a session wants. Never waits."""

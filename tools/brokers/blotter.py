@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple
 
 from gpi.formats.answers import Answer
 from gpi.tools.brokers import wire
+from gpi.tools.brokers.dues import Dues
 from gpi.tools.brokers.executions import ZERO, Execution
 from gpi.tools.brokers.life import INTENT, Life
 from gpi.tools.brokers.wire import Told
@@ -41,8 +42,13 @@ class Blotter:
     `recall` finds an order that was forgotten, by client id or broker id: memory does not grow with the orders.
     """
 
-    def __init__(self, owner: str = "gpi-", recall: Callable[[str, str], Life | None] = lambda *_: None) -> None:
-        self.owner, self._recall = owner, recall
+    def __init__(
+        self,
+        owner: str = "gpi-",
+        recall: Callable[[str, str], Life | None] = lambda *_: None,
+        dues: Dues | None = None,
+    ) -> None:
+        self.owner, self._recall, self.dues = owner, recall, dues or Dues(charged=False)
         self.lives: dict[str, Life] = {}
         self.numbered: dict[int, Life] = {}  # of this run, by the session's order_id
         self.external: dict[str, Told] = {}  # open orders that are not ours, by broker id
@@ -221,9 +227,11 @@ class Blotter:
         if life.hull:
             return False  # its legs' executions are the ones
         before = life.executions.filled
-        news = life.fill(execution)
+        news = life.fill(execution, lambda each: self.dues.charge(life.ask.symbol, life.ask.side, each))
         if news:
             self.executed += 1
+            if life.mute:  # nobody hears of it as a fill: the position and the cash are asked for and told
+                self.unsettled.add(wire.key(life.ask.symbol))
             self._move(life, life.executions.filled - before)
             self._executions.append((life, execution))
         self.touch(life)

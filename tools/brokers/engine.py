@@ -28,6 +28,7 @@ from gpi.tools.brokers.life import INTENT, LIVE, reason
 from gpi.tools.brokers.outbox import Job, Outbox
 from gpi.tools.brokers.reconciliation import Reconciliation
 from gpi.tools.brokers.rest import Reply
+from gpi.tools.brokers.standing import DAY_NS
 from gpi.tools.brokers.startup import Opened, Terms
 
 BEAT_S: Final = 0.5
@@ -59,6 +60,7 @@ class Engine:
         self.desk = Reconciliation(self.blotter, self.holds, self.clerk, self.outbox, say, terms.every_s, now)
         self.desk.since_ns = opened.since_ns
         self.desk.same_day = not opened.own_time
+        self._clock_day = opened.clock_ns // DAY_NS
         self._beaten = 0.0
         self._looked_twice = self._last_look = False
         self._finishing: list[threading.Event] = []
@@ -73,6 +75,7 @@ class Engine:
     def announce(self, instruments: Instruments) -> None:
         """The instruments of the stream; new ones are added with the time."""
         self.clerk.instruments = {row.id: row for row in instruments}
+        self.blotter.dues.announced(instruments)
         self.desk.announced({wire.key(row.symbol): row.id for row in instruments})
 
     def wait(self) -> float:
@@ -94,6 +97,8 @@ class Engine:
         elif what == "finish":
             self._finishing.append(data)
             self.clerk.stop(now_ns, now)
+        elif what == "day":
+            self.journal.day_is(data._replace(equity=data.equity + self.desk.away))
         elif what == "instruments":
             self.announce(data)
         else:
@@ -114,6 +119,7 @@ class Engine:
                 self.release()
             else:
                 self._last_look = True
+                self.desk.last_word = True
                 self.desk.look("account", RESOLVE)
 
     @property
@@ -190,7 +196,7 @@ class Engine:
             self.desk.after_connection(SOCKET)
             return
         self.holds.free(STARTING)
-        self.out.extend(self.desk.begin(now_ns))
+        self.out.extend(self.desk.begin(now_ns, self.journal.day(self._clock_day)))
         self.out.extend(self.holds.news(now_ns, self.desk.ids))
         self.started.set()
 

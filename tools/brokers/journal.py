@@ -12,8 +12,9 @@ import json
 import os
 import secrets
 import sqlite3
+from decimal import Decimal
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from gpi.formats.answers import Ask
 from gpi.formats.errors import UsageError, VenueError
@@ -40,11 +41,20 @@ CREATE TABLE IF NOT EXISTS events (
     raw TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS claims (
     id INTEGER PRIMARY KEY, symbol TEXT NOT NULL, qty TEXT NOT NULL, made INTEGER NOT NULL, why TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS days (day INTEGER PRIMARY KEY, equity TEXT NOT NULL, lost INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS flags (name TEXT PRIMARY KEY, value TEXT NOT NULL, since INTEGER NOT NULL) WITHOUT ROWID;
 """
 FEE: Final = "fee in kind"  # claims.why: coins that the broker kept as its fee
 MOST_PENDING: Final = 100_000  # rows kept for a journal that cannot be written for a while
 MOST_RAW: Final = 65_536  # characters kept of one message
+
+
+class Day(NamedTuple):
+    """A UTC day, as days since 1970: the account's equity when it began; was its loss limit reached?"""
+
+    number: int
+    equity: Decimal
+    lost: bool
 
 
 class JournalError(VenueError):
@@ -176,6 +186,15 @@ class Journal:
     def claim(self, symbol: str, qty: Any, now: int, why: str) -> None:
         """A position that is not of our fills is ours from now on."""
         self._write("INSERT INTO claims (symbol, qty, made, why) VALUES (?, ?, ?, ?)", symbol, str(qty), now, why)
+
+    def day(self, number: int) -> Day | None:
+        """A UTC day (days since 1970) as the last run of it left it; None: there was none."""
+        found = self.first("SELECT equity, lost FROM days WHERE day = ?", number)
+        return None if found is None else Day(number, Decimal(found[0]), bool(found[1]))
+
+    def day_is(self, day: Day) -> None:
+        """With what a day began, and whether its loss limit has been reached."""
+        self._write("INSERT OR REPLACE INTO days VALUES (?, ?, ?)", day.number, str(day.equity), int(day.lost))
 
     def flag(self, name: str) -> str | None:
         """The value of a flag that survives restarts, such as `kill`."""

@@ -6,6 +6,7 @@ every execution that the broker has claimed is known. Facts that come twice, lat
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Final
@@ -21,6 +22,7 @@ UNKNOWN: Final = "unknown"  # sent, and no readable answer came
 LIVE: Final = "live"  # the broker has it
 DONE: Final = "done"  # it has ended, and every execution is known
 WAITING: Final = ("pending_new", "accepted", "pending_replace", "held")  # a replacement that may yet be rejected
+Charge = Callable[[Execution], Decimal | None]
 REFUSED: Final = "refused"  # it never lived: our own checks, or the broker's
 
 
@@ -138,13 +140,14 @@ class Life:
             self.after.take(order.ts)
         self._close()
 
-    def fill(self, execution: Execution) -> bool:
-        """Fold an execution; True if it is news."""
+    def fill(self, execution: Execution, charge: Charge = lambda _: None) -> bool:
+        """Fold an execution; True if it is news, and then it is charged."""
         news = self.executions.add(execution)
         if news:
             self._accept(execution.ts)
-            leaves = float(self.current.leaves)
-            self._say(FILLED, execution.ts, float(execution.qty), float(execution.px), leaves)
+            leaves, fee = float(self.current.leaves), charge(execution)
+            told = float("nan") if fee is None else float(fee)
+            self._say(FILLED, execution.ts, float(execution.qty), float(execution.px), leaves, fee=told)
         self._close()
         return news
 
@@ -246,13 +249,15 @@ class Life:
             first._told_end = True
             self._say(action, ts, float(self.qty + self.filled_before), float("nan"), float(self.leaves))
 
-    def _say(self, action: int, ts: int, qty: float, px: float, leaves: float, why: int = 0) -> None:
+    def _say(
+        self, action: int, ts: int, qty: float, px: float, leaves: float, why: int = 0, fee: float = float("nan")
+    ) -> None:
         if self.mute or self.hull:
             return
         ask = self.ask
         self.first.answers.append(
             Answer(
-                ts, action, ask.order_id, ask.instrument_id, ask.side, qty, px, leaves,
+                ts, action, ask.order_id, ask.instrument_id, ask.side, qty, px, leaves, fee,
                 reason=self.reason if action == REJECTED else why,
             )
         )  # fmt: skip

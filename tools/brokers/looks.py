@@ -45,6 +45,16 @@ def positions(body: list[dict[str, Any]]) -> dict[str, tuple[Decimal, Decimal]]:
     return held
 
 
+def marks(body: list[dict[str, Any]]) -> dict[str, Decimal]:
+    """What one of each position is worth by the broker's own mark, by symbol key; none where it tells none."""
+    found = {}
+    for row in body:
+        price = wire.number(row.get("current_price")) or wire.number(row.get("lastday_price"))
+        if price and row.get("symbol"):
+            found[wire.key(str(row["symbol"]))] = price
+    return found
+
+
 def stamp(ns: int) -> str:
     """ns UTC as RFC 3339."""
     whole, rest = divmod(ns, 1_000_000_000)

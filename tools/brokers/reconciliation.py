@@ -11,7 +11,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any, Final
 
-from gpi.formats.answers import CASH, NEW, POSITION, Answer, Ask
+from gpi.formats.answers import NEW, Ask
 from gpi.tools.brokers import wire
 from gpi.tools.brokers.blotter import Blotter
 from gpi.tools.brokers.bucket import LOOK, RESOLVE
@@ -22,9 +22,10 @@ from gpi.tools.brokers.holds import HALTED, Holds
 from gpi.tools.brokers.inquiries import Outcome
 from gpi.tools.brokers.journal import FEE
 from gpi.tools.brokers.life import LIVE, Life
-from gpi.tools.brokers.looks import BARRED, positions, readable, stamp, told_time
+from gpi.tools.brokers.looks import BARRED, marks, positions, readable, stamp, told_time
 from gpi.tools.brokers.outbox import Job, Outbox
 from gpi.tools.brokers.rest import Reply
+from gpi.tools.brokers.standing import Standing
 
 PAGE: Final = 100
 MOST_OPEN: Final = 500
@@ -36,19 +37,16 @@ FULL: Final = ("orders", "activities", "positions", "account")
 CLOCK: Final = "this clock and the broker's"
 
 
-class Reconciliation:
-    """Looks out, comparisons in. `told` is where answers about positions and cash go."""
+class Reconciliation(Standing):
+    """Looks out, comparisons in."""
 
     def __init__(
         self, blotter: Blotter, holds: Holds, clerk: Clerk, outbox: Outbox, say: Callable[[str], None],
         every_s: tuple[float, float] = (5.0, 30.0), now: float = 0.0,
     ) -> None:  # fmt: skip
-        self.blotter, self.holds, self.clerk, self.outbox, self.say = blotter, holds, clerk, outbox, say
+        super().__init__(blotter, say)
+        self.holds, self.clerk, self.outbox = holds, clerk, outbox
         self.orders_s, self.full_s = every_s
-        self.told: list[Answer] = []
-        self.ids: dict[str, int] = {}  # instrument_id by symbol key
-        self.cash, self.equity = ZERO, ZERO
-        self.cash_due = False  # the session's cash must be set right: what moved it was no fill of ours
         self.same_day = False  # True: not a venue that replays another day; its clock is to be ours
         self.since_ns = 0  # every execution before this is known
         self._next_orders, self._next_full, self._next_gap = now + self.orders_s, now + self.full_s, now
@@ -56,8 +54,6 @@ class Reconciliation:
         self._skewed = False
         self._asked: dict[str, dict[str, Decimal]] = {}
         self._waiting: dict[str, list[str]] = {}  # cause of a hold: looks it waits for, one after the other
-        self.held: dict[str, tuple[Decimal, Decimal]] = {}  # (quantity, average price) by key, as last told
-        self.opening: Callable[[str, Decimal], bool] | None = None  # while starting: is this position claimed?
 
     def after_connection(self, cause: str) -> None:
         """The stream is up: everything is looked at once, then the hold `cause` is lifted."""
@@ -128,7 +124,7 @@ class Reconciliation:
         elif job.what == "positions":
             self._positions(outcome.body, now)
         elif job.what == "account":
-            self._account(outcome.body)
+            self._account(outcome.body, now)
         elif job.what == "clock":
             self._clock(outcome)
         for cause, waiting in list(self._waiting.items()):
@@ -203,68 +199,46 @@ class Reconciliation:
     def _positions(self, body: Any, now: float) -> None:
         believed = self._asked.pop("positions", {})
         held = self.held = positions(body)
+        self.marks = marks(body)
         for key in sorted(set(held) | set(self.blotter.expected) | set(self.blotter.outside)):
-            qty, px = held.get(key, (ZERO, ZERO))
+            qty, _ = held.get(key, (ZERO, ZERO))
             expected = self.blotter.expected.get(key, ZERO)
             if expected != believed.get(key, ZERO):
                 continue  # executed while the broker was asked: the next look will tell
-            self._compare(key, qty, px, expected)
+            self._compare(key, qty, expected)
         self._next_full = min(self._next_full, now + SETTLE_S) if self._suspects else self._next_full
 
-    def _compare(self, key: str, qty: Decimal, px: Decimal, expected: Decimal) -> None:
+    def _compare(self, key: str, qty: Decimal, expected: Decimal) -> None:
         apart = qty - expected - self.blotter.outside.get(key, ZERO)
         if key in self.blotter.unsettled:
             self.blotter.unsettled.discard(key)
-            self._tell(key, qty, px)
+            self.tell(key)
         if apart == 0:
             self._suspects.pop(key, None)
         elif (self.opening or self._suspects.get(key) == apart) and not self.blotter.gaps:
             self._suspects.pop(key, None)
             if self.blotter.fee_in_kind(key, apart):
                 self.clerk.journal.claim(key, apart, time.time_ns(), FEE)
-                self._tell(key, qty, px)
+                self.tell(key)
             else:
-                self.adopt(key, qty, px)
+                self.adopt(key, qty)
         else:
             self._suspects[key] = apart
 
-    def adopt(self, key: str, qty: Decimal, px: Decimal) -> None:
+    def adopt(self, key: str, qty: Decimal) -> None:
         """The broker's position is the truth: the session is told; what is not of our orders blocks the symbol."""
         outside = qty - self.blotter.expected.get(key, ZERO)
         if self.opening is not None and self.opening(key, outside):
             self.blotter.expected[key] = qty
             return
         self.blotter.outside[key] = outside
-        self._tell(key, qty, px)
+        self.tell(key)
         if outside:
             self.holds.block(key, "external position")
             self.say(f"EXTERNAL position of {outside} in {key}: no new exposure there until --claim {key}")
         else:
             self.blotter.outside.pop(key)
             self.holds.unblock(key, "external position")
-
-    def begin(self, now_ns: int) -> list[Answer]:
-        """What a session is told first: the cash, and every position."""
-        self.opening = None
-        self.told.clear()
-        self.cash_due = False
-        told = [Answer(now_ns, CASH, px=float(self.cash))]
-        for key, (qty, px) in self.held.items():
-            if key in self.ids:
-                told.append(Answer(now_ns, POSITION, instrument_id=self.ids[key], qty=float(qty), px=float(px)))
-        return told
-
-    def announced(self, ids: dict[str, int]) -> None:
-        """More instruments: what is held in them is told."""
-        new = set(ids) - set(self.ids)
-        self.ids = ids
-        for key in sorted(new & set(self.held)):
-            self._tell(key, *self.held[key])
-
-    def _tell(self, key: str, qty: Decimal, px: Decimal) -> None:
-        if key in self.ids:
-            self.told.append(Answer(0, POSITION, instrument_id=self.ids[key], qty=float(qty), px=float(px)))
-            self.cash_due = True
 
     def _clock(self, reply: Reply) -> None:
         """More than 50 ms apart is said; more than a second halts until it is less. The way there is allowed for."""
@@ -280,13 +254,17 @@ class Reconciliation:
             self.say(f"this clock is {-apart * 1000:.0f} ms ahead of the broker's")
         self._skewed = surely > SKEW_WARN_S
 
-    def _account(self, body: Any) -> None:
+    def _account(self, body: Any, now: float) -> None:
         self.cash = wire.number(body.get("cash")) or ZERO
         self.equity = wire.number(body.get("equity")) or ZERO
+        self.last_equity = wire.number(body.get("last_equity")) or ZERO
         unmoved = self._asked.pop("account", None) == self.blotter.expected
-        if self.cash_due and unmoved and not self.blotter.gaps:
-            self.cash_due = False
-            self.told.append(Answer(0, CASH, px=float(self.cash)))
+        if unmoved and not self.blotter.gaps:
+            if self.cash_due:
+                self.told.append(self.cash_answer(0, ZERO))
+            elif self.begun and self.blotter.dues.charged and not self._suspects:
+                if self.cash_compared():
+                    self._next_full = min(self._next_full, now + SETTLE_S)
         flags = [name for name in BARRED if body.get(name) is True]
         if flags:
             self.holds.hold("account", HALTED)

@@ -16,6 +16,7 @@ from gpi.formats.answers import Ask
 from gpi.formats.errors import GpiError, RiskBreach, UsageError, VenueError
 from gpi.tools.brokers import wire
 from gpi.tools.brokers.blotter import IN_KIND, Blotter
+from gpi.tools.brokers.dues import Dues
 from gpi.tools.brokers.executions import ZERO, Execution
 from gpi.tools.brokers.guards import SKEW_BLOCK_S, SKEW_WARN_S, skew
 from gpi.tools.brokers.journal import FEE, Journal, owner
@@ -27,6 +28,7 @@ ORDERS: Final = "SELECT client_id, ask, request, broker_id, state FROM orders"
 EXECUTIONS: Final = "SELECT execution_id, ts, qty, px, cumulative, source, busted FROM executions WHERE client_id = ?"
 CLOCK_TRIES: Final = 3
 OTHER_DAY_S: Final = 86_400.0
+SAME_DAY_NS: Final = 48 * 3_600_000_000_000  # executions of the day, and of the one before, in New York
 BEFORE_NS: Final = 60_000_000_000
 
 
@@ -45,6 +47,7 @@ class Terms:
     patience_s: float = 5.0
     grace_s: float = 10.0
     every_s: tuple[float, float] = (5.0, 30.0)
+    charged: bool = False  # fees are Alpaca's own, and told with each fill
     stale_s: float = math.inf  # how old a decision may be when it is to be sent, where the broker's clock is ours
 
 
@@ -58,6 +61,7 @@ class Opened:
     blotter: Blotter
     leftovers: list[Life]
     since_ns: int
+    clock_ns: int  # the broker's time when it was opened
     warnings: list[str]
     own_time: bool = False  # a venue that replays another day: its clock and its ticks are not of now
 
@@ -81,13 +85,14 @@ def open_account(rest: Rest, terms: Terms, url: str) -> Opened:
         leftovers = former(journal)
         since = since_ns(journal, leftovers, clock_ns)
         journal.begin_run(time.time_ns(), account, url, dict(terms.attested))
-        blotter = Blotter(f"{owner(account)}{journal.id}-", partial(recalled, journal))
+        dues = charged(journal, terms.charged, clock_ns)
+        blotter = Blotter(f"{owner(account)}{journal.id}-", partial(recalled, journal), dues)
         blotter.expected, blotter.fees = believed(journal), unpaid(journal)
     except BaseException:
         journal.close()
         raise
     own_time = abs(clock_ns - time.time_ns()) > OTHER_DAY_S * 1e9
-    return Opened(account, journal, kill_file, blotter, leftovers, since, warnings, own_time)
+    return Opened(account, journal, kill_file, blotter, leftovers, since, clock_ns, warnings, own_time)
 
 
 def journal_path(terms: Terms, account: str, url: str) -> Path:
@@ -255,6 +260,18 @@ def unpaid(journal: Journal) -> dict[str, Decimal]:
     for symbol, qty in journal.rows("SELECT symbol, qty FROM claims WHERE why = ?", FEE):
         found[symbol] = found.get(symbol, ZERO) + Decimal(qty)
     return found
+
+
+def charged(journal: Journal, by_alpaca: bool, clock_ns: int) -> Dues:
+    """The dues of a run: what the executions of the last day or two were charged counts towards their days' sums."""
+    dues = Dues(by_alpaca)
+    query = (
+        "SELECT e.symbol, e.ts, o.side, e.qty, e.px FROM executions e JOIN orders o USING (client_id)"
+        " WHERE e.ts >= ? ORDER BY e.ts"
+    )
+    for symbol, ts, side, qty, px in journal.rows(query, clock_ns - SAME_DAY_NS) if by_alpaca else ():
+        dues.before(symbol, ts, side, Decimal(qty), Decimal(px))
+    return dues
 
 
 def write(journal: Journal, blotter: Blotter, now_ns: int) -> None:

@@ -64,6 +64,13 @@ class Churn:
         return (-1, min(self.qty, free)) if view.position > 0 else (1, self.qty)
 
 
+class Hoard(Churn):
+    """Holds about five times its quantity of everything, and trades around it."""
+
+    def _wanted(self, view: Any) -> tuple[int, float]:
+        return (1 if view.position + view.buying < 5 * self.qty else -1), self.qty
+
+
 class Clumsy(Churn):
     """Sells more than it has and crosses its own orders: what a broker refuses."""
 

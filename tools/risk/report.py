@@ -24,13 +24,14 @@ def report(run_dir: Path, limits: Array) -> dict[str, Any]:
     """The risk report of a run directory as plain numbers (None where undefined).
 
     VaR and CVaR are historical: of the losses between successive samples of equity, one per second of event time
-    at most, as fractions of equity. A day's loss is measured from the last equity of the day before. Equity that
+    at most, as fractions of equity. A day's loss is measured from the last equity of the day before, that of a day that
+    had begun before the run did from what the run was told. Equity that
     was not above 0 breaches `gross_exposure` and `cash_reserve`, and is left out of every fraction.
     Raises BadInput when the directory holds no run.
     """
     orders, equity = _columns(run_dir, "orders"), _columns(run_dir, "equity")
     multiplier = _multipliers(run_dir)
-    worst = _worst(orders, equity, multiplier)
+    worst = _worst(orders, equity, multiplier, _began(run_dir))
     bounds = as_dict(limits)
     solid = equity["equity"] > 0.0
     before = np.flatnonzero(solid[:-1])
@@ -72,7 +73,9 @@ def _broken(name: str, value: float, limit: float) -> bool:
     return value < limit - 1e-9 if name == "cash_reserve" else value > limit + 1e-9
 
 
-def _worst(orders: dict[str, Array], equity: dict[str, Array], multiplier: dict[int, float]) -> dict[str, float | None]:
+def _worst(
+    orders: dict[str, Array], equity: dict[str, Array], multiplier: dict[int, float], began: dict[int, float]
+) -> dict[str, float | None]:
     factor = np.array([multiplier.get(int(i), 1.0) for i in orders["instrument_id"]])
     solid, rich = orders["equity"] > 0.0, equity["equity"] > 0.0
     held = np.abs(orders["position"] * orders["mid"] * factor)[solid] / orders["equity"][solid]
@@ -83,7 +86,7 @@ def _worst(orders: dict[str, Array], equity: dict[str, Array], multiplier: dict[
         "position_limit": _most(held),
         "gross_exposure": _most(equity["exposure"][rich] / equity["equity"][rich]),
         "cash_reserve": _most(-equity["cash"][rich] / equity["equity"][rich], sign=-1.0),
-        "daily_loss": _daily_loss(equity),
+        "daily_loss": _daily_loss(equity, began),
         "price_collar": _most(away),
         "order_rate_per_s": _fastest(orders["ts_event"][sent]),
         "max_open_orders": _most_open(orders),
@@ -91,11 +94,11 @@ def _worst(orders: dict[str, Array], equity: dict[str, Array], multiplier: dict[
     }
 
 
-def _daily_loss(equity: dict[str, Array]) -> float | None:
+def _daily_loss(equity: dict[str, Array], began: dict[int, float]) -> float | None:
     worst: float | None = None
     days = equity["ts_event"] // DAY_NS
     for first in np.flatnonzero(np.diff(days, prepend=-1)).tolist():
-        start = equity["equity"][max(first - 1, 0)]
+        start = began.get(int(days[first]), equity["equity"][max(first - 1, 0)])
         low = equity["equity"][days == days[first]].min()
         if start > 0.0:
             worst = float(max(worst or 0.0, 1.0 - low / start))
@@ -132,6 +135,13 @@ def _columns(run_dir: Path, name: str) -> dict[str, Array]:
     table = pq.read_table(path)
     columns = {c: table[c].to_numpy() for c in table.column_names}
     return {**columns, "ts_event": columns["ts_event"].astype(np.int64)}
+
+
+def _began(run_dir: Path) -> dict[int, float]:
+    """With what a UTC day (days since 1970) had begun before the run did, by the manifest."""
+    path = run_dir / "manifest.json"
+    told = json.loads(path.read_text()).get("start", {}).get("told_day", ()) if path.is_file() else ()
+    return {int(each["day"]): float(each["equity"]) for each in told}
 
 
 def _multipliers(run_dir: Path) -> dict[int, float]:

@@ -1,20 +1,13 @@
-"""Charges: the fee of every fill by the dated schedules, rounded by the same kernel as a trader's own account."""
+"""Charges: the fee of every fill by the dated schedules, an account's days added up as its broker adds them up."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections import defaultdict
 from decimal import Decimal
-from functools import lru_cache
-from typing import Any
 
-import numpy as np
-
-from gpi.formats.calendar import day_of
+from gpi.formats.accruals import Accrual
 from gpi.formats.errors import UsageError
-from gpi.formats.fees import SCHEDULES
 from gpi.formats.instruments import Instrument
-from gpi.tools.kernels.fees import TALLY, accrue, fees_record
-from gpi.tools.venue.money import exact
 
 CHOICES = ("alpaca", "zero")
 
@@ -30,22 +23,12 @@ class Charges:
         if choice not in CHOICES:
             raise UsageError(f"--fees {choice}: choose {' or '.join(CHOICES)}")
         self._choice = choice
-        self._tallies: dict[tuple[str, str], Any] = {}  # account, asset class -> what the day has accrued
+        self._accounts: defaultdict[str, Accrual] = defaultdict(Accrual)
 
     def fee(
-        self, key_id: str, instrument: Instrument, ts: int, side: int, liquidity: int, qty: float, px: float
+        self, key_id: str, instrument: Instrument, ts: int, side: int, liquidity: int, qty: Decimal, px: Decimal
     ) -> Decimal:
         """The fee of one fill, account currency."""
-        if self._choice == "zero" or instrument.asset_class == "index":
+        if self._choice == "zero":
             return Decimal(0)
-        day = day_of(ts)
-        tally = self._tallies.setdefault((key_id, instrument.asset_class), np.zeros(1, TALLY))
-        notional = qty * px * instrument.multiplier
-        fees = _fees(f"alpaca_{instrument.asset_class}", day.toordinal())
-        return exact(accrue(fees[0], tally[0], day.toordinal(), side, liquidity, qty, notional))
-
-
-@lru_cache(64)
-def _fees(name: str, ordinal: int) -> Any:
-    from_day = type(day_of(0)).fromordinal(ordinal)
-    return fees_record(asdict(SCHEDULES[name].at(from_day)))
+        return self._accounts[key_id].fee(instrument, ts, side, liquidity, qty, px)

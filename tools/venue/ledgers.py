@@ -108,7 +108,7 @@ class Ledgers:
             account.working.pop(order.id, None)
         elif order.open:
             order.status = "partially_filled"
-        fee = self.charges.fee(order.key_id, order.instrument, ts, order.side, liquidity, float(size), px)
+        fee = self.charges.fee(order.key_id, order.instrument, ts, order.side, liquidity, size, price)
         leaves = order.size - order.filled_qty
         fill = Fill(self.uuid(), ts, order, order.instrument, order.side, size, price, fee, leaves, order.filled_qty)
         account.book(fill)
