@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from gpi.tools.stage import Stream
 
 WIND_DOWN_S = 10.0
+SETTLED_S = 12.0  # a little more than the longest that a request may take
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,19 +231,30 @@ def attested(setup: "Setup") -> dict[str, Any]:
 
 
 def pull_kill(account: Account) -> None:
-    """Kill from outside: the kill file, every order cancelled, trading suspended. Raises VenueError if it did not."""
+    """Kill from outside: the kill file, every order cancelled, trading suspended; returns when no order can follow.
+
+    Raises VenueError if the broker did not confirm it.
+    """
     from gpi.formats.errors import VenueError
-    from gpi.tools.brokers.deadman import kill
+    from gpi.tools.brokers.deadman import cancel, kill
     from gpi.tools.brokers.rest import Rest
     from gpi.tools.brokers.startup import kill_files
+    from gpi.tools.brokers.switch import settled
 
     keys, url = found_keys(account)
     rest = Rest(keys, url)
-    for path in kill_files(rest, broker_terms(account), url):
+    files = kill_files(rest, broker_terms(account), url)
+    for path in files:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
         _say(f"killed: {path}")
-    if not kill(rest):
+    done = kill(rest)
+    for path in files:
+        if settled(path, SETTLED_S):
+            _say(f"no order leaves any more, none is on its way ({path})")
+        else:
+            _say(f"the trader of {path} gives no sign (is it stopped?): it sends nothing new when it goes on")
+    if not (done and cancel(rest, None)):  # once more: what was on its way at the first look has arrived
         raise VenueError("the broker did not confirm that every order is cancelled and trading suspended: look there")
     _say(
         "every order is cancelled, and trading is suspended at the broker; `gpi trade --broker alpaca --rearm` ends it"
