@@ -1,6 +1,7 @@
 """What `gpi trade --broker alpaca` does: a session on a live stream, whose orders go to a broker outside."""
 
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from gpi.tools.stage import Stream
 
 WIND_DOWN_S = 10.0
+FLUSH_S = 1.0
 SETTLED_S = 12.0  # a little more than the longest that a request may take
 
 
@@ -51,13 +53,13 @@ class LiveDesk:
     session: "Session | None" = None
     broker: "Alpaca | None" = None
     metrics: dict[str, Any] | None = None
-    heard: list["Answer"] = field(default_factory=list)
+    _done: threading.Event = field(default_factory=threading.Event)
+    _flusher: threading.Thread | None = None
 
     def trade(self, stream: "Stream") -> "Stream":
         """Orders of the session over the stream; the run directory is written beside."""
         from gpi.formats.instruments import Instruments
         from gpi.formats.orders import ORDERS
-        from gpi.tools.backtest.run import Run as RunDirectory
         from gpi.tools.backtest.session import Session
         from gpi.tools.stage import Stream
 
@@ -66,7 +68,7 @@ class LiveDesk:
         try:
             session = self.session = Session(stream.schema, setup, broker.kill_file)
             self.run.watchers += [session.watch, self._lost]
-            directory = None if self.out is None else RunDirectory(self.out, session, stream.schema)
+            directory = None if self.out is None else self._directory(session, stream, broker)
         except BaseException:
             broker.close()
             raise
@@ -74,6 +76,32 @@ class LiveDesk:
         _say(f"reconciled: cash {cash:,.2f}, equity {equity:,.2f}; trading")
         schema = ORDERS.with_metadata({**(stream.schema.metadata or {}), **ORDERS.metadata})
         return Stream(schema, self._frames(stream, session, broker, directory))
+
+    def _directory(self, session: "Session", stream: "Stream", broker: "Alpaca") -> "RunDirectory":
+        """The run directory, or the next part of the one that is there: what a former trader told is recovered first.
+
+        Raises UsageError where that one was no former part of this.
+        """
+        from gpi.tools.backtest.recovery import follows
+        from gpi.tools.backtest.run import Run as RunDirectory
+        from gpi.tools.backtest.run import as_dict
+
+        assert self.out is not None
+        whose = {"account": broker.account, "url": broker.url}
+        into, found = follows(self.out, as_dict(session.setup), whose)
+        if into != self.out:
+            kept = "" if found is None else f", {found.rows['fills']:,} fills of the former part recovered"
+            _say(f"{self.out} goes on as {into}{kept}")
+            self.out = into
+        made = RunDirectory(into, session, stream.schema, {"broker": whose}, each=True)
+        self._flusher = threading.Thread(target=self._flush, args=(made,), name="gpi-run-log", daemon=True)
+        self._flusher.start()
+        return made
+
+    def _flush(self, directory: "RunDirectory") -> None:
+        """Have the log on the disk every FLUSH_S; the order journal is flushed with every commit of its own."""
+        while not self._done.wait(FLUSH_S):
+            directory.sync()
 
     def _frames(
         self, stream: "Stream", session: "Session", broker: "Alpaca", directory: "RunDirectory | None"
@@ -83,12 +111,14 @@ class LiveDesk:
         try:
             for frame in stream.frames:
                 self._hear(session, broker.answers(), directory)
+                if directory is not None:
+                    directory.saw(frame)
                 traded = step(frame)
                 if frame.notes:
                     broker.announce(session.instruments)
-                broker.ask(session.asks())
                 if directory is not None:
-                    directory.add(traded)
+                    directory.add(traded)  # in its log before anything of it is sent
+                broker.ask(session.asks())
                 yield traded.orders
                 if broker.failure is not None:
                     break
@@ -118,6 +148,9 @@ class LiveDesk:
             self._hear(session, broker.finish(WIND_DOWN_S), directory)
         finally:
             broker.close()
+            self._done.set()
+            if self._flusher is not None:
+                self._flusher.join()
         told.append(session.finish())
         if directory is not None:
             for each in told:

@@ -86,6 +86,12 @@ def _query() -> typer.Typer:
     return app
 
 
+def _runs() -> typer.Typer:
+    from gpi.cli.runs import app
+
+    return app
+
+
 def _verify() -> typer.Typer:
     from gpi.cli.verify import app
 
@@ -123,6 +129,7 @@ COMMANDS: dict[str, tuple[Loader, str]] = {
     "train": (_train, "Train an encoder from recorded features."),
     "run": (_run, 'A whole pipeline in one process: gpi run "replay F | featurize".'),
     "query": (_query, "SQL over runs and lake, with DuckDB."),
+    "runs": (_runs, "Run directories: list them, show one, recover one that did not end."),
     "verify": (_verify, "Compare two runs row by row, or re-run one from its manifest."),
     "chaos": (_chaos, "Faults on purpose against the real commands, and what was lost: nothing."),
     "venue": (_venue, "A local exchange that Alpaca's and Polygon's own clients connect to; and its faults."),

@@ -96,6 +96,7 @@ def test_after_the_switch_no_order_and_no_replacement_leaves_and_cancels_do(venu
     try:
         resting = client.new(px=91.0)
         client.hears(ACCEPTED, resting)
+
         def storm() -> None:
             n = 0
             while not stop.is_set():
