@@ -89,7 +89,7 @@ def recover(path: Path) -> Recovered | None:
 
 
 def _nothing(path: Path) -> BadInput:
-    return BadInput(f"{path}: the run died before it had told anything: remove it")
+    return BadInput(f"{path}: nothing was told before the run died (a backtest is done again): remove it")
 
 
 def restored(run: Path, into: Path) -> Recovered:
@@ -109,7 +109,6 @@ def restored(run: Path, into: Path) -> Recovered:
         state.update(record.state)
         for name, frame in record.frames:
             tables[name].add(frame)
-            tables[name].untold()
     if "instruments" in state:
         instruments = Instruments.from_json(state["instruments"])
     for table in tables.values():

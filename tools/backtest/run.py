@@ -9,7 +9,7 @@
 Tables are written under a dot name, flushed to disk and renamed at the end, so a table that can be seen is
 whole. The manifest is written twice: `complete: false` before the first tick, `complete: true` after the
 last word. Meanwhile a log (`gpi.tools.backtest.told`) keeps what has been told: with every frame that trades at a
-broker outside, else with every PACK of them. It goes when the tables are there; where it is left and nobody holds the
+broker outside, else with every PACK of them; a backtest has none, because its manifest does it again. It goes when the tables are there; where it is left and nobody holds the
 lock (CLAIM), the run died, and `gpi.tools.backtest.recovery` reads it.
 """
 
@@ -51,6 +51,7 @@ from gpi.tools.kernels.orders import LIMIT_NAMES, LIMITS, Array
 
 ROW_GROUP: Final = 65_536
 PACK: Final = 256
+FRESH: Final = 16_384  # rows of large frames after which the log is written
 CLAIM: Final = ".claim"  # stands in a directory while a run is written there, and locked by who writes it
 SCHEMAS: Final = {"orders": ORDERS, "fills": FILLS, "equity": EQUITY}
 
@@ -76,7 +77,8 @@ class Contents:
 class Table:
     """One growing Parquet file: bounded memory, a digest of the columns' bytes, seen only when whole."""
 
-    def __init__(self, path: Path, schema: pa.Schema) -> None:
+    def __init__(self, path: Path, schema: pa.Schema, logged: bool = False) -> None:
+        self._logged = logged
         self.path, self._hidden = path, path.with_name(f".{path.name}.tmp")
         self._writer = pq.ParquetWriter(self._hidden, schema, compression="zstd")
         self.schema, self._held = schema, 0
@@ -91,7 +93,8 @@ class Table:
         """
         if frame.rows:
             self._waiting.append(frame)
-            self._untold.append(frame)
+            if self._logged:
+                self._untold.append(frame)
             self.rows, self._held = self.rows + frame.rows, self._held + frame.rows
             if self._held >= ROW_GROUP:
                 self._flush()
@@ -178,12 +181,14 @@ class Run:
         steps = provenance.chain(schema)
         told = bool(steps) and steps[-1]["command"] == "trade" and all(name in schema.names for name in MARKS)
         self._heard, self._every, self._steps = Heard() if told else None, 1 if each else PACK, 0
+        self._fresh = 0
         self._known: Instruments | None = None
         try:
-            self._tables = tables(path, schema, session.setup.external)
+            again = bool(steps) and steps[-1]["command"] == "backtest"  # its manifest does it again: no log, no cost
+            self._tables = tables(path, schema, session.setup.external, not again)
             self._note(complete=False)
             schemas = {name: table.schema for name, table in self._tables.items()}
-            self._log: Log = Log(path, self._manifest(False), schemas)
+            self._log = None if again else Log(path, self._manifest(False), schemas)
         except OSError as wrong:
             self._leave()
             raise full(path, wrong) from None
@@ -201,8 +206,8 @@ class Run:
                 self._add(self._tables[name], frame)
                 rows += frame.rows
         if rows:
-            self._steps += 1
-            if self._steps >= self._every or rows >= ROW_GROUP:
+            self._steps, self._fresh = self._steps + 1, self._fresh + rows
+            if self._steps >= self._every or self._fresh >= FRESH:
                 self.tell()
 
     def _add(self, table: Table, frame: Frame) -> None:
@@ -213,14 +218,17 @@ class Run:
 
     def tell(self) -> None:
         """Have in the log whatever was added: after this, no end of this process loses it."""
-        self._steps = 0
+        self._steps = self._fresh = 0
+        if self._log is None:
+            return
         fresh = [(name, frame) for name, table in self._tables.items() for frame in table.untold()]
         if fresh:
             self._log.write(self._state(), fresh)
 
     def sync(self) -> None:
         """Have on the disk what is in the log: after this, no end of this machine loses it."""
-        self._log.sync()
+        if self._log is not None:
+            self._log.sync()
 
     def _state(self) -> dict[str, Any]:
         session = self._session
@@ -256,7 +264,8 @@ class Run:
         except OSError as wrong:
             self._leave()
             raise full(self.path, wrong) from None
-        self._log.remove()
+        if self._log is not None:
+            self._log.remove()
         (self.path / CLAIM).unlink(missing_ok=True)
         self._leave()
         return found
@@ -297,10 +306,10 @@ class Run:
 STATED: Final = ("ticks", "late_ticks", "kill_row", "heard")  # of a state, what stands in the manifest
 
 
-def tables(path: Path, schema: pa.Schema, external: bool) -> dict[str, Table]:
+def tables(path: Path, schema: pa.Schema, external: bool, logged: bool) -> dict[str, Table]:
     """The growing tables of a run."""
     kinds = {**SCHEMAS, "answers": ANSWERS} if external else SCHEMAS
-    return {name: Table(path / f"{name}.parquet", _continued(kind, schema)) for name, kind in kinds.items()}
+    return {name: Table(path / f"{name}.parquet", _continued(kind, schema), logged) for name, kind in kinds.items()}
 
 
 def counted(found: Mapping[str, Table]) -> dict[str, Any]:
