@@ -1,5 +1,6 @@
 """gpi: the command. Lists its tools without importing any; each is loaded when it is named."""
 
+import errno
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -211,7 +212,8 @@ def main(args: list[str] | None = None) -> Any:
         typer.secho(f"gpi: {error}", err=True, fg="red")
         sys.exit(error.exit_code)
     except OSError as error:  # a full disk, a folder that is not there: the system's own words name it
-        typer.secho(f"gpi: {error}", err=True, fg="red")
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        typer.secho(f"gpi: {error}{': make room there, or write elsewhere' if full else ''}", err=True, fg="red")
         sys.exit(GpiError.exit_code)
 
 

@@ -156,7 +156,7 @@ def _record(payload: bytes, layouts: list[tuple[str, Layout]]) -> Record:
 def full(folder: Path, wrong: OSError) -> GpiError:
     """What to say when a run directory takes no more."""
     return GpiError(
-        f"the run directory {folder} cannot be written ({wrong.strerror or wrong}): make room, or choose another --out; "
+        f"the run directory {folder} cannot be written ({os.strerror(wrong.errno or 0)}): make room, or choose another --out; "
         f"`gpi runs recover {folder}` keeps what it has told so far"
     )
 
