@@ -105,6 +105,8 @@ class Desk:
         session = self.session = Session(stream.schema, setup, self.kill_file)
         self.run.watchers.append(session.watch)
         directory = self._directory(session, stream)
+        if directory is not None:
+            self.run.watchers.append(directory.tell)  # on a quiet feed, too, what was told is soon kept
         schema = ORDERS.with_metadata({**(stream.schema.metadata or {}), **ORDERS.metadata})
         return Stream(schema, self._frames(stream, session, directory))
 
@@ -119,6 +121,8 @@ class Desk:
         complete = False
         try:
             for frame in stream.frames:
+                if directory is not None:
+                    directory.saw(frame)
                 traded = step(frame)
                 if directory is not None:
                     directory.add(traded)

@@ -1,6 +1,7 @@
 """What `gpi trade --broker alpaca` does: a session on a live stream, whose orders go to a broker outside."""
 
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from gpi.tools.stage import Stream
 
 WIND_DOWN_S = 10.0
+FLUSH_S = 1.0
+SETTLED_S = 12.0  # a little more than the longest that a request may take
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +53,14 @@ class LiveDesk:
     session: "Session | None" = None
     broker: "Alpaca | None" = None
     metrics: dict[str, Any] | None = None
-    heard: list["Answer"] = field(default_factory=list)
     day: tuple[int, float, int] = (0, 0.0, 0)  # the session's UTC day, its equity at the start, its limit reached
+    _done: threading.Event = field(default_factory=threading.Event)
+    _flusher: threading.Thread | None = None
 
     def trade(self, stream: "Stream") -> "Stream":
         """Orders of the session over the stream; the run directory is written beside."""
         from gpi.formats.instruments import Instruments
         from gpi.formats.orders import ORDERS
-        from gpi.tools.backtest.run import Run as RunDirectory
         from gpi.tools.backtest.session import Session
         from gpi.tools.stage import Stream
 
@@ -67,7 +70,7 @@ class LiveDesk:
         try:
             session = self.session = Session(stream.schema, setup, broker.kill_file)
             self.run.watchers += [session.watch, self._lost]
-            directory = None if self.out is None else RunDirectory(self.out, session, stream.schema)
+            directory = None if self.out is None else self._directory(session, stream, broker)
         except BaseException:
             broker.close()
             raise
@@ -75,6 +78,32 @@ class LiveDesk:
         _say(f"reconciled: cash {cash:,.2f}, equity {equity:,.2f}; trading")
         schema = ORDERS.with_metadata({**(stream.schema.metadata or {}), **ORDERS.metadata})
         return Stream(schema, self._frames(stream, session, broker, directory))
+
+    def _directory(self, session: "Session", stream: "Stream", broker: "Alpaca") -> "RunDirectory":
+        """The run directory, or the next part of the one that is there: what a former trader told is recovered first.
+
+        Raises UsageError where that one was no former part of this.
+        """
+        from gpi.tools.backtest.recovery import follows
+        from gpi.tools.backtest.run import Run as RunDirectory
+        from gpi.tools.backtest.run import as_dict
+
+        assert self.out is not None
+        whose = {"account": broker.account, "url": broker.url}
+        into, found = follows(self.out, as_dict(session.setup), whose)
+        if into != self.out:
+            kept = "" if found is None else f", {found.rows['fills']:,} fills of the former part recovered"
+            _say(f"{self.out} goes on as {into}{kept}")
+            self.out = into
+        made = RunDirectory(into, session, stream.schema, {"broker": whose}, each=True)
+        self._flusher = threading.Thread(target=self._flush, args=(made,), name="gpi-run-log", daemon=True)
+        self._flusher.start()
+        return made
+
+    def _flush(self, directory: "RunDirectory") -> None:
+        """Have the log on the disk every FLUSH_S; the order journal is flushed with every commit of its own."""
+        while not self._done.wait(FLUSH_S):
+            directory.sync()
 
     def _frames(
         self, stream: "Stream", session: "Session", broker: "Alpaca", directory: "RunDirectory | None"
@@ -84,13 +113,15 @@ class LiveDesk:
         try:
             for frame in stream.frames:
                 self._hear(session, broker.answers(), directory)
+                if directory is not None:
+                    directory.saw(frame)
                 traded = step(frame)
                 if frame.notes:
                     broker.announce(session.instruments)
+                if directory is not None:
+                    directory.add(traded)  # in its log before anything of it is sent
                 broker.ask(session.asks())
                 self._told_day(session, broker)
-                if directory is not None:
-                    directory.add(traded)
                 yield traded.orders
                 if broker.failure is not None:
                     break
@@ -128,6 +159,9 @@ class LiveDesk:
             self._hear(session, broker.finish(WIND_DOWN_S), directory)
         finally:
             broker.close()
+            self._done.set()
+            if self._flusher is not None:
+                self._flusher.join()
         told.append(session.finish())
         if directory is not None:
             for each in told:
@@ -241,19 +275,30 @@ def attested(setup: "Setup") -> dict[str, Any]:
 
 
 def pull_kill(account: Account) -> None:
-    """Kill from outside: the kill file, every order cancelled, trading suspended. Raises VenueError if it did not."""
+    """Kill from outside: the kill file, every order cancelled, trading suspended; returns when no order can follow.
+
+    Raises VenueError if the broker did not confirm it.
+    """
     from gpi.formats.errors import VenueError
-    from gpi.tools.brokers.deadman import kill
+    from gpi.tools.brokers.deadman import cancel, kill
     from gpi.tools.brokers.rest import Rest
     from gpi.tools.brokers.startup import kill_files
+    from gpi.tools.brokers.switch import settled
 
     keys, url = found_keys(account)
     rest = Rest(keys, url)
-    for path in kill_files(rest, broker_terms(account), url):
+    files = kill_files(rest, broker_terms(account), url)
+    for path in files:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
         _say(f"killed: {path}")
-    if not kill(rest):
+    done = kill(rest)
+    for path in files:
+        if settled(path, SETTLED_S):
+            _say(f"no order leaves any more, none is on its way ({path})")
+        else:
+            _say(f"the trader of {path} gives no sign (is it stopped?): it sends nothing new when it goes on")
+    if not (done and cancel(rest, None)):  # once more: what was on its way at the first look has arrived
         raise VenueError("the broker did not confirm that every order is cancelled and trading suspended: look there")
     _say(
         "every order is cancelled, and trading is suspended at the broker; `gpi trade --broker alpaca --rearm` ends it"

@@ -1,5 +1,6 @@
 """gpi: the command. Lists its tools without importing any; each is loaded when it is named."""
 
+import errno
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -86,6 +87,12 @@ def _query() -> typer.Typer:
     return app
 
 
+def _runs() -> typer.Typer:
+    from gpi.cli.runs import app
+
+    return app
+
+
 def _verify() -> typer.Typer:
     from gpi.cli.verify import app
 
@@ -123,6 +130,7 @@ COMMANDS: dict[str, tuple[Loader, str]] = {
     "train": (_train, "Train an encoder from recorded features."),
     "run": (_run, 'A whole pipeline in one process: gpi run "replay F | featurize".'),
     "query": (_query, "SQL over runs and lake, with DuckDB."),
+    "runs": (_runs, "Run directories: list them, show one, recover one that did not end."),
     "verify": (_verify, "Compare two runs row by row, or re-run one from its manifest."),
     "chaos": (_chaos, "Faults on purpose against the real commands, and what was lost: nothing."),
     "venue": (_venue, "A local exchange that Alpaca's and Polygon's own clients connect to; and its faults."),
@@ -204,7 +212,8 @@ def main(args: list[str] | None = None) -> Any:
         typer.secho(f"gpi: {error}", err=True, fg="red")
         sys.exit(error.exit_code)
     except OSError as error:  # a full disk, a folder that is not there: the system's own words name it
-        typer.secho(f"gpi: {error}", err=True, fg="red")
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        typer.secho(f"gpi: {error}{': make room there, or write elsewhere' if full else ''}", err=True, fg="red")
         sys.exit(GpiError.exit_code)
 
 

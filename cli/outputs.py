@@ -23,7 +23,16 @@ SHOWN = 20  # rows of a table
 
 
 def deliver(stream: Stream, to: str | None, out: str | None, stdout: int, quiet: bool = False) -> None:
-    """Pull the whole stream to its destination. `quiet`: show nothing on a terminal."""
+    """Pull the whole stream to its destination. `quiet`: show nothing on a terminal. An OSError names what it was."""
+    try:
+        _deliver(stream, to, out, stdout, quiet)
+    except OSError as error:
+        if out is None or error.filename is not None or error.errno is None or isinstance(error, BrokenPipeError):
+            raise
+        raise OSError(error.errno, os.strerror(error.errno), out) from None
+
+
+def _deliver(stream: Stream, to: str | None, out: str | None, stdout: int, quiet: bool) -> None:
     if to == "nowhere":
         for _ in stream.frames:
             pass

@@ -1,6 +1,7 @@
 """gpi query: SQL over runs and lake."""
 
 import os
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -29,9 +30,9 @@ def query(
     from gpi.cli.outputs import form_of, write_query
     from gpi.formats.errors import UsageError
 
-    with duckdb.connect() as connection:
+    with tempfile.TemporaryDirectory(prefix="gpi-query-") as told, duckdb.connect() as connection:
         connection.sql("SET TimeZone = 'UTC'")
-        views = _views(connection, runs, lake)
+        views = _views(connection, [runs, _told(runs, Path(told))], lake)
         asked = sql or _listing(views)
         try:
             answer = connection.sql(asked)
@@ -43,20 +44,36 @@ def query(
         write_query(answer.to_arrow_table(), form_of(to, str(out) if out else None, 1), out)
 
 
-def _views(connection: "duckdb.DuckDBPyConnection", runs: Path, lake: Path) -> list[str]:
-    """Make a view of everything that is there; the names made. A run is named by its path below `runs`."""
+def _told(runs: Path, into: Path) -> Path:
+    """What the runs that have not ended have told so far, as run directories in a folder of their own."""
+    from gpi.formats.errors import BadInput
+    from gpi.tools.backtest.recovery import restored
+    from gpi.tools.backtest.told import NAME
+
+    for log in sorted(runs.glob(f"**/{NAME}")):
+        try:
+            found = restored(log.parent, into / log.parent.relative_to(runs))
+        except BadInput:
+            continue  # it had told nothing
+        typer.echo(f"note: {log.parent} has not ended: what it told up to row {found.ticks:,} is there", err=True)
+    return into
+
+
+def _views(connection: "duckdb.DuckDBPyConnection", roots: list[Path], lake: Path) -> list[str]:
+    """Make a view of everything that is there; the names made. A run is named by its path below one of `roots`."""
     made = []
-    run = f"regexp_replace(replace(filename, {_quoted(runs)} || '/', ''), '/?[^/]+$', '') AS run"
+    below = "filename"
+    for root in roots:
+        below = f"replace({below}, {_quoted(root)} || '/', '')"
+    run = f"regexp_replace({below}, '/?[^/]+$', '') AS run"
     for name in ("orders", "fills", "equity"):
-        if next(runs.glob(f"**/{name}.parquet"), None):
-            files = _quoted(runs / "**" / f"{name}.parquet")
+        if files := _files(roots, f"{name}.parquet"):
             made.append(name)
             connection.execute(
                 f"CREATE VIEW {name} AS SELECT {run}, * EXCLUDE filename "
                 f"FROM read_parquet({files}, filename = true, union_by_name = true)"
             )
-    if next(runs.glob("**/performance_metrics.json"), None):
-        files = _quoted(runs / "**" / "performance_metrics.json")
+    if files := _files(roots, "performance_metrics.json"):
         made.append("metrics")
         connection.execute(
             f"CREATE VIEW metrics AS SELECT {run}, * EXCLUDE filename "
@@ -69,6 +86,12 @@ def _views(connection: "duckdb.DuckDBPyConnection", runs: Path, lake: Path) -> l
             "hive_partitioning = true, union_by_name = true)"
         )
     return made
+
+
+def _files(roots: list[Path], name: str) -> str:
+    """All files of that name below the roots, as DuckDB takes them; "" where there is none."""
+    found = [_quoted(root / "**" / name) for root in roots if next(root.glob(f"**/{name}"), None)]
+    return f"[{', '.join(found)}]" if found else ""
 
 
 def _quoted(path: Path) -> str:

@@ -20,7 +20,23 @@ def summary(session: "Session", metrics: dict[str, Any] | None, latencies: "Late
     console.print(table)
     console.print(_stages(latencies))
     if out is not None:
-        console.print(f"run: {out}   prove it: gpi verify {out}")
+        console.print(f"run: {out}   prove it: {proof(out)}", soft_wrap=True)
+
+
+def proof(out: Path) -> str:
+    """The command that repeats a run, as a shell takes it: with the recording, where its ticks came live."""
+    import shlex
+
+    from gpi.tools.backtest.run import manifest_of
+
+    words = ["gpi", "verify", str(out)]
+    steps = manifest_of(out)["provenance"]
+    captured = [step for step in steps if step["command"] == "capture"]
+    if captured:
+        words += ["--recording", str(captured[-1]["facts"].get("journal", "JOURNAL"))]
+    elif not any(step["command"] in ("replay", "simulate") for step in steps):
+        words += ["--recording", "FILE"]  # of unknown origin: whoever kept it knows where
+    return shlex.join(words)
 
 
 def _lines(session: "Session", metrics: dict[str, Any] | None) -> list[tuple[str, str]]:

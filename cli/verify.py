@@ -31,54 +31,81 @@ def verify(
     (their digests are checked), and must give the same rows. A live run is repeated from its --recording: the same
     ticks, and what the broker answered at the same rows, must give the same decisions.
     """
-    if other is not None:
-        _compare(run, other)
-        return
+    from gpi.tools.backtest.recovery import parts
+
     with tempfile.TemporaryDirectory(prefix="gpi-verify-") as folder:
-        again = Path(folder) / "again"
-        _rerun(run, again, recording)
-        _compare(run, again, "its re-run")
+        if other is not None:
+            pair = (_readable(run, Path(folder) / "left"), _readable(other, Path(folder) / "right"))
+            _compare(*pair, names=(str(run), str(other)))
+            return
+        for at, part in enumerate(parts(run)):
+            again = Path(folder) / f"again-{at}"
+            told = _readable(part, Path(folder) / f"told-{at}")
+            _rerun(part, told, again, recording)
+            _compare(told, again, names=(str(part), "its re-run"))
 
 
-def _compare(left: Path, right: Path, name: str | None = None) -> None:
+def _readable(run: Path, into: Path) -> Path:
+    """The run, or what one that has not ended has told so far, read into a folder of its own."""
+    from gpi.tools.backtest.recovery import alive, restored, unfinished
+
+    if not unfinished(run):
+        return run
+    found = restored(run, into)
+    state = "is still being written" if alive(run) else f"did not end (`gpi runs recover {run}` makes it readable)"
+    torn = f", {found.torn} bytes of a torn end left out" if found.torn else ""
+    typer.echo(f"note: {run} {state}: what it told up to row {found.ticks:,} is compared{torn}", err=True)
+    return into
+
+
+def _compare(left: Path, right: Path, names: tuple[str, str]) -> None:
     from gpi.formats.errors import GpiError
     from gpi.tools.backtest.run import manifest_of
     from gpi.tools.backtest.verify import altered, compare, complete
 
-    rows = [manifest_of(each)["rows"] for each in (left, right)]
-    difference = compare(left, right)
+    prefix = [bool(manifest_of(each).get("recovered")) for each in (left, right)]
+    rows = manifest_of(right if prefix[1] and not prefix[0] else left)["rows"]
+    difference = compare(left, right, (prefix[0], prefix[1]))
     if difference is not None:
-        raise GpiError(f"{left} and {name or right} differ: {difference}")
-    for each in (left, right):
+        raise GpiError(f"{names[0]} and {names[1]} differ: {difference}")
+    for each, name, part in zip((left, right), names, prefix, strict=True):
         changed = altered(each)
         if changed is not None:
-            raise GpiError(f"{each}: {changed} is not what the run wrote: its digest is not the manifest's")
-        if not complete(each):
-            typer.echo(f"note: {each} is incomplete: its stream ended before it said so", err=True)
+            raise GpiError(f"{name}: {changed} is not what the run wrote: its digest is not the manifest's")
+        if part:
+            typer.echo(f"note: {name} did not end: what it had told is compared, which is a beginning", err=True)
+        elif not complete(each):
+            typer.echo(f"note: {name} is incomplete: its stream ended before it said so", err=True)
     typer.echo(
-        f"identical: {left} and {name or right}, {rows[0]['orders']:,} order events, "
-        f"{rows[0]['fills']:,} fills and {rows[0]['equity']:,} marks of equity",
+        f"identical{' as far as it goes' if any(prefix) else ''}: {names[0]} and {names[1]}, {rows['orders']:,} order "
+        f"events, {rows['fills']:,} fills and {rows['equity']:,} marks of equity",
         err=True,
     )
 
 
-def _rerun(run: Path, again: Path, recording: Path | None) -> None:
+def _rerun(run: Path, told: Path, again: Path, recording: Path | None) -> None:
     from gpi.formats.errors import RiskBreach, UsageError
     from gpi.tools.backtest.run import manifest_of
 
-    manifest = manifest_of(run)
+    manifest = manifest_of(told)
     steps = manifest["provenance"]
     starts = [at for at, step in enumerate(steps) if step["command"] in SOURCES]
-    if not starts:
-        raise UsageError(f"{run} traded a stream of unknown origin: only `gpi verify {run} OTHER` can be asked")
-    steps = steps[starts[-1] :]
+    if not starts and recording is None:
+        raise UsageError(
+            f"{run} traded a stream of unknown origin: gpi verify {run} --recording FILE repeats it from where you kept "
+            f"the stream, `gpi verify {run} OTHER` compares"
+        )
+    steps = steps[starts[-1] :] if starts else [{"command": "unknown"}, *steps]
     steps = [_from_recording(run, steps[0], recording), *steps[1:]]
-    parts = composed([_command(run, step, again, manifest) for step in steps])
+    parts = composed([_command(told, step, again, manifest) for step in steps])
     for step, part in zip(steps, parts, strict=True):
         if recording is None or step is not steps[0]:
             _same_facts(run, step, part)
     source = parts[0]
-    limited = Tool(_first_rows(source.tool.work, manifest["ticks"]), source.tool.facts)
+    work = source.tool.work
+    if recording is not None and manifest.get("heard"):
+        work = _heard(work, manifest["heard"], recording)
+    limited = Tool(_first_rows(work, manifest["ticks"]), source.tool.facts)
     parts = [Part(source.command, source.options, limited), *parts[1:-1], _silent(parts[-1])]
     try:
         carry_out(parts, "nowhere", None)
@@ -88,6 +115,14 @@ def _rerun(run: Path, again: Path, recording: Path | None) -> None:
 
 def _silent(part: Part) -> Part:
     return Part(part.command, part.options, Tool(part.tool.work, part.tool.facts))
+
+
+def _heard(work: Any, told: dict[str, Any], recording: Path) -> "Stream":
+    """The rows of a recording that the session heard: it may hold other sessions before and after."""
+    from gpi.tools.backtest.heard import part
+    from gpi.tools.stage import Stream
+
+    return Stream(work.schema, part(iter(work.frames), told, str(recording)))
 
 
 def _first_rows(work: Any, rows: int) -> "Stream":

@@ -48,10 +48,13 @@ def write_folder(folder: Path, manifest: Mapping[str, Any], files: Mapping[str, 
     digests = {name: hashlib.sha256(content).hexdigest() for name, content in sorted(files.items())}
     text = json.dumps({**manifest, "digests": digests}, indent=1, sort_keys=True, allow_nan=False)
     for name, content in (whole := {**files, MANIFEST: (text + "\n").encode()}).items():
-        with _temporary(folder, name).open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+        try:
+            with _temporary(folder, name).open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as wrong:  # a full disk does not say of which folder
+            raise OSError(wrong.errno, wrong.strerror, str(folder / name)) from None
     for name in whole:
         _temporary(folder, name).replace(folder / name)
 

@@ -19,7 +19,7 @@ from gpi.tools.brokers import wire
 from gpi.tools.brokers.blotter import Blotter
 from gpi.tools.brokers.bucket import CANCEL, LOOK, ORDER, RESOLVE, Bucket
 from gpi.tools.brokers.hands import Hands, latest
-from gpi.tools.brokers.lastmoment import pools
+from gpi.tools.brokers.lastmoment import look, pools
 from gpi.tools.brokers.life import Life
 from gpi.tools.brokers.outbox import STALE_S, Job, Outbox
 from gpi.tools.brokers.rest import Keys, Rest, Unanswered
@@ -253,7 +253,7 @@ def test_a_hand_that_overslept_sends_no_order_and_every_cancel() -> None:
     assert latest(order) == 100.0 + STALE_S and latest(order._replace(lane=CANCEL)) == math.inf
     told: list[tuple[Job, object]] = []
     hands = Hands(
-        Keys(Secret("k"), Secret("s")), "http://127.0.0.1:9", lambda job, outcome: told.append((job, outcome))
+        Keys(Secret("k"), Secret("s")), "http://127.0.0.1:9", lambda job, outcome, left: told.append((job, outcome))
     )
     hands.start()
     hands.give(order._replace(since=-1e9))
@@ -267,7 +267,8 @@ def test_a_request_whose_time_ends_between_two_bytes_is_not_sent_whole(at: int) 
     """The machine slept before the headers, or between them and the body: the order never arrives."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         rest = Rest(Keys(Secret("k"), Secret("s")), f"http://127.0.0.1:{server.getsockname()[1]}")
-        rest._adapter.poolmanager.pool_classes_by_scheme = pools(iter([math.inf] * at + [0.0]).__next__)
+        untils = iter([math.inf] * at + [0.0])
+        rest._adapter.poolmanager.pool_classes_by_scheme = pools(lambda: look(next(untils)))
         with pytest.raises(Unanswered, match="too old"):
             rest.call("POST", "/orders", {"qty": "1"})
         rest.close()

@@ -5,6 +5,7 @@ The equity at the start is the cash and every position at the price that the bro
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -68,6 +69,28 @@ def told(state: State, instruments: Instruments) -> dict[str, Any]:
     day = [{"day": int(each["day"]), "equity": float(each["equity"])} for each in state["told_day"]]
     cash = float(state["desk"][0].start_cash)
     return {"cash": cash, "equity": start_equity(state), "positions": held, "told_day": day}
+
+
+def size(state: State) -> tuple[float, ...]:
+    """Changes whenever `told` or `rows` would tell something new."""
+    counts = (float(len(state[name])) for name in ("opening", "moved", "told_day"))
+    return float(state["desk"][0].start_cash), *counts
+
+
+def rows(state: State) -> dict[str, Any]:
+    """What the session began with, and what came and went beside it, as numbers for a log; `read` reads them."""
+    return {name: state[name].tolist() for name in ("opening", "moved")}
+
+
+def read(told: Mapping[str, Any]) -> tuple[Array, Array]:
+    """Rows of HELD and of MOVED, as `rows` told them."""
+    held, moved = (np.array([tuple(row) for row in told[name]], kind) for name, kind in _KINDS)
+    return held, moved
+
+
+_KINDS: Final = (("opening", HELD), ("moved", MOVED))
+NOTHING: Final[dict[str, list[Any]]] = {name: [] for name, _ in _KINDS}
+"""As `rows` tells of a session that began with nothing but cash."""
 
 
 def _symbol(instruments: Instruments, at: int) -> str:

@@ -37,16 +37,23 @@ class Difference:
         return f"{self.table} row {self.row}, {self.column}: {self.left} against {self.right}"
 
 
-def compare(left: Path, right: Path) -> Difference | None:
+def compare(left: Path, right: Path, prefix: tuple[bool, bool] = (False, False)) -> Difference | None:
     """The first difference between two run directories, orders, fills, equity; None when they are the same.
+
+    `prefix`: which of them did not end, so that the other may go on where its tables stop.
 
     Raises BadInput when a table is missing or unreadable.
     """
     for table in TABLES:
         found = _compare_table(table, left / f"{table}.parquet", right / f"{table}.parquet")
-        if found is not None:
+        if found is not None and not _goes_on(found, prefix):
             return found
     return None
+
+
+def _goes_on(found: Difference, prefix: tuple[bool, bool]) -> bool:
+    """Is it only that a run which did not end has fewer rows?"""
+    return found.column == "rows" and prefix[0 if found.left < found.right else 1]
 
 
 def complete(run_dir: Path) -> bool:

@@ -59,9 +59,10 @@ class Alpaca:
             self.say(warning)
         self.account, self.journal = opened.account, opened.journal
         self._man = Deadman(
-            self.keys, self.url, self.journal.tag(self.account), opened.kill_file, self.terms.patience_s
+            self.keys, self.url, self.journal.tag(self.account), opened.switch.file, self.terms.patience_s
         )
-        self._hands = Hands(self.keys, self.url, lambda *reply: self._inbox.put(("reply", reply)))
+        back, switch = (lambda *reply: self._inbox.put(("reply", reply))), str(opened.switch.file)
+        self._hands = Hands(self.keys, self.url, back, switch)
         self._updates = Updates(self.keys, self.url, lambda what, data: self._inbox.put((what, data)))
         self.engine = Engine(opened, self.terms, self._man, self._guards, self._hands.give, self.say)
         self.engine.announce(self._instruments)
@@ -84,7 +85,7 @@ class Alpaca:
     @property
     def kill_file(self) -> Any:
         """The file whose appearance kills."""
-        return self.engine.kill_file
+        return self.engine.switch.file
 
     @property
     def cash(self) -> tuple[Any, Any]:
@@ -148,6 +149,7 @@ class Alpaca:
         except JournalError as wrong:
             self._failed = self._failed or wrong
         self.journal.close()
+        self.engine.switch.effective()  # the hands have stopped: nothing leaves any more
 
     def _main(self) -> None:
         try:

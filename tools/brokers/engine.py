@@ -18,7 +18,7 @@ from gpi.formats.errors import GpiError, RiskBreach, VenueError
 from gpi.formats.instruments import Instruments
 from gpi.formats.secrets import masked
 from gpi.tools.brokers import startup, wire
-from gpi.tools.brokers.bucket import RESOLVE, Bucket
+from gpi.tools.brokers.bucket import ORDER, RESOLVE, Bucket
 from gpi.tools.brokers.clerk import Clerk
 from gpi.tools.brokers.deadman import Deadman
 from gpi.tools.brokers.guards import Guards
@@ -43,7 +43,7 @@ class Engine:
     def __init__(
         self, opened: Opened, terms: Terms, man: Deadman, guards: Guards, give: Give, say: Callable[[str], None]
     ) -> None:
-        self.journal, self.blotter, self.kill_file = opened.journal, opened.blotter, opened.kill_file
+        self.journal, self.blotter, self.switch = opened.journal, opened.blotter, opened.switch
         self.terms, self.say, self._give, self._man = terms, say, give, man
         self.failure: GpiError | None = None
         self.out: deque[Answer] = deque()
@@ -89,7 +89,9 @@ class Engine:
             self._waiting.update({ask.order_id: ask for ask in data if ask.what in (NEW, AMEND)})
             self.clerk.asks(data, now_ns, now)
         elif what == "reply":
-            job, outcome = data
+            job, outcome, left = data
+            if left and job.lane == ORDER:
+                self.journal.heard(f"left {job.method} {job.client_id}", "", left)
             self._replied(job, outcome, now_ns, now)
         elif what == "frame":
             self.journal.heard("stream", masked(data), now_ns)
@@ -114,6 +116,8 @@ class Engine:
         for job in self.outbox.due(now):
             self.clerk.sending(job) if job.client_id else self.desk.sending(job)
             self._give(job)
+        if self.killed and not self.outbox.sending:
+            self.switch.effective()
         if self._finishing and not self.blotter.open and self.outbox.idle:
             if self._last_look:
                 self.release()
@@ -171,11 +175,12 @@ class Engine:
 
     def _look_after(self, now_ns: int, now: float) -> None:
         """The kill file, the dead-man, and the beginning of trading once everything is reconciled."""
-        if not self.killed and self.kill_file.exists():
+        if not self.killed and self.switch.pulled:
             self.killed = True
             self.holds.hold("kill", HALTED)
-            self.failure = RiskBreach(f"the kill switch was pulled ({self.kill_file}): all orders cancelled")
-            self.journal.raise_flag("kill", str(self.kill_file), now_ns)
+            self.failure = RiskBreach(f"the kill switch was pulled ({self.switch.file}): all orders cancelled")
+            self.journal.raise_flag("kill", str(self.switch.file), now_ns)
+            self.journal.heard("kill", str(self.switch.file), now_ns)
             self.clerk.stop(now_ns, now)
         if now - self._beaten >= BEAT_S:
             self._beaten = now

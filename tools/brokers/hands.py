@@ -22,10 +22,15 @@ def latest(job: Job) -> float:
 
 
 class Hands:
-    """`back` is called from their threads."""
+    """`back` (with the time in ns at which the request left, 0: it did not) is called from their threads.
 
-    def __init__(self, keys: Keys, url: str, back: Callable[[Job, Reply | VenueError], None]) -> None:
-        self._keys, self._url, self._back = keys, url, back
+    Nothing new (an order, a replacement) leaves once the file `switch` is there.
+    """
+
+    def __init__(
+        self, keys: Keys, url: str, back: Callable[[Job, Reply | VenueError, int], None], switch: str = ""
+    ) -> None:
+        self._keys, self._url, self._back, self._switch = keys, url, back, switch
         self._queues: tuple[Queue, Queue] = (queue.SimpleQueue(), queue.SimpleQueue())
         self._threads = [
             threading.Thread(target=self._work, args=(each,), name=f"gpi-hand-{n}", daemon=True)
@@ -56,11 +61,12 @@ class Hands:
         rest = Rest(self._keys, self._url)
         while (job := jobs.get()) is not None:
             outcome: Reply | VenueError
+            switch = self._switch if job.lane == ORDER else ""
             try:
-                outcome = rest.call(job.method, job.path, job.data, latest(job))
+                outcome = rest.call(job.method, job.path, job.data, latest(job), switch)
             except VenueError as wrong:
                 outcome = wrong
             except Exception as wrong:  # whatever it was, the request may have left: its fate is unknown
                 outcome = Unanswered(f"{type(wrong).__name__}: {masked(str(wrong))}")
-            self._back(job, outcome)
+            self._back(job, outcome, rest.left)
         rest.close()

@@ -2,10 +2,12 @@
 
 Between the decision to send and the socket lie a millisecond or two of two libraries. A machine that falls asleep in
 there would send on waking what it had decided hours ago; what remains open here is the time of one system call.
+The kill file is looked for here, too: what is new does not leave once it is there, whoever has noticed it by then.
 """
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from typing import Any
@@ -20,20 +22,24 @@ class Late(Exception):
     """Its time was over before it had left; the connection is closed, so that no part of it counts."""
 
 
-def pools(until: Callable[[], float]) -> dict[str, Any]:
-    """urllib3's pools by scheme, whose connections send nothing after `until()` (seconds of a steady clock)."""
+class Pulled(Exception):
+    """The kill switch was pulled before it had left."""
+
+
+def pools(looks: Callable[[], object]) -> dict[str, Any]:
+    """urllib3's pools by scheme, whose connections send nothing that `looks` (it raises) does not let pass."""
 
     class Looks:
-        """A connection that looks at the clock before it sends, and whose socket is known to `within`."""
+        """A connection that looks before it sends, and whose socket is known to `within`."""
 
         sock: Any
         connect: Callable[[], None]
 
         def send(self, data: Any) -> None:
-            """As the library's, unless it is too late."""
+            """As the library's, unless it may not leave any more."""
             if self.sock is None:
                 self.connect()  # which takes its time: the look comes after it
-            look(until())
+            looks()
             note(self.sock)
             super().send(data)  # type: ignore[misc]
 
@@ -56,7 +62,12 @@ def pools(until: Callable[[], float]) -> dict[str, Any]:
     return {"http": PlainPool, "https": SecurePool}
 
 
-def look(until: float) -> None:
-    """Raise Late after `until` (seconds of a steady clock)."""
+def look(until: float, switch: str) -> int:
+    """The time (ns) at which it might still leave. Raises Late after `until` (seconds of a steady clock), Pulled where
+    the file `switch` is there ("": no switch stops it)."""
+    now = time.time_ns()  # before the looks: what left then did not leave after a file that they did not find
     if time.monotonic() > until:
         raise Late
+    if switch and os.path.exists(switch):
+        raise Pulled
+    return now

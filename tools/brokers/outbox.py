@@ -113,6 +113,11 @@ class Outbox:
             self._pending.discard((job.what, job.client_id or job.path))
 
     @property
+    def sending(self) -> bool:
+        """Whether an order or a replacement is under way, or waits to be."""
+        return bool(self._orders) or any(job.lane == ORDER for job in self._flying.values())
+
+    @property
     def idle(self) -> bool:
         """Whether nothing waits or is in flight, but routine looks."""
         waiting = any(self._lanes[:3]) or self._orders

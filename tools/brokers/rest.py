@@ -18,7 +18,7 @@ from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
 from gpi.formats.errors import UsageError, VenueError
 from gpi.formats.secrets import Secret
-from gpi.tools.brokers.lastmoment import Late, look, pools
+from gpi.tools.brokers.lastmoment import Late, Pulled, look, pools
 from gpi.tools.brokers.patience import WHOLE_S, within
 
 CONNECT_S: Final = 3.05
@@ -63,16 +63,19 @@ class Unanswered(VenueError):
 
 
 class _Impatient(HTTPAdapter):
-    """Gives every request the timeouts that alpaca-py leaves out, and sends none after `until`."""
+    """Gives every request the timeouts that alpaca-py leaves out; sends none after `until`, or once `switch` is there."""
 
     def __init__(self) -> None:
-        self.until = math.inf
+        self.until, self.switch, self.left = math.inf, "", 0
         super().__init__(max_retries=0)
 
     def init_poolmanager(self, *given: Any, **more: Any) -> None:
-        """As HTTPAdapter, with connections that look at the clock."""
+        """As HTTPAdapter, with connections that look before they send."""
         super().init_poolmanager(*given, **more)  # type: ignore[no-untyped-call]
-        self.poolmanager.pool_classes_by_scheme = pools(lambda: self.until)
+        self.poolmanager.pool_classes_by_scheme = pools(self._look)
+
+    def _look(self) -> None:
+        self.left = look(self.until, self.switch)
 
     def send(self, request: Any, stream: bool = False, timeout: Any = None, *rest: Any, **more: Any) -> Any:
         """As HTTPAdapter, with our timeouts."""
@@ -98,15 +101,21 @@ class Rest:
     def _keep(self, response: Any, *rest: Any, **more: Any) -> None:
         self._last = response
 
-    def call(self, method: str, path: str, data: Any = None, until: float = math.inf) -> Reply:
-        """One request, once, and not after `until` (seconds of the steady clock).
+    @property
+    def left(self) -> int:
+        """When the last piece of the last request left (ns), 0 where none did: a look before it found no kill file."""
+        return self._adapter.left
+
+    def call(self, method: str, path: str, data: Any = None, until: float = math.inf, switch: str = "") -> Reply:
+        """One request, once, and not after `until` (seconds of the steady clock), nor once the file `switch` is there.
 
         Raises NotSent or Unanswered; errors of the broker are replies like any other.
         """
-        self._last, self._adapter.until = None, until
+        self._last = None
+        self._adapter.until, self._adapter.switch, self._adapter.left = until, switch, 0
         sent, late = time.time_ns(), threading.Event()
         try:
-            look(until)
+            look(until, switch)
             with within(WHOLE_S) as late:
                 self._client._request(method, path, data)
         except APIError:
@@ -115,6 +124,9 @@ class Rest:
             pass
         except Late:
             raise Unanswered("it was too old when its turn came (this machine slept?): not sent") from None
+        except Pulled:  # a request that was cut between its headers and its body counts for nothing
+            self._adapter.left = 0
+            raise NotSent(f"{method} {path}: the kill switch was pulled before it left") from None
         except requests.exceptions.RequestException as wrong:
             raise _failure(wrong, method, path) from None
         response: Any = self._last

@@ -23,6 +23,7 @@ from gpi.tools.brokers.journal import FEE, Journal, owner
 from gpi.tools.brokers.life import DONE, UNKNOWN, Life
 from gpi.tools.brokers.looks import told_time
 from gpi.tools.brokers.rest import Reply, Rest, loopback
+from gpi.tools.brokers.switch import Switch
 
 ORDERS: Final = "SELECT client_id, ask, request, broker_id, state FROM orders"
 EXECUTIONS: Final = "SELECT execution_id, ts, qty, px, cumulative, source, busted FROM executions WHERE client_id = ?"
@@ -57,7 +58,7 @@ class Opened:
 
     account: str
     journal: Journal
-    kill_file: Path
+    switch: Switch
     blotter: Blotter
     leftovers: list[Life]
     since_ns: int
@@ -72,10 +73,15 @@ def open_account(rest: Rest, terms: Terms, url: str) -> Opened:
     account = str(about["account_number"])
     asked(rest, "/account/configurations", "suspend_trade", False)
     path = journal_path(terms, account, url)
-    kill_file = _kill_file(terms, path)
-    if kill_file.exists():
-        raise RiskBreach(f"the kill file {kill_file} is still there: `gpi trade --broker alpaca --rearm` removes it")
-    journal = Journal(path)
+    switch = Switch(_kill_file(terms, path))
+    if switch.pulled:
+        switch.effective()
+        raise RiskBreach(f"the kill file {switch.file} is still there: `gpi trade --broker alpaca --rearm` removes it")
+    try:
+        journal = Journal(path)
+    except BaseException:
+        switch.effective()
+        raise
     try:
         journal.check()
         if journal.flag("kill"):
@@ -90,9 +96,10 @@ def open_account(rest: Rest, terms: Terms, url: str) -> Opened:
         blotter.expected, blotter.fees = believed(journal), unpaid(journal)
     except BaseException:
         journal.close()
+        switch.effective()
         raise
     own_time = abs(clock_ns - time.time_ns()) > OTHER_DAY_S * 1e9
-    return Opened(account, journal, kill_file, blotter, leftovers, since, clock_ns, warnings, own_time)
+    return Opened(account, journal, switch, blotter, leftovers, since, clock_ns, warnings, own_time)
 
 
 def journal_path(terms: Terms, account: str, url: str) -> Path:

@@ -28,6 +28,8 @@ class Book:
             self.claims: list[Row] = [dict(r) for r in db.execute("SELECT * FROM claims")]
             self.flags: dict[str, str] = {r["name"]: r["value"] for r in db.execute("SELECT * FROM flags")}
             self.runs: list[Row] = [dict(r) for r in db.execute("SELECT * FROM runs")]
+            facts = "SELECT received, source FROM events WHERE source = 'kill' OR source LIKE 'left %'"
+            self.facts: list[tuple[int, str]] = [(r["received"], r["source"]) for r in db.execute(facts)]
         db.close()
 
     def filled(self, client_id: str) -> tuple[Decimal, Decimal]:

@@ -68,13 +68,17 @@ def instant(text: str) -> int:
 
 
 def kill_switches(lab: Lab, case: Case) -> None:
-    """F21: the kill file, with the trader stopped by SIGSTOP and with it running; then the way back."""
+    """F21: the kill file, with the trader stopped by SIGSTOP and with it running; and `--kill`."""
     with Desk(lab, case) as desk:
         _killed_while_stopped(desk)
     again = Case(case.number, case.dice, case.folder / "running", case.seen, 1)
     again.folder.mkdir()
     with Desk(lab, again) as desk:
         _killed_while_running(desk)
+    third = Case(case.number, case.dice, case.folder / "command", case.seen, 1)
+    third.folder.mkdir()
+    with Desk(lab, third) as desk:
+        _killed_by_command(desk)
 
 
 def _resting(desk: Desk) -> bool:
@@ -111,6 +115,7 @@ def _killed_while_running(desk: Desk) -> None:
     desk.market.tick(20)
     killed = time.time_ns()
     desk.kill_file.touch()
+    there = time.time_ns()
     end = time.monotonic() + 0.7
     while time.monotonic() < end:
         desk.market.tick()
@@ -121,7 +126,51 @@ def _killed_while_running(desk: Desk) -> None:
     desk.market.end()
     code = desk.trader.wait(30) if desk.trader else 0
     desk.seen.expect(code == 4, f"I7: exit {code} after a kill, wanted 4")
+    _none_left_after(desk, there)
     desk.judge()
+
+
+def _none_left_after(desk: Desk, there: int) -> None:
+    """By the journal: when each order and replacement left, and when the trader noticed."""
+    book = desk.book()
+    facts = book.facts if book else []
+    left, seen = [ts for ts, what in facts if what != "kill"], [ts for ts, what in facts if what == "kill"]
+    desk.seen.expect(bool(left), "the journal does not tell when orders left")
+    desk.seen.expect(len(seen) == 1, f"the journal tells of {len(seen)} kills, not of one")
+    desk.seen.count("orders that left before the kill", len(left))
+    late = [ts - there for ts in left if ts > there]
+    desk.seen.expect(not late, f"{len(late)} orders left up to {max(late, default=0) / 1e6:.1f} ms after the kill file")
+
+
+def _killed_by_command(desk: Desk) -> None:
+    """Once `--kill` has returned, nothing new reaches the venue: neither an order nor a replacement."""
+    desk.start("Churn", every=1, hold_s=0.5)
+    if desk.trading() is None:
+        return
+    desk.market.tick(20)
+    words = ("trade", "--broker", "alpaca", "--paper", "--url", desk.venue.url, "--key-file", desk.venue.keys)
+    pulled = desk.commands.start(
+        *words, "--journal", desk.journal, "--kill-file", desk.kill_file, "--kill", name="kill"
+    )
+    until(lambda: desk.market.tick() or not pulled.alive(), 60, 0.002)
+    desk.seen.expect(pulled.wait(5) == 0, f"`--kill` failed: {pulled.last_line()}")
+    there, before = time.time_ns(), _new(desk)
+    end = time.monotonic() + 0.5
+    while time.monotonic() < end:
+        desk.market.tick()
+    desk.seen.expect(_new(desk) == before, f"{_new(desk) - before} orders reached the venue after `--kill` returned")
+    desk.seen.expect(desk.venue.account()["open_orders"] == 0, "orders are open after `--kill`")
+    desk.market.end()
+    code = desk.trader.wait(30) if desk.trader else 0
+    desk.seen.expect(code == 4, f"I7: exit {code} after a kill, wanted 4")
+    _none_left_after(desk, there)
+    desk.judge()
+
+
+def _new(desk: Desk) -> int:
+    """Orders and replacements that the venue was sent, whatever became of them."""
+    counters = desk.venue.brief()["counters"]
+    return sum(int(counters.get(name, 0)) for name in ("rest.orders.post", "rest.orders.patch"))
 
 
 def dead_traders(lab: Lab, case: Case) -> None:

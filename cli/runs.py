@@ -1,0 +1,108 @@
+"""gpi runs: the run directories that are there, and those that did not end."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(rich_markup_mode=None, add_completion=False, no_args_is_help=True)
+
+
+@app.callback(epilog="Example: gpi runs list; gpi runs show runs/today; gpi runs recover runs/today")
+def runs() -> None:
+    """Run directories: list them, show one, recover one that did not end."""
+
+
+@app.command("list", epilog="Example: gpi runs list runs/2026")
+def listed(
+    folder: Annotated[Path, typer.Argument(help="Where run directories are, at any depth.")] = Path("runs"),
+) -> None:
+    """Every run below a folder: its state, strategy, ticks, fills and P&L, one a line."""
+    from gpi.formats.errors import UsageError
+
+    found = sorted({each.parent for name in ("manifest.json", ".told.log") for each in folder.glob(f"**/{name}")})
+    if not found:
+        raise UsageError(f"no runs under {folder}: gpi runs list FOLDER")
+    for each in found:
+        typer.echo(_line(each))
+
+
+@app.command(epilog="Example: gpi runs show runs/today")
+def show(run: Annotated[Path, typer.Argument(help="A run directory.")]) -> None:
+    """A run, part by part: what it was, how it ended, what it made; and all parts together."""
+    from gpi.cli.summary import proof
+    from gpi.tools.backtest.recovery import parts
+    from gpi.tools.backtest.run import manifest_of
+
+    manifest_of(run)
+    found = parts(run)
+    for each in found:
+        typer.echo(_line(each))
+    made = [pnl for each in found if (pnl := _pnl(each)) is not None]
+    if len(found) > 1:
+        typer.echo(f"{len(found)} parts together: P&L {sum(made):+,.2f}")
+    typer.echo(f"prove it: {proof(run)}")
+
+
+@app.command(epilog="Example: gpi runs recover runs/today; then gpi verify runs/today, gpi query ...")
+def recover(run: Annotated[Path, typer.Argument(help="A run directory whose trader died.")]) -> None:
+    """Make what a dead run had told readable: orders, fills, equity, answers, metrics, a manifest that says so.
+
+    Nothing is invented and nothing is ended: the manifest stays incomplete. Twice does no more than once.
+    """
+    from gpi.tools.backtest.recovery import parts
+    from gpi.tools.backtest.recovery import recover as recovered
+
+    for each in parts(run):
+        found = recovered(each)
+        if found is None:
+            typer.echo(f"{each}: nothing to recover", err=True)
+            continue
+        rows = ", ".join(f"{count:,} {name}" for name, count in found.rows.items())
+        torn = f"; {found.torn} bytes of a torn end left out" if found.torn else ""
+        typer.echo(f"{each}: {rows}, up to row {found.ticks:,} of its stream{torn}", err=True)
+
+
+def _line(run: Path) -> str:
+    manifest = _manifest(run)
+    if manifest is None:
+        return f"{run}: no manifest that can be read"
+    pnl = _pnl(run)
+    made = "" if pnl is None else f", P&L {pnl:+,.2f}"
+    rows = manifest["rows"]
+    return (
+        f"{run}: {_state(run, manifest)}; {manifest['setup']['strategy']['name']}, {manifest['ticks']:,} ticks, "
+        f"{rows['orders']:,} order events, {rows['fills']:,} fills{made}"
+    )
+
+
+def _state(run: Path, manifest: dict[str, Any]) -> str:
+    from gpi.tools.backtest.recovery import alive, unfinished
+
+    if alive(run):
+        return "being written"
+    if unfinished(run):
+        return f"did not end (gpi runs recover {run})"
+    if manifest.get("recovered"):
+        return "did not end, recovered"
+    return "complete" if manifest["complete"] else "ended early"
+
+
+def _manifest(run: Path) -> dict[str, Any] | None:
+    from gpi.formats.errors import UsageError
+    from gpi.tools.backtest.run import manifest_of
+
+    try:
+        return manifest_of(run)
+    except UsageError:
+        return None
+
+
+def _pnl(run: Path) -> float | None:
+    import json
+
+    try:
+        found = json.loads((run / "performance_metrics.json").read_text())
+        return None if found.get("total_pnl") is None else float(found["total_pnl"])
+    except (OSError, ValueError):
+        return None
