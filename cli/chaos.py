@@ -83,6 +83,8 @@ def _carried_out(
     keep: bool,
     folder: Path | None,
 ) -> "list[Outcome]":
+    import os
+
     from gpi.cli.warming import carried_out, warm
     from gpi.tools.chaos.lab import Lab
     from gpi.tools.chaos.practice import practice
@@ -90,9 +92,10 @@ def _carried_out(
     from gpi.tools.chaos.zygote import Zygote
 
     scratch = _scratch(folder)
-    zygote = None if fresh else Zygote.start(carried_out, warm)
-    outcomes = []
+    zygote, outcomes = None, []
+    umask = os.umask(0o077)  # of the zygote, too: what a case writes is ours alone
     try:
+        zygote = None if fresh else Zygote.start(carried_out, warm)
         lab = Lab(seed, scratch, zygote, _rooms(), keep, not short, debug)
         practice(lab)
         for row in rows:
@@ -102,6 +105,7 @@ def _carried_out(
     finally:
         if zygote is not None:
             zygote.close()
+        os.umask(umask)
         _clean(scratch, keep)
     return outcomes
 

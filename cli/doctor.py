@@ -72,11 +72,16 @@ def _onnx() -> Finding:
 def _kernels() -> Finding:
     import os
 
-    from gpi.tools.kernels.jit import cache_folder
+    from gpi.formats.errors import UsageError
+    from gpi.formats.trust import private_folder
 
+    try:
+        from gpi.tools.kernels.jit import cache_folder
+    except UsageError as error:
+        return Finding(False, "kernels", "others could put code into the cache", str(error))
     folder = cache_folder()
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        private_folder(folder)
         count = len(list(folder.rglob("*.nbc")))
     except OSError as error:
         return Finding(False, "kernels", f"{folder}: {error.strerror}", "set GPI_CACHE_DIR to a writable folder")

@@ -232,6 +232,7 @@ def attested(setup: "Setup") -> dict[str, Any]:
 def pull_kill(account: Account) -> None:
     """Kill from outside: the kill file, every order cancelled, trading suspended. Raises VenueError if it did not."""
     from gpi.formats.errors import VenueError
+    from gpi.formats.trust import private_folder
     from gpi.tools.brokers.deadman import kill
     from gpi.tools.brokers.rest import Rest
     from gpi.tools.brokers.startup import kill_files
@@ -239,8 +240,8 @@ def pull_kill(account: Account) -> None:
     keys, url = found_keys(account)
     rest = Rest(keys, url)
     for path in kill_files(rest, broker_terms(account), url):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
+        private_folder(path.parent)
+        path.touch(0o600)
         _say(f"killed: {path}")
     if not kill(rest):
         raise VenueError("the broker did not confirm that every order is cancelled and trading suspended: look there")

@@ -64,8 +64,10 @@ def _compare(left: Path, right: Path, name: str | None = None) -> None:
 
 def _rerun(run: Path, again: Path, recording: Path | None) -> None:
     from gpi.formats.errors import RiskBreach, UsageError
+    from gpi.formats.trust import trusted
     from gpi.tools.backtest.run import manifest_of
 
+    trusted(run / "manifest.json", "the run's manifest, which names the strategy to run,")
     manifest = manifest_of(run)
     steps = manifest["provenance"]
     starts = [at for at, step in enumerate(steps) if step["command"] in SOURCES]

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from gpi.formats.answers import Ask
 from gpi.formats.errors import GpiError, RiskBreach, UsageError, VenueError
+from gpi.formats.trust import private_folder
 from gpi.tools.brokers import wire
 from gpi.tools.brokers.blotter import IN_KIND, Blotter
 from gpi.tools.brokers.executions import ZERO, Execution
@@ -71,12 +72,16 @@ def open_account(rest: Rest, terms: Terms, url: str) -> Opened:
     kill_file = _kill_file(terms, path)
     if kill_file.exists():
         raise RiskBreach(f"the kill file {kill_file} is still there: `gpi trade --broker alpaca --rearm` removes it")
-    journal = Journal(path)
+    warnings: list[str] = []
+    if terms.journal is None:
+        private_folder(terms.folder, warnings.append, tighten=True)
+    journal = Journal(path, warnings.append)
     try:
         journal.check()
         if journal.flag("kill"):
             raise RiskBreach("the kill switch was pulled: `gpi trade --broker alpaca --rearm` when it is over")
-        warnings, clock_ns = clocks(rest, loopback(url))
+        told, clock_ns = clocks(rest, loopback(url))
+        warnings += told
         _nobody_else(rest, account, journal, terms)
         leftovers = former(journal)
         since = since_ns(journal, leftovers, clock_ns)

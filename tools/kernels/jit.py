@@ -17,6 +17,8 @@ from typing import ParamSpec, TypeVar
 import numba
 from numba.core import config
 
+from gpi.formats.trust import kernel_cache
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -42,6 +44,7 @@ def cache_folder() -> Path:
 
 if "NUMBA_CACHE_DIR" not in os.environ:
     config.CACHE_DIR = str(cache_folder())
+kernel_cache(Path(config.CACHE_DIR))  # what lies there is unpickled
 
 
 def jit(function: Callable[P, R]) -> Callable[P, R]:
