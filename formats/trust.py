@@ -14,14 +14,19 @@ import os
 import pwd
 import stat
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from typing import Final
+from types import ModuleType
+from typing import IO, Any, Final
 
 from gpi.formats.errors import UsageError
 
 OWN: Final = os.path.realpath(os.path.join(os.path.dirname(__file__), os.pardir))  # gpi's code: it runs in any case
 OTHERS: Final = stat.S_IWGRP | stat.S_IWOTH
 FOREIGN_SETTINGS: Final = ".numba_config.yaml"
+CACHE: Final = "the kernel cache"
+MEND: Final = "rm -r it (it is made again); or GPI_CACHE_DIR=a folder of your own"
 
 
 def trusted(path: Path | str, what: str, mend: str = "") -> None:
@@ -85,23 +90,40 @@ def secluded() -> None:
     os.umask(0o077)
 
 
-def kernel_cache(folder: Path) -> Path:
-    """The folder that numba keeps compiled kernels in, trusted to its last file. Raises UsageError.
+def guard_cache(numbas: ModuleType, folder: str) -> None:
+    """Numba's cache, `folder` and what its module of caching opens there, must be ours. Raises UsageError, then or now.
 
-    They are pickles, which run what they please. Numba takes settings from the working directory, too: from a file
-    that need not be ours.
+    Compiled kernels are pickles, which run what they please. The folder is looked at now; a file when it is opened, by
+    its descriptor, so nobody can swap it in between and a start pays only for the kernels it loads. Numba also takes
+    settings from the working directory, from a file that need not be ours.
     """
     if os.path.exists(FOREIGN_SETTINGS):
         raise UsageError(
             f"numba would take settings from {os.path.abspath(FOREIGN_SETTINGS)}: remove it, start elsewhere, or set "
             "NUMBA_* variables instead"
         )
+    if folder:
+        with suppress(OSError):  # a disk that cannot be written: numba looks for another place, or compiles each time
+            private_folder(Path(folder))
+        trusted(folder, CACHE, MEND)
+    vars(numbas)["open"] = partial(_cached, set[str]())
+
+
+def _cached(seen: set[str], path: str, mode: str = "r") -> IO[Any]:
+    folder = os.path.dirname(path)
+    if "r" not in mode:
+        tightened(Path(folder))  # numba has just made it, as the umask would have it
+        return open(path, mode, opener=partial(os.open, mode=0o600))
+    if folder not in seen:
+        _looked_at(folder, CACHE, MEND, above=False)
+        seen.add(folder)
+    file = open(path, mode)
     try:
-        private_folder(folder)
-    except OSError:
-        return folder  # a disk that cannot be written: numba looks for another place, or compiles each time
-    trusted_whole(folder, "the kernel cache", f"rm -r {folder} (it is made again), or GPI_CACHE_DIR=a folder of yours")
-    return folder
+        _judge(path, os.fstat(file.fileno()), CACHE, MEND, above=False)
+    except UsageError:
+        file.close()
+        raise
+    return file
 
 
 def _above(whole: str) -> Iterator[str]:

@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 from gpi.formats import searchpath
@@ -50,6 +51,11 @@ def start(module: str, *words: str, **given: Any) -> Process:
     """`python -m MODULE WORDS`, isolated; `given` are Popen's own. Directory and environment are ours unless given."""
     how = {"cwd": NEUTRAL, "env": environment(), **given}
     return subprocess.Popen(command(module, words, LOUD_ENV in how["env"]), **how)
+
+
+def start_script(script: Path, *words: str, **given: Any) -> Process:
+    """A program of the chaos suite as a person starts it: not isolated, so that it must look after itself."""
+    return subprocess.Popen([sys.executable, str(script), *words], **{"cwd": NEUTRAL, "env": environment(), **given})
 
 
 def command(module: str, words: Sequence[str] = (), loud: bool = False) -> list[str]:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from gpi.formats.errors import GpiError
 from gpi.tools import children
@@ -110,6 +110,8 @@ class Processes:
     zygote: Zygote | None = None  # None: every command is exec'ed
     environment: Mapping[str, str] = field(default_factory=dict)
     children: list[Child] = field(default_factory=list)
+    cwd: Path | None = None  # where the commands run; else in `folder`
+    script: Path | None = None  # what is exec'ed instead of an isolated interpreter: the command as it is installed
     given: set[int] = field(default_factory=set)  # pids of those that found more in their environment
 
     def __enter__(self) -> Processes:
@@ -136,23 +138,26 @@ class Processes:
         name: str | None = None,
         fresh: bool = False,
         environment: Mapping[str, str] | None = None,
-        cwd: Path | None = None,
     ) -> Child:
         """Start `gpi WORDS`; stdin and stdout are descriptors (else /dev/null), stderr goes to NAME.err."""
         told = tuple(str(word) for word in words)
         name = name or f"{told[0]}-{len(self.children)}"
         errors = self.folder / f"{name}.err"
         env = {**children.environment(), **self.environment, **(environment or {})}
+        where = self.cwd or self.folder
         null = os.open(os.devnull, os.O_RDWR)
         err = os.open(errors, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         fds = (null if stdin is None else stdin, null if stdout is None else stdout, err)
         try:
             if self.zygote is None or fresh:
-                streams = {"stdin": fds[0], "stdout": fds[1], "stderr": err}
-                popen = children.start("gpi.cli.main", *told, **streams, env=env, cwd=cwd or self.folder)
+                how: dict[str, Any] = {"stdin": fds[0], "stdout": fds[1], "stderr": err, "env": env, "cwd": where}
+                if self.script is not None:
+                    popen = children.start_script(self.script, *told, **how)
+                else:
+                    popen = children.start("gpi.cli.main", *told, **how)
                 child = Child(told, popen.pid, errors, None, popen, os.pidfd_open(popen.pid))
             else:
-                pid = self.zygote.fork(told, env, str(cwd or self.folder), fds)
+                pid = self.zygote.fork(told, env, str(where), fds)
                 child = Child(told, pid, errors, self.zygote, None, os.pidfd_open(pid))
         finally:
             os.close(null)

@@ -33,7 +33,7 @@ from typing import Any, Final
 import numpy as np
 
 from gpi.formats.errors import UsageError
-from gpi.formats.trust import private_folder, trusted, trusted_whole
+from gpi.formats.trust import private_folder, trusted
 from gpi.tools.kernels import loop
 from gpi.tools.kernels.jit import cache_folder
 from gpi.tools.kernels.orders import Array, record
@@ -194,7 +194,7 @@ def looped(module: str, digest: str) -> Callable[..., int]:
     folder = cache_folder() / "loops"
     path = folder / f"loop_{key}.py"
     private_folder(folder)
-    trusted_whole(folder, "the folder of generated loops", f"rm -r {folder}: they are made again")
+    trusted(path, "the generated loop", f"rm -r {folder}: it is made again")
     if not path.exists():
         handle, temporary = tempfile.mkstemp(dir=folder, suffix=".tmp")
         with os.fdopen(handle, "w") as out:
