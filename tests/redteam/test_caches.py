@@ -2,10 +2,12 @@
 
 import os
 import pickle
+import pwd
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -15,7 +17,7 @@ from gpi.cli.config import defaults
 from gpi.formats.errors import UsageError
 from gpi.formats.folders import write_folder
 from gpi.formats.models import read_model
-from gpi.formats.trust import private_folder, tightened, trusted, trusted_whole
+from gpi.formats.trust import guard_cache, private_folder, tightened, trusted, trusted_whole
 from gpi.tools.brokers.journal import Journal
 from gpi.tools.feeds.journal import Journal as FeedJournal
 from gpi.tools.memory.bank import read_bank
@@ -76,41 +78,69 @@ def kept(folder: Path) -> list[Path]:
 @pytest.mark.jit
 @pytest.mark.parametrize("variable", ["GPI_CACHE_DIR", "NUMBA_CACHE_DIR"])
 def test_a_compiled_kernel_that_others_can_write_is_not_unpickled(tmp_path: Path, variable: str) -> None:
-    """Each file, its folder and those above; kept by us alone it is used, and an evil one of ours would run."""
+    """A real kernel of a real start; kept by us alone it is used, and an evil one of ours would run."""
     folder, marker = tmp_path / "cache", tmp_path / "ran"
     where = {variable: str(folder)}
     assert compiled(folder, **where).stdout == "42\n"
     files = kept(folder)
     assert len(files) == 2 and all(path.stat().st_mode & 0o777 == 0o600 for path in files)
-    assert compiled(folder, **where).stdout == "42\n" and kept(folder) == files
-    honest = {path: path.read_bytes() for path in files}
     for path in files:
         path.write_bytes(pickle.dumps(Evil(marker)))
-    for path in [next(p for p in files if p.suffix == ".nbi"), files[0].parent, files[0].parent.parent, folder]:
-        for param in SPOILS:
-            if param.marks and os.geteuid() != 0:
-                continue
-            before = path.stat()
-            param.values[0](path)
-            done = compiled(folder, **where)
-            assert done.returncode == 2 and "Traceback" not in done.stderr, done.stderr
-            assert str(path) in done.stdout and ("chmod" in done.stdout or "chown" in done.stdout)
-            assert "GPI_CACHE_DIR" in done.stdout and not marker.exists()
-            os.chown(path, before.st_uid, before.st_gid)
-            path.chmod(before.st_mode)
+        path.chmod(0o666)
+    done = compiled(folder, **where)
+    assert done.returncode == 2 and "Traceback" not in done.stderr, done.stderr
+    assert "chmod go-w" in done.stdout and "GPI_CACHE_DIR" in done.stdout and not marker.exists()
+    for path in files:
+        path.chmod(0o600)
     compiled(folder, **where)
     assert marker.exists(), "the trap works: what is ours alone is believed"
-    for path, data in honest.items():
-        path.write_bytes(data)
-    assert compiled(folder, **where).stdout == "42\n"
 
 
 @by_others
-def test_a_command_says_how_to_mend_its_cache(tmp_path: Path, spoil: Spoil) -> None:
+@pytest.mark.parametrize("place", ["file", "its folder", "the cache", "a folder above"])
+def test_numbas_cache_opens_only_what_is_ours(tmp_path: Path, place: str, spoil: Spoil) -> None:
+    """The folder and those above when a process starts; each file, and the folder it is in, when it is opened."""
+    cache = tmp_path / "above" / "cache"
+    numbas: Any = ModuleType("caching")
+    guard_cache(numbas, str(cache))
+    inside = cache / "kernels_0"
+    inside.mkdir(0o777)
+    file = inside / "a.nbi"
+    with numbas.open(str(file), "wb") as out:
+        out.write(b"kernel")
+    assert file.stat().st_mode & 0o777 == 0o600 and inside.stat().st_mode & 0o777 == 0o700
+
+    def start() -> bytes:
+        guard_cache(numbas, str(cache))
+        with numbas.open(str(file), "rb") as found:
+            return bytes(found.read())
+
+    assert start() == b"kernel"
+    path = {"file": file, "its folder": inside, "the cache": cache, "a folder above": cache.parent}[place]
+    if place == "a folder above" and not _spoilt_enough(path, spoil):
+        assert start() == b"kernel", "a group of ours alone"
+        return
+    if place != "a folder above":
+        spoil(path)
+    with pytest.raises(UsageError, match="GPI_CACHE_DIR") as refused:
+        start()
+    assert str(path) in str(refused.value)
+
+
+def _spoilt_enough(path: Path, spoil: Spoil) -> bool:
+    """Spoil a folder above; whether more than a group of ours alone can write there now."""
+    spoil(path)
+    about = path.stat()
+    return (
+        about.st_uid != os.geteuid() or bool(about.st_mode & 0o002) or about.st_gid != pwd.getpwuid(os.geteuid()).pw_gid
+    )
+
+
+def test_a_command_says_how_to_mend_its_cache(tmp_path: Path) -> None:
     """One line, exit 2."""
     cache = tmp_path / "cache"
-    cache.mkdir(0o755)
-    spoil(cache)
+    cache.mkdir()
+    cache.chmod(0o777)
     done = subprocess.run(
         [*GPI, "simulate", "--events", "5"], capture_output=True, cwd=ROOT, env=environment(GPI_CACHE_DIR=str(cache))
     )
