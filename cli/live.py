@@ -196,11 +196,16 @@ def broker_terms(account: Account) -> Any:
 
 
 def found_keys(account: Account) -> tuple["Keys", str]:
-    """(keys, host). Raises UsageError for live keys with --paper, or paper keys with --live."""
+    """(keys, host); from here on what this process makes is its owner's alone: journal, run directory, kill file.
+
+    Raises UsageError for live keys with --paper, or paper keys with --live.
+    """
     from gpi.cli.keys import alpaca_keys
     from gpi.formats.errors import UsageError
+    from gpi.formats.trust import secluded
     from gpi.tools.brokers.rest import Keys, host, loopback
 
+    secluded()
     url = host(account.live, account.url)
     found = alpaca_keys(url, account.key_file)
     start = found.key_id.reveal()[:2]

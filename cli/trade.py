@@ -77,9 +77,6 @@ def trade(
         if not paper or kill or rearm or where != live.Account(kill_file=kill_file):
             raise UsageError(HERE)
         return desk.desk(terms, out, kill_file)
-    from gpi.formats.trust import secluded
-
-    secluded()  # journal, run directory, kill file: whatever tells of orders
     if broker != "alpaca":
         raise UsageError(f"--broker {broker}: only alpaca so far")
     if paper == real:
