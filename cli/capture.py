@@ -92,6 +92,7 @@ def _words(text: str | None) -> tuple[str, ...]:
 
 def _live(wanted: "Subscription", keys: tuple["Secret", ...], how: dict[str, Any], limits: dict[str, Any]) -> Tool:
     from gpi.formats.provenance import stamped
+    from gpi.formats.trust import private_folder
     from gpi.tools.feeds.capturing import Capture
     from gpi.tools.feeds.journal import Journal
     from gpi.tools.feeds.lock import Lock, state_folder
@@ -104,6 +105,8 @@ def _live(wanted: "Subscription", keys: tuple["Secret", ...], how: dict[str, Any
     venue = wanted.venue_time(keys, min(5.0, how["mute"] / 3 or 5.0)) if how["venue"] else None
     schema = intake.instruments.on(intake.schema)
     name = f"{wanted.key}-{_short(keys[0])}"
+    for each in (state_folder().parent, state_folder()):
+        private_folder(each, lambda words: typer.echo(f"gpi capture: {words}", err=True), tighten=True)
     locks = [Lock(state_folder() / "locks" / f"{name}.lock", f"{link.name} with this key")]
     folder = how["journal"] or state_folder() / name
     locks.append(Lock(folder / "lock", f"{folder}, into which"))

@@ -85,6 +85,7 @@ def _carried_out(
     keep: bool,
     folder: Path | None,
 ) -> "list[Outcome]":
+    import os
     from dataclasses import replace
 
     from gpi.cli.warming import carried_out, warm
@@ -94,9 +95,10 @@ def _carried_out(
     from gpi.tools.chaos.zygote import Zygote
 
     scratch = _scratch(folder)
-    zygote = None if fresh else Zygote.start(carried_out, warm)
-    outcomes = []
+    zygote, outcomes = None, []
+    umask = os.umask(0o077)  # of the zygote, too: what a case writes is ours alone
     try:
+        zygote = None if fresh else Zygote.start(carried_out, warm)
         lab = Lab(seeds[0], scratch, zygote, _rooms(), keep, not short, debug)
         practice(lab)
         for row, seed in zip(rows, seeds, strict=True):
@@ -106,6 +108,7 @@ def _carried_out(
     finally:
         if zygote is not None:
             zygote.close()
+        os.umask(umask)
         _clean(scratch, keep)
     return outcomes
 

@@ -14,10 +14,12 @@ from typing import Any
 
 from gpi.cli.main import COMMANDS, load
 from gpi.formats.errors import UsageError
+from gpi.formats.trust import trusted
 
 
 def defaults(path: Path) -> dict[str, dict[str, Any]]:
     """The file as click's default map. Raises UsageError naming an unknown key and the nearest known one."""
+    trusted(path, "the config")  # it may name a strategy, which is run, and a key file
     try:
         tables = tomllib.loads(path.read_text())
     except OSError as error:

@@ -72,12 +72,20 @@ def _onnx() -> Finding:
 def _kernels() -> Finding:
     import os
 
-    from gpi.tools.kernels.jit import cache_folder
+    from gpi.formats.errors import UsageError
+    from gpi.formats.trust import CACHE, MEND, private_folder, trusted_whole
 
+    try:
+        from gpi.tools.kernels.jit import cache_folder
+    except UsageError as error:
+        return Finding(False, "kernels", "others could put code into the cache", str(error))
     folder = cache_folder()
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        private_folder(folder)
+        trusted_whole(folder, CACHE, MEND)
         count = len(list(folder.rglob("*.nbc")))
+    except UsageError as error:
+        return Finding(False, "kernels", "others could put code into the cache", str(error))
     except OSError as error:
         return Finding(False, "kernels", f"{folder}: {error.strerror}", "set GPI_CACHE_DIR to a writable folder")
     writable = os.access(folder, os.W_OK)

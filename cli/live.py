@@ -241,11 +241,16 @@ def broker_terms(account: Account) -> Any:
 
 
 def found_keys(account: Account) -> tuple["Keys", str]:
-    """(keys, host). Raises UsageError for live keys with --paper, or paper keys with --live."""
+    """(keys, host); from here on what this process makes is its owner's alone: journal, run directory, kill file.
+
+    Raises UsageError for live keys with --paper, or paper keys with --live.
+    """
     from gpi.cli.keys import alpaca_keys
     from gpi.formats.errors import UsageError
+    from gpi.formats.trust import secluded
     from gpi.tools.brokers.rest import Keys, host, loopback
 
+    secluded()
     url = host(account.live, account.url)
     found = alpaca_keys(url, account.key_file)
     start = found.key_id.reveal()[:2]
@@ -280,6 +285,7 @@ def pull_kill(account: Account) -> None:
     Raises VenueError if the broker did not confirm it.
     """
     from gpi.formats.errors import VenueError
+    from gpi.formats.trust import private_folder
     from gpi.tools.brokers.deadman import cancel, kill
     from gpi.tools.brokers.rest import Rest
     from gpi.tools.brokers.startup import kill_files
@@ -289,8 +295,8 @@ def pull_kill(account: Account) -> None:
     rest = Rest(keys, url)
     files = kill_files(rest, broker_terms(account), url)
     for path in files:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
+        private_folder(path.parent)
+        path.touch(0o600)
         _say(f"killed: {path}")
     done = kill(rest)
     for path in files:

@@ -1,5 +1,7 @@
 """gpi: the command. Lists its tools without importing any; each is loaded when it is named."""
 
+from gpi.formats import searchpath  # noqa: F401  # isort: skip  # before anything that could be planted where we are
+
 import errno
 import sys
 from collections.abc import Callable

@@ -85,8 +85,10 @@ def _compare(left: Path, right: Path, names: tuple[str, str]) -> None:
 
 def _rerun(run: Path, told: Path, again: Path, recording: Path | None) -> None:
     from gpi.formats.errors import RiskBreach, UsageError
+    from gpi.formats.trust import trusted
     from gpi.tools.backtest.run import manifest_of
 
+    trusted(told / "manifest.json", "the run's manifest, which names the strategy to run,")
     manifest = manifest_of(told)
     steps = manifest["provenance"]
     starts = [at for at, step in enumerate(steps) if step["command"] in SOURCES]

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from gpi.formats.errors import BadInput
+from gpi.formats.trust import trusted_whole
 
 MANIFEST: Final = "manifest.json"
 
@@ -21,8 +22,12 @@ Required = Mapping[str, type]
 
 
 def read_manifest(folder: Path, schema: str, required: Required) -> dict[str, Any]:
-    """A folder's manifest. Raises BadInput when it is absent, unreadable, of another schema or incomplete."""
+    """A folder's manifest. Raises BadInput when it is absent, unreadable, of another schema or incomplete.
+
+    Raises UsageError for a folder that others can write: the digests are in it, too.
+    """
     path = folder / MANIFEST
+    trusted_whole(folder, "the folder")
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

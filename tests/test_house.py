@@ -127,6 +127,23 @@ def test_nobody_prints_below_the_command_line() -> None:
             assert not printed, f"{_name(path)}: print at line {node.lineno}"
 
 
+def test_processes_are_started_in_one_place() -> None:
+    """`tools/children.py` starts them, isolated; the chaos suite's zygote forks itself; nobody else does either."""
+    modules_of = {"subprocess", "multiprocessing", "pty", "concurrent.futures.process", "asyncio.subprocess"}
+    calls = re.compile(r"^(exec|spawn|posix_spawn|popen|system|fork|forkpty)|^create_subprocess|^ProcessPoolExecutor$")
+    allowed = {"tools/children.py": {"import"}, "tools/chaos/zygote.py": {"fork"}}
+    for path in modules():
+        for node in ast.walk(ast.parse(path.read_text())):
+            found = set[str]()
+            if isinstance(node, ast.Import):
+                found = {"import" for each in node.names if each.name.split(".")[0] in modules_of}
+            elif isinstance(node, ast.ImportFrom):
+                found = {"import"} if node.module in modules_of else {n.name for n in node.names if calls.match(n.name)}
+            elif isinstance(node, ast.Attribute) and getattr(node.value, "id", "") in ("os", "asyncio"):
+                found = {node.attr} if calls.match(node.attr) else set()
+            assert found <= allowed.get(_name(path), set()), f"{_name(path)}:{getattr(node, 'lineno', 0)}: {found}"
+
+
 def test_imports_form_no_cycle() -> None:
     """Modules can be read in an order in which each knows only those before it."""
     graph = {_module(p): _imports(p) for p in modules() if p.name != "__init__.py"}

@@ -13,7 +13,6 @@ import os
 import re
 import select
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Iterable
@@ -24,6 +23,7 @@ from typing import Any, Final
 
 from gpi.formats.errors import VenueError
 from gpi.formats.secrets import Secret
+from gpi.tools import children
 from gpi.tools.brokers.rest import Keys, Reply, Rest, loopback
 
 PATIENCE_S: Final = 5.0
@@ -56,13 +56,13 @@ class Deadman:
     """The trader's end of it: `beat` often, `goodbye` at a clean end."""
 
     def __init__(self, keys: Keys, url: str, tag: str, kill_file: Path, patience_s: float = PATIENCE_S) -> None:
-        orders = Orders(keys.key_id.reveal(), keys.secret.reveal(), url, tag, os.fspath(kill_file), patience_s)
+        kill = os.path.abspath(kill_file)  # it does not live where we do
+        orders = Orders(keys.key_id.reveal(), keys.secret.reveal(), url, tag, kill, patience_s)
         theirs, self._pipe = os.pipe()
         heard, ready = os.pipe()
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "gpi.tools.brokers.deadman", str(theirs), str(ready)],
-            pass_fds=(theirs, ready), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True,
-            env=_environment(),
+        self._process = children.start(
+            "gpi.tools.brokers.deadman", str(theirs), str(ready),
+            pass_fds=(theirs, ready), stdin=children.NOWHERE, stdout=children.NOWHERE, start_new_session=True,
         )  # fmt: skip
         os.close(theirs)
         os.close(ready)
@@ -124,13 +124,8 @@ class Deadman:
         os.close(self._pipe)
         try:
             self._process.wait(5.0)
-        except subprocess.TimeoutExpired:
+        except children.TimeLimit:
             self._process.terminate()
-
-
-def _environment() -> dict[str, str]:
-    """Ours without anything that looks like a key."""
-    return {name: value for name, value in os.environ.items() if not any(w in name.upper() for w in ("KEY", "SECRET"))}
 
 
 def watch(pipe: int, orders: Orders, legs: set[str]) -> str:

@@ -12,12 +12,14 @@ import json
 import os
 import secrets
 import sqlite3
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from gpi.formats.answers import Ask
 from gpi.formats.errors import UsageError, VenueError
+from gpi.formats.trust import private_folder, tightened, trusted
 
 SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS about (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -45,6 +47,7 @@ CREATE TABLE IF NOT EXISTS days (day INTEGER PRIMARY KEY, equity TEXT NOT NULL, 
 CREATE TABLE IF NOT EXISTS flags (name TEXT PRIMARY KEY, value TEXT NOT NULL, since INTEGER NOT NULL) WITHOUT ROWID;
 """
 FEE: Final = "fee in kind"  # claims.why: coins that the broker kept as its fee
+BESIDE: Final = ("", "-wal", "-shm", ".lock")
 MOST_PENDING: Final = 100_000  # rows kept for a journal that cannot be written for a while
 MOST_RAW: Final = 65_536  # characters kept of one message
 
@@ -57,6 +60,10 @@ class Day(NamedTuple):
     lost: bool
 
 
+def _ours(path: Path) -> int:
+    return os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+
+
 class JournalError(VenueError):
     """The journal cannot be written: disk full, read-only, unreadable. Nothing more may be sent."""
 
@@ -64,30 +71,34 @@ class JournalError(VenueError):
 class Journal:
     """One account's journal, open for one trader at a time. Not for two threads at once.
 
-    Raises UsageError where another trader holds it, JournalError where it cannot be read or written.
+    Its files are ours alone; those that were not are made so, and `say` is told. Raises UsageError where another trader
+    holds it or another user can write it, JournalError where it cannot be read or written.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, say: Callable[[str], object] = lambda line: None) -> None:
         self.path, self.epoch = path, 0
         self._pending: list[tuple[str, tuple[Any, ...]]] = []
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        private_folder(path.parent)
+        trusted(path, "the order journal")
+        for suffix in BESIDE:
+            tightened(path.with_name(path.name + suffix), say)
         self._lock = self._locked(path.with_name(path.name + ".lock"))
         try:
+            os.close(_ours(path))  # before SQLite makes it, and beside it what takes its mode: -wal and -shm
             self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=2000"):
                 self._db.execute(f"PRAGMA {pragma}")
             self._db.executescript(SCHEMA)
             self._db.execute("INSERT OR IGNORE INTO about VALUES ('id', ?)", (secrets.token_hex(4),))
-            os.chmod(path, 0o600)
             self.id = str(self.first("SELECT value FROM about WHERE name = 'id'")[0])
-        except sqlite3.Error as wrong:
+        except (sqlite3.Error, OSError) as wrong:
             os.close(self._lock)
             raise JournalError(f"the order journal {path} cannot be used: {wrong}") from wrong
 
     @staticmethod
     def _locked(path: Path) -> int:
         try:
-            fd = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+            fd = _ours(path)
         except OSError as wrong:
             raise JournalError(f"the order journal cannot be locked: {wrong}") from wrong
         try:

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from gpi.formats.answers import Ask
 from gpi.formats.errors import GpiError, RiskBreach, UsageError, VenueError
+from gpi.formats.trust import private_folder
 from gpi.tools.brokers import wire
 from gpi.tools.brokers.blotter import IN_KIND, Blotter
 from gpi.tools.brokers.dues import Dues
@@ -73,12 +74,15 @@ def open_account(rest: Rest, terms: Terms, url: str) -> Opened:
     account = str(about["account_number"])
     asked(rest, "/account/configurations", "suspend_trade", False)
     path = journal_path(terms, account, url)
+    warnings: list[str] = []
+    if terms.journal is None:
+        private_folder(terms.folder, warnings.append, tighten=True)
     switch = Switch(_kill_file(terms, path))
     if switch.pulled:
         switch.effective()
         raise RiskBreach(f"the kill file {switch.file} is still there: `gpi trade --broker alpaca --rearm` removes it")
     try:
-        journal = Journal(path)
+        journal = Journal(path, warnings.append)
     except BaseException:
         switch.effective()
         raise
@@ -86,7 +90,8 @@ def open_account(rest: Rest, terms: Terms, url: str) -> Opened:
         journal.check()
         if journal.flag("kill"):
             raise RiskBreach("the kill switch was pulled: `gpi trade --broker alpaca --rearm` when it is over")
-        warnings, clock_ns = clocks(rest, loopback(url))
+        told, clock_ns = clocks(rest, loopback(url))
+        warnings += told
         _nobody_else(rest, account, journal, terms)
         leftovers = former(journal)
         since = since_ns(journal, leftovers, clock_ns)

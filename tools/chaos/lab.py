@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,8 +9,9 @@ from typing import Any
 
 from gpi.tools.chaos.processes import Processes
 from gpi.tools.chaos.rows import Case, NotRunnable, Seen
-from gpi.tools.chaos.search import LOUD, search
-from gpi.tools.chaos.zygote import LOUD_ENV, Zygote
+from gpi.tools.chaos.search import search
+from gpi.tools.chaos.zygote import Zygote
+from gpi.tools.children import LOUD_ENV
 
 
 @dataclass(frozen=True)
@@ -33,17 +33,11 @@ class Lab:
         """Where a case starts its commands; use it with `with`."""
         home = case.folder / "home"
         home.mkdir(exist_ok=True)
-        return Processes(case.folder, self.zygote, {"GPI_SPIN": "0", **self._loud(case), **environment})
+        return Processes(case.folder, self.zygote, {"GPI_SPIN": "0", **self._loud(), **environment})
 
-    def _loud(self, case: Case) -> dict[str, str]:
+    def _loud(self) -> dict[str, str]:
         """The environment of a process that logs at DEBUG, exec'ed or forked."""
-        if not self.loud:
-            return {}
-        folder = case.folder / "loud"
-        folder.mkdir(exist_ok=True)
-        (folder / "sitecustomize.py").write_text(LOUD)
-        path = os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", ""), os.getcwd()])
-        return {"PYTHONPATH": path, "PYTHONASYNCIODEBUG": "1", LOUD_ENV: "1"}
+        return {LOUD_ENV: "1"} if self.loud else {}
 
     def search(self, folder: Path, seen: Seen) -> None:
         """No secret of a case may stand in anything it wrote."""

@@ -6,17 +6,17 @@ import contextlib
 import os
 import select
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from gpi.formats.errors import GpiError
+from gpi.tools import children
 from gpi.tools.chaos.search import descendants, shown
-from gpi.tools.chaos.zygote import LOUD_ENV, Zygote
+from gpi.tools.chaos.zygote import Zygote
+from gpi.tools.children import LOUD_ENV
 
 TERM_GRACE_S: Final = 10.0
 
@@ -33,7 +33,7 @@ class Child:
     pid: int
     errors: Path
     zygote: Zygote | None
-    popen: subprocess.Popen[bytes] | None
+    popen: children.Process | None
     pidfd: int
     code: int | None = None
 
@@ -110,6 +110,8 @@ class Processes:
     zygote: Zygote | None = None  # None: every command is exec'ed
     environment: Mapping[str, str] = field(default_factory=dict)
     children: list[Child] = field(default_factory=list)
+    cwd: Path | None = None  # where the commands run; else in `folder`
+    script: Path | None = None  # what is exec'ed instead of an isolated interpreter: the command as it is installed
     given: set[int] = field(default_factory=set)  # pids of those that found more in their environment
 
     def __enter__(self) -> Processes:
@@ -141,17 +143,21 @@ class Processes:
         told = tuple(str(word) for word in words)
         name = name or f"{told[0]}-{len(self.children)}"
         errors = self.folder / f"{name}.err"
-        env = {**_plain_environment(), **self.environment, **(environment or {})}
+        env = {**children.environment(), **self.environment, **(environment or {})}
+        where = self.cwd or self.folder
         null = os.open(os.devnull, os.O_RDWR)
         err = os.open(errors, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         fds = (null if stdin is None else stdin, null if stdout is None else stdout, err)
         try:
             if self.zygote is None or fresh:
-                command = [sys.executable, "-m", "gpi.cli.main", *told]
-                popen = subprocess.Popen(command, stdin=fds[0], stdout=fds[1], stderr=err, env=env, cwd=self.folder)
+                how: dict[str, Any] = {"stdin": fds[0], "stdout": fds[1], "stderr": err, "env": env, "cwd": where}
+                if self.script is not None:
+                    popen = children.start_script(self.script, *told, **how)
+                else:
+                    popen = children.start("gpi.cli.main", *told, **how)
                 child = Child(told, popen.pid, errors, None, popen, os.pidfd_open(popen.pid))
             else:
-                pid = self.zygote.fork(told, env, str(self.folder), fds)
+                pid = self.zygote.fork(told, env, str(where), fds)
                 child = Child(told, pid, errors, self.zygote, None, os.pidfd_open(pid))
         finally:
             os.close(null)
@@ -175,11 +181,6 @@ class Processes:
                 os.close(into)
             before = out_of
         return started
-
-
-def _plain_environment() -> dict[str, str]:
-    """This environment without anybody's keys."""
-    return {k: v for k, v in os.environ.items() if not k.startswith(("APCA_", "ALPACA_", "POLYGON_", "MASSIVE_"))}
 
 
 def until(true: object, timeout_s: float, every_s: float = 0.01) -> float | None:

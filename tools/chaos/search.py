@@ -13,14 +13,6 @@ from typing import Final
 
 from gpi.tools.chaos.rows import Seen
 
-LOUD: Final = """
-import faulthandler, logging, sys
-faulthandler.enable()
-logging.basicConfig(level=logging.DEBUG, stream=sys.stderr)
-for name in ("websockets", "urllib3", "requests", "alpaca", "massive", "asyncio", "aiohttp"):
-    logging.getLogger(name).setLevel(logging.DEBUG)
-logging.getLogger("numba").setLevel(logging.WARNING)
-"""
 KEY_FILES: Final = (".ready", ".json")
 SHORTEST: Final = 16  # characters; what is shorter is a made-up key that is meant to be wrong
 

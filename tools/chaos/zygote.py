@@ -21,10 +21,9 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from gpi.tools.chaos.search import LOUD
+from gpi.tools.children import LOUD, LOUD_ENV
 
 REQUEST_BYTES: Final = 1 << 18
-LOUD_ENV: Final = "GPI_CHAOS_LOUD"
 Main = Callable[[list[str]], Any]
 
 

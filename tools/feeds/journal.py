@@ -20,6 +20,7 @@ from typing import Final, NamedTuple
 import xxhash
 
 from gpi.formats.errors import BadInput, GpiError
+from gpi.formats.trust import private_folder, trusted
 
 MAGIC: Final = b"gpi.journal/1\n\0\0"
 HEAD: Final = struct.Struct("<IIq")  # length of the payload, kind, ts_recv
@@ -78,7 +79,8 @@ class Journal:
         self._failed: OSError | None = None
         self._begun: Record | None = None
         try:
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            private_folder(folder)
+            trusted(folder, "the journal")
             found = segments(folder)
             if found and (cut := _mended(found[-1])) is None:
                 self.damaged = found[-1]

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from gpi.formats.errors import UsageError
+from gpi.formats.trust import private_folder
 
 
 def state_folder() -> Path:
@@ -18,7 +19,7 @@ class Lock:
     """Held until the process ends or `free`; the kernel frees it after kill -9, too. Raises UsageError with the pid."""
 
     def __init__(self, path: Path, what: str) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        private_folder(path.parent)
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

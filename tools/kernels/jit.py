@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 import numba
-from numba.core import config
+from numba.core import caching, config
+
+from gpi.formats.trust import guard_cache
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -42,6 +44,7 @@ def cache_folder() -> Path:
 
 if "NUMBA_CACHE_DIR" not in os.environ:
     config.CACHE_DIR = str(cache_folder())
+guard_cache(caching, config.CACHE_DIR)  # what lies there is unpickled
 
 
 def jit(function: Callable[P, R]) -> Callable[P, R]:

@@ -15,6 +15,7 @@ from typing import Any, Final
 import numpy as np
 
 from gpi.formats.errors import UsageError
+from gpi.formats.trust import trusted
 from gpi.tools.kernels.orders import LIMIT_NAMES, LIMITS, Array
 
 SHIPPED: Final = Path(__file__).with_name("risk.toml")
@@ -29,6 +30,7 @@ def read(path: Path | None = None) -> Array:
     Raises UsageError naming the key for one that is missing, unknown, NaN, negative or of the wrong type.
     """
     path = SHIPPED if path is None else path
+    trusted(path, "the limits")
     try:
         given = tomllib.loads(path.read_text())
     except OSError as wrong:

@@ -33,6 +33,7 @@ from typing import Any, Final
 import numpy as np
 
 from gpi.formats.errors import UsageError
+from gpi.formats.trust import private_folder, trusted
 from gpi.tools.kernels import loop
 from gpi.tools.kernels.jit import cache_folder
 from gpi.tools.kernels.orders import Array, record
@@ -166,6 +167,7 @@ def _digest(file: str) -> str:
 def _module_at(path: Path) -> ModuleType:
     if not path.is_file():
         raise UsageError(f"no strategy file {path}")
+    trusted(path, "the strategy")
     return _imported(f"gpi_strategy_{_digest(str(path))}", path)
 
 
@@ -191,8 +193,9 @@ def looped(module: str, digest: str) -> Callable[..., int]:
     key = hashlib.blake2b(f"{digest} {text}".encode(), digest_size=8).hexdigest()
     folder = cache_folder() / "loops"
     path = folder / f"loop_{key}.py"
+    private_folder(folder)
+    trusted(path, "the generated loop", f"rm -r {folder}: it is made again")
     if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=folder, suffix=".tmp")
         with os.fdopen(handle, "w") as out:
             out.write(text)

@@ -31,6 +31,7 @@ from gpi.formats.ticks import (
     TRADE,
     UNKNOWN_SIDE,
 )
+from gpi.formats.trust import private_folder
 from gpi.tools.kernels import wire as w
 
 Array = npt.NDArray[Any]
@@ -43,7 +44,7 @@ class Sent:
     """Writes PATH/<address>.arrow, such as v2-iex.arrow; `close` says that the files are whole."""
 
     def __init__(self, folder: Path, instruments: Instruments) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+        private_folder(folder)
         self._folder, self._instruments = folder, instruments
         self._open: dict[str, tuple[int, Writer, int]] = {}
         self._rows: dict[str, int] = {}
@@ -70,7 +71,7 @@ class Sent:
     def _writer(self, endpoint: str) -> Writer:
         if endpoint not in self._open:
             path = self._folder / f"{endpoint.strip('/').replace('/', '-')}.arrow"
-            fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+            fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
             self._open[endpoint] = fd, Writer(fd, self._instruments.on(TICKS)), len(self._instruments)
             self._rows[endpoint] = 0
         fd, writer, known = self._open[endpoint]
