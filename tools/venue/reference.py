@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from gpi.formats.calendar import NEW_YORK, day_of, next_close, next_open, sessions, state
+from gpi.formats.calendar import NEW_YORK, day_of, holiday, next_close, next_open, sessions, state
 from gpi.formats.instruments import Instrument
 from gpi.formats.settlement import settlement
 from gpi.tools.venue.assets import asset_id, wire_symbol
@@ -21,6 +21,7 @@ from gpi.tools.venue.world import World
 LONGEST: Final = 366 * 10  # days of a calendar
 CONTRACTS: Final = 10_000  # of a page
 PAGE: Final = 100
+TWO_DAYS, ONE_DAY = date(2017, 9, 5), date(2024, 5, 28)  # the first days with these cycles of settlement
 FIRST, LAST = date(1900, 1, 1), date(2099, 12, 31)  # of the calendar
 
 
@@ -100,7 +101,7 @@ class _Pages:
                 "session_open": _hour(each.early_open).replace(":", ""),
                 "session_close": _hour(each.late_close).replace(":", ""),
             }
-            told.append({"date": each.day.isoformat(), **shown, **outer})
+            told.append({"date": each.day.isoformat(), **shown, **outer, "settlement_date": _settled(each.day).isoformat()})
         return answer(told)
 
     async def assets(self, request: web.Request) -> web.Response:
@@ -148,6 +149,21 @@ class _Pages:
         if found is None or found.asset_class != "option":
             raise missing(f"option contract not found for {name}")
         return answer(contract_json(self.world, found))
+
+
+def _settled(day: date) -> date:
+    """When what is traded on this day is settled: one business day later, three before 2017, two before May 2024."""
+    left = 1 + (day < ONE_DAY) + (day < TWO_DAYS)
+    while left:
+        day += timedelta(days=1)
+        left -= day.weekday() < 5 and holiday(day) is None and not _bank_holiday(day)
+    return day
+
+
+def _bank_holiday(day: date) -> bool:
+    """A day on which the exchange is open and banks are not: Columbus Day and Veterans Day."""
+    columbus = day.month == 10 and day.weekday() == 0 and 8 <= day.day <= 14
+    return columbus or (day.month == 11 and (day.day == 11 or (day.day == 12 and day.weekday() == 0)))
 
 
 def _style(instrument: Instrument) -> str:
