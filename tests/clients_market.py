@@ -35,7 +35,9 @@ def hour(path: Path, minutes: int = MINUTES, every_s: int = 5) -> Path:
             row = {"ts_event": at, "instrument_id": i}
             bid = round(px * (1 - 0.0001), 2)
             rows.append({**row, "kind": QUOTE, "bid_px": bid, "bid_sz": 500.0, "ask_px": bid + 0.04, "ask_sz": 500.0})
-            rows.append({**row, "kind": TRADE, "trade_px": bid + 0.02, "trade_sz": 10.0, "side": SELL if k % 2 else BUY})
+            rows.append(
+                {**row, "kind": TRADE, "trade_px": bid + 0.02, "trade_sz": 10.0, "side": SELL if k % 2 else BUY}
+            )
     with open(path, "wb") as file, writing(os.dup(file.fileno()), TABLE.on(ticks(2))) as writer:
         writer.write(frame(*rows))
     return path
@@ -57,7 +59,9 @@ def late(symbol: str) -> dict[str, Any]:
 def lively(folder: Path, *options: object) -> Iterator[Ready]:
     """The real `gpi venue` after that hour, with a tick of everything three times a second while a client runs."""
     over = threading.Event()
-    with running_venue("--rate-limit", 0, "--fill", "conservative", *options, feed=hour(folder / "hour.arrow")) as venue:
+    with running_venue(
+        "--rate-limit", 0, "--fill", "conservative", *options, feed=hour(folder / "hour.arrow")
+    ) as venue:
 
         def tick() -> None:
             now = MONDAY

@@ -3,7 +3,7 @@ const Alpaca = require("alpaca-trade-api-3");
 const orders = require("./orders.json");
 
 (async () => {
-  const { venue, call, all, methods, watched, say, until } = await import("./say.mjs");
+  const { venue, call, all, methods, watched, say, until, pause } = await import("./say.mjs");
   const { start, end, option, put } = venue;
   const [alpaca, called] = watched(new Alpaca({
     keyId: venue.key, secretKey: venue.secret, baseUrl: venue.url, dataBaseUrl: venue.url, dataStreamUrl: venue.url,
@@ -32,6 +32,7 @@ const orders = require("./orders.json");
   for (const [name, body] of orders) {
     made[name] = await ask(`createOrder: ${name}`, () => alpaca.createOrder({ ...body, client_order_id: `v3 ${name}` }));
   }
+  await pause(1000);  // the market moves on
   await ask("trade_ws: updates", async () => { await until(() => told.some((each) => each.event === "fill")); return told[0]; });
   trading.disconnect();
   await ask("getOrders: all", () => alpaca.getOrders({ status: "all", limit: 500, nested: true }));

@@ -3,7 +3,7 @@ const { Alpaca } = require("alpaca-trade-api-4");
 const orders = require("./orders.json");
 
 (async () => {
-  const { venue, call, all, methods, say, until } = await import("./say.mjs");
+  const { venue, call, all, methods, say, until, pause } = await import("./say.mjs");
   const { option, put } = venue;
   const fetchApi = (url, init) => fetch(String(url).replace(/^https:\/\/[^/]+/, venue.url), init);  // REST hosts are its own
   const alpaca = new Alpaca({ keyId: venue.key, secret: venue.secret, fetchApi, retry: false, rateLimit: false });
@@ -45,6 +45,7 @@ const orders = require("./orders.json");
   for (const [name, body] of orders) {
     await ask("trading.orders.submit", () => trading.orders.submit({ ...camel(body), clientOrderId: `v4 submit ${name}` }), `trading.orders.submit: ${name}`);
   }
+  await pause(1000);  // the market moves on
   await ask("trading.orders.postOrder", () => trading.orders.postOrder({ postOrderRequest: { symbol: "MSFT", qty: "1", side: "buy", type: "market", timeInForce: "day", clientOrderId: "v4 post" } }));
   await ask("trading.submitAndWait", () => trading.submitAndWait({ symbol: "MSFT", qty: "1", side: "buy", type: "market", timeInForce: "day", clientOrderId: "v4 wait" }, { timeoutMs: 4000, stream }));
   await call("trading.stream: updates", async () => { await until(() => told.some((each) => each.event === "fill")); return told.find((each) => each.event === "fill"); });

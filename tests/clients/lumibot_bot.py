@@ -22,8 +22,13 @@ def broker_at_the_venue():
     """Its broker with clients of the venue, as its documentation says: injected."""
     from lumibot.data_sources import AlpacaData
 
-    data = AlpacaData(CONFIG, delay=0, stock_client=StockHistoricalDataClient(**at), crypto_client=CryptoHistoricalDataClient(**at),
-                      option_client=OptionHistoricalDataClient(**at))
+    data = AlpacaData(
+        CONFIG,
+        delay=0,
+        stock_client=StockHistoricalDataClient(**at),
+        crypto_client=CryptoHistoricalDataClient(**at),
+        option_client=OptionHistoricalDataClient(**at),
+    )
     return Alpaca(CONFIG, data_source=data, trading_client=TradingClient(**at), polling_interval=0.5)
 
 
@@ -57,8 +62,12 @@ class Bracket(Strategy):
         if self.entry is None:
             price = self.get_last_price("AAPL")
             self.entry = self.create_order(
-                "AAPL", 3, "buy", order_class=Order.OrderClass.BRACKET,
-                secondary_limit_price=round(price * 1.2, 2), secondary_stop_price=round(price * 0.8, 2),
+                "AAPL",
+                3,
+                "buy",
+                order_class=Order.OrderClass.BRACKET,
+                secondary_limit_price=round(price * 1.2, 2),
+                secondary_stop_price=round(price * 0.8, 2),
             )
             self.submit_order(self.entry)
 
@@ -69,8 +78,16 @@ class Bracket(Strategy):
 
 def plain(order):
     """An order of lumibot in the venue's words."""
-    return {"id": str(order.identifier), "client_order_id": "", "asset": order.asset.symbol, "qty": str(order.quantity), "side": str(order.side).partition("_")[0],
-            "limit_price": order.limit_price, "stop_price": order.stop_price, "order_class": str(order.order_class)}
+    return {
+        "id": str(order.identifier),
+        "client_order_id": "",
+        "asset": order.asset.symbol,
+        "qty": str(order.quantity),
+        "side": str(order.side).partition("_")[0],
+        "limit_price": order.limit_price,
+        "stop_price": order.stop_price,
+        "order_class": str(order.order_class),
+    }
 
 
 broker = call("Alpaca", broker_at_the_venue)
@@ -102,7 +119,12 @@ def strategy(trading_broker):
     trader.run_all_async()
     until(lambda: trading.filled, 25)
     at_venue = TradingClient(**at).get_order_by_id(trading.entry.identifier)
-    told = {"id": str(trading.entry.identifier), "client_order_id": "", "qty": str(trading.entry.quantity), "symbol": "AAPL"}
+    told = {
+        "id": str(trading.entry.identifier),
+        "client_order_id": "",
+        "qty": str(trading.entry.quantity),
+        "symbol": "AAPL",
+    }
     return {"order": told, "filled": trading.filled, "legs": [str(each.status) for each in at_venue.legs or []]}
 
 
@@ -119,11 +141,25 @@ def submitted(name, **words):
 submitted("submit: market", quantity=5, side="buy")
 resting = submitted("submit: limit", quantity=2, side="buy", limit_price=150.5, time_in_force="gtc")
 submitted("submit: stop", quantity=2, side="buy", stop_price=250.5)
-submitted("submit: stop limit", quantity=2, side="buy", stop_price=250.5, stop_limit_price=251, order_type=Order.OrderType.STOP_LIMIT)
+submitted(
+    "submit: stop limit",
+    quantity=2,
+    side="buy",
+    stop_price=250.5,
+    stop_limit_price=251,
+    order_type=Order.OrderType.STOP_LIMIT,
+)
 submitted("submit: trailing", quantity=1, side="sell", trail_percent=10, order_type=Order.OrderType.TRAIL)
 submitted("submit: coin", asset=coin, quantity=0.1, side="buy")
 submitted("submit: option", asset=option, quantity=1, side="buy_to_open", limit_price=3.9)
-bracket = submitted("submit: bracket", quantity=1, side="buy", order_class=Order.OrderClass.BRACKET, secondary_limit_price=250, secondary_stop_price=140)
+bracket = submitted(
+    "submit: bracket",
+    quantity=1,
+    side="buy",
+    order_class=Order.OrderClass.BRACKET,
+    secondary_limit_price=250,
+    secondary_stop_price=140,
+)
 submitted("submit: oto", quantity=1, side="buy", order_class=Order.OrderClass.OTO, secondary_stop_price=140)
 
 
@@ -137,8 +173,11 @@ def parsed():
 
 call("_parse_broker_order: all", parsed)
 if bracket:
+
     def children():
-        found = broker._flatten_order(broker._parse_broker_order(broker._pull_broker_order(bracket.identifier), "driver"))
+        found = broker._flatten_order(
+            broker._parse_broker_order(broker._pull_broker_order(bracket.identifier), "driver")
+        )
         if len(found) != 3:
             raise ValueError(f"{len(found)} orders, not 3")
         return [plain(each) for each in found]
@@ -146,12 +185,21 @@ if bracket:
     call("_flatten_order: bracket", children)
 if resting:
     call("modify_order", lambda: broker._modify_order(resting, limit_price=149.5))
-call("positions", lambda: [{"symbol": each.asset.symbol, "quantity": str(each.quantity)} for each in broker._parse_broker_positions(broker._pull_broker_positions(), None)])
+call(
+    "positions",
+    lambda: [
+        {"symbol": each.asset.symbol, "quantity": str(each.quantity)}
+        for each in broker._parse_broker_positions(broker._pull_broker_positions(), None)
+    ],
+)
 if resting:
     call("cancel_order", lambda: broker.cancel_order(resting))
 
 
-call("_parse_broker_order: a bracket that Alpaca itself recorded", lambda: plain(broker._parse_broker_order(VENUE["recorded"], "driver")))
+call(
+    "_parse_broker_order: a bracket that Alpaca itself recorded",
+    lambda: plain(broker._parse_broker_order(VENUE["recorded"], "driver")),
+)
 
 
 call("strategy: a bracket, polled", lambda: strategy(broker_at_the_venue()))

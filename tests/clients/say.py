@@ -68,7 +68,12 @@ class Watched:
     def uncalled(self, *helpers):
         """Say which public methods nobody called."""
         for name in dir(type(self._client)):
-            if not name.startswith("_") and callable(getattr(type(self._client), name)) and name not in self.called and name not in helpers:
+            if (
+                not name.startswith("_")
+                and callable(getattr(type(self._client), name))
+                and name not in self.called
+                and name not in helpers
+            ):
                 say(name, "uncalled")
 
 

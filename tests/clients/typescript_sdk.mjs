@@ -1,7 +1,7 @@
 // @alpacahq/typescript-sdk: every function of the client. It waits a second before each request, so they go together.
 import fs from "node:fs";
 import { createClient } from "@alpacahq/typescript-sdk";
-import { call, methods, say, venue } from "./say.mjs";
+import { call, methods, pause, say, venue } from "./say.mjs";
 
 const orders = JSON.parse(fs.readFileSync(new URL("./orders.json", import.meta.url)));
 const alpaca = createClient({ key: venue.key, secret: venue.secret, baseURL: venue.url, tokenBucket: { capacity: 200, fillRate: 60 } });
@@ -41,6 +41,7 @@ const made = {};
 for (const [name, body] of orders) {
   made[name] = await ask("createOrder", () => alpaca.createOrder({ ...body, client_order_id: `ts ${name}` }), `createOrder: ${name}`);
 }
+await pause(1000);  // the market moves on
 await ask("getOrders", () => alpaca.getOrders({ status: "all", nested: true, limit: 500 }));
 await ask("getOrder", () => alpaca.getOrder({ order_id: made.market.id }));
 await ask("replaceOrder", () => alpaca.replaceOrder({ order_id: made["limit gtc"].id, qty: "4", limit_price: "349.5", time_in_force: "gtc" }));

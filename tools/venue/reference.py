@@ -101,7 +101,9 @@ class _Pages:
                 "session_open": _hour(each.early_open).replace(":", ""),
                 "session_close": _hour(each.late_close).replace(":", ""),
             }
-            told.append({"date": each.day.isoformat(), **shown, **outer, "settlement_date": _settled(each.day).isoformat()})
+            told.append(
+                {"date": each.day.isoformat(), **shown, **outer, "settlement_date": _settled(each.day).isoformat()}
+            )
         return answer(told)
 
     async def assets(self, request: web.Request) -> web.Response:
