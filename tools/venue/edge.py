@@ -62,7 +62,7 @@ def edge(world: World) -> Middleware:
     @web.middleware
     async def at_the_edge(request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
-            at_home(request)
+            at_home(request, world.hosts)
             own = request.path.startswith(CONTROL) or (request.path in SOCKETS and upgrading(request))
             return await (handler(request) if own else _rest(world, request, handler))
         except ENDS as wrong:

@@ -20,7 +20,7 @@ from gpi.formats.instruments import Instrument
 from gpi.formats.ticks import HIDDEN, OFF_EXCHANGE
 from gpi.tools.kernels import wire as w
 from gpi.tools.venue import series
-from gpi.tools.venue.bars import NEW_YORK, Array, joined
+from gpi.tools.venue.bars import NEW_YORK, Array
 from gpi.tools.venue.messages import plain
 from gpi.tools.venue.names import polygon_ticker
 from gpi.tools.venue.refusals import Refusal, answer, failed
@@ -121,7 +121,9 @@ class _Rest:
             if each is None:
                 return whole({"results": []})
             try:
-                ints, nums = series.ticks_between(self.tape.store, each, channel, asked)
+                store = self.tape.store
+                past = await series.past_ticks(store, [each], polygon_ticker, channel, asked)
+                ints, nums = series.ticks_between(store, each, channel, asked, past.get(each.id))
             except Refusal as wrong:
                 return failed(400, str(wrong))
             shown = quote if channel == w.QUOTE else trade
@@ -193,8 +195,7 @@ class _Rest:
             return failed(400, str(wrong))
         bars = np.empty((0, 8))
         if each is not None:
-            minutes = self.tape.store.bars.minutes(each.id)
-            bars = joined(minutes, amount, info["unit"], each.asset_class == "crypto")
+            bars = self.tape.store.longer(each, amount, info["unit"])
             bars = bars[(bars[:, 0] >= first) & (bars[:, 0] <= last)]
         desc = request.query.get("sort") == "desc"
         if after is not None:
@@ -210,8 +211,16 @@ class _Rest:
             body["next_url"] = str(request.url.update_query(cursor=token))
         return whole(body)
 
+    def _of_day(self, each: Instrument, start: int) -> Array:
+        """The minutes of a day; where the past tells nothing shorter, its one bar."""
+        for bars in (self.tape.store.longer(each, 1, "minute"), self._days(each)):
+            found = bars[(bars[:, 0] >= start) & (bars[:, 0] < start + 86400 * 10**9)] if len(bars) else bars
+            if len(found):
+                return found
+        return np.empty((0, 8))
+
     def _days(self, each: Instrument) -> Array:
-        return joined(self.tape.store.bars.minutes(each.id), 1, "day", each.asset_class == "crypto")
+        return self.tape.store.longer(each, 1, "day")
 
     async def previous(self, request: web.Request) -> web.Response:
         """The last day that is over."""
@@ -239,10 +248,7 @@ class _Rest:
         """Open, high, low and close of a day, with what was traded before and after the session."""
         each, text = self._found(request), request.match_info["day"]
         start = series.instant(text, NEW_YORK)
-        minutes = np.empty((0, 8)) if each is None else self.tape.store.bars.minutes(each.id)
-        minutes = (
-            minutes[(minutes[:, 0] >= start) & (minutes[:, 0] < start + 86400 * 10**9)] if len(minutes) else minutes
-        )
+        minutes = np.empty((0, 8)) if each is None else self._of_day(each, start)
         session = calendar.session(calendar.day_of(start + 43200 * 10**9))
         if each is None or session is None or not len(minutes):
             return failed(404, "Data not found.")

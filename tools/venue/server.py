@@ -8,8 +8,9 @@ import resource
 import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
+from pathlib import Path
 from typing import Final
 
 from aiohttp import web
@@ -17,6 +18,7 @@ from aiohttp import web
 from gpi.formats.frame import Frame
 from gpi.tools.venue.edge import edge
 from gpi.tools.venue.mishaps import LOG, one_line
+from gpi.tools.venue.tls import Certificate
 from gpi.tools.venue.world import World
 
 HOST: Final = "127.0.0.1"  # never another: the venue has no business beyond this machine
@@ -34,6 +36,13 @@ class Listening:
 
     port: int
     runner: web.AppRunner
+    tls_port: int = 0
+    ca: Path | None = None  # what clients of the TLS port are told to trust
+
+    @property
+    def tls_url(self) -> str | None:
+        """The same behind TLS, sockets with wss://; None without."""
+        return f"https://{HOST}:{self.tls_port}" if self.tls_port else None
 
     @property
     def url(self) -> str:
@@ -78,19 +87,31 @@ def more_files() -> None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-async def listening(app: web.Application, line: socket.socket) -> Listening:
-    """Listen on a reserved port: from now on clients are answered. Raises OSError when another listens there."""
+async def listening(
+    app: web.Application, line: socket.socket, guarded: tuple[socket.socket, Certificate] | None = None
+) -> Listening:
+    """Listen on a reserved port, and behind TLS on a second one: from now on clients are answered.
+
+    Raises OSError when another listens there.
+    """
     one_line()
     runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=GRACE_S, logger=LOG)
     await runner.setup()
-    site = web.SockSite(runner, line, backlog=BACKLOG)
+    tls_line, certificate = guarded or (None, None)
     try:
-        await site.start()
+        await web.SockSite(runner, line, backlog=BACKLOG).start()
+        if tls_line is not None and certificate is not None:
+            await web.SockSite(runner, tls_line, backlog=BACKLOG, ssl_context=certificate.context).start()
     except OSError:
         await runner.cleanup()
-        line.close()
+        for each in (line, tls_line):
+            if each is not None:
+                each.close()
         raise
-    return Listening(int(line.getsockname()[1]), runner)
+    found = Listening(int(line.getsockname()[1]), runner)
+    if tls_line is None or certificate is None:
+        return found
+    return replace(found, tls_port=int(tls_line.getsockname()[1]), ca=certificate.ca)
 
 
 class Feed:

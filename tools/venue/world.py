@@ -23,6 +23,7 @@ from gpi.tools.venue.rows import status
 
 if TYPE_CHECKING:
     from gpi.tools.venue.ledgers import Ledgers
+    from gpi.tools.venue.past import Past
 
 
 def same(secret: Secret, given: object) -> bool:
@@ -37,6 +38,9 @@ class Tape(Protocol):
 
     async def publish(self, frame: Frame) -> None:
         """Store the rows and send them to whoever subscribed; returns when the next frame may come."""
+
+    def past(self) -> Past:
+        """What lies before the feed."""
 
     def subscribed(self) -> int:
         """How many data sockets have subscribed to something by now (--wait-for)."""
@@ -64,6 +68,7 @@ class World:
     accounts: Ledgers = field(init=False)  # set by server.assembled
     tape: Tape = field(init=False)  # set by server.assembled
     levels: int = 0  # book levels of the feed's frames
+    hosts: frozenset[str] = frozenset()  # names that clients may call the venue by, beside localhost (--tls-name)
     afterwards: list[Callable[[], Iterable[Frame]]] = field(default_factory=list)  # after each frame; more to play
     go: Callable[[], None] = lambda: None  # let the feed come
     playing: asyncio.Lock = field(default_factory=asyncio.Lock)  # one frame at a time, from the feed or from control
