@@ -61,7 +61,7 @@ build/clients/node_modules/.done: tests/clients/package.json
 
 build/clients/%/.done: tests/clients/%.txt
 	$(PYTHON) -m venv build/clients/$*
-	build/clients/$*/bin/pip install --quiet --disable-pip-version-check --only-binary :all: -r $<
+	build/clients/$*/bin/pip install --quiet --disable-pip-version-check --prefer-binary -r $<
 	@touch $@
 
 clients: $(VENV)/.dev build/clients/node_modules/.done build/clients/alpaca_trade_api/.done build/clients/alpaca_mcp_server/.done build/clients/lumibot/.done ## clients that others wrote, from npm and PyPI (3 GB in build/clients), run against the venue

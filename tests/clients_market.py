@@ -1,4 +1,4 @@
-"""The market that the clients of tests/clients trade in: an hour of a Monday, and then a tick every now and then."""
+"""The market that the clients of tests/clients trade in: minutes of a Monday, then ticks of everything."""
 
 from __future__ import annotations
 
@@ -16,16 +16,15 @@ from tests.test_conformance import frame
 from tests.venues import MONDAY, Ready, running_venue
 
 CALL, PUT = "AAPL260116C00190000", "AAPL260116P00185000"
-PRICES = {"AAPL": 190.0, "MSFT": 400.0, "SPY": 590.0, CALL: 3.5, PUT: 2.5, "BTC/USD": 64_000.0, "ETH/USD": 3_200.0,
-          "SPX": 5_900.0, "TSLA": 450.0}  # fmt: skip
-TABLE = Instruments(
-    [equity("AAPL"), equity("MSFT"), equity("SPY"), option(CALL), option(PUT), crypto("BTC/USD"), crypto("ETH/USD"), index("SPX"), equity("TSLA")]
-)  # fmt: skip
+PRICES = {"AAPL": 190.0, "MSFT": 400.0, "SPY": 590.0, "TSLA": 450.0, CALL: 3.5, PUT: 2.5, "BTC/USD": 64_000.0,
+          "ETH/USD": 3_200.0, "SPX": 5_900.0}  # by symbol, in the order of the table  # fmt: skip
+SHARES, COINS = ("AAPL", "MSFT", "SPY", "TSLA"), ("BTC/USD", "ETH/USD")
+TABLE = Instruments([*map(equity, SHARES), option(CALL), option(PUT), *map(crypto, COINS), index("SPX")])
 MINUTES = 12
 LATE_NS = 90 * 10**9
 
 
-def hour(path: Path, minutes: int = MINUTES, every_s: int = 5) -> Path:
+def morning(path: Path, minutes: int = MINUTES, every_s: int = 5) -> Path:
     """Quotes and trades of everything until the moment at which the clients begin, as a file of ticks."""
     rows: list[dict[str, Any]] = []
     steps = minutes * 60 // every_s
@@ -57,10 +56,10 @@ def late(symbol: str) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def lively(folder: Path, *options: object) -> Iterator[Ready]:
-    """The real `gpi venue` after that hour, with a tick of everything three times a second while a client runs."""
+    """The real `gpi venue` after those minutes, with a tick of everything three times a second while a client runs."""
     over = threading.Event()
     with running_venue(
-        "--rate-limit", 0, "--fill", "conservative", *options, feed=hour(folder / "hour.arrow")
+        "--rate-limit", 0, "--fill", "conservative", "--tls", *options, feed=morning(folder / "morning.arrow")
     ) as venue:
 
         def tick() -> None:

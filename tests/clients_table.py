@@ -72,6 +72,7 @@ CLIENTS: dict[str, Client] = {
     ),
 }
 D, N = "difference", "not offered"
+UNKNOWN = "endpoint not found"
 OPENING = "refused as Alpaca refuses it: an order for the opening, while the session is on"
 NO_NEWS = "there is no news: the list is empty, the socket takes subscriptions and stays silent"
 NO_ACTIONS = "there are no corporate actions: the list is empty, no id is known"
@@ -79,76 +80,48 @@ NOWHERE = "404, as at Alpaca: the client asks an address that is not in Alpaca's
 RETIRED = "an address that the vendor has retired"
 FUNDS = "money and coins do not leave: no wallets, no transfers"
 LOCATES = "there are no locates: what can be sold short can be sold short"
-BONDS = "no bonds, no perpetual futures, no tokens"
-COMPANY = "reference data that the venue does not have: companies, corporate actions, filings, news"
+OTHERS = "no bonds, no perpetual futures, no tokens"
+COMPANY = "reference data that the venue does not have: companies, corporate actions, filings, news, the economy"
 FUTURES = "no futures"
 FX = "currencies are not traded here"
+CLIENT = "the client's own mistake, at any venue: "
+BRACKET = CLIENT + (
+    "its parser wants the child orders of a bracket or oto in its own form; it refuses the bracket that Alpaca "
+    "recorded with the same words, and then its polling hears of nothing"
+)
+JS3, JS4, TS, PY = "alpaca-trade-api-js-3", "alpaca-trade-api-js-4", "typescript-sdk", "alpaca-trade-api-py"
+MCP, LUMIBOT, POLYGON = "alpaca-mcp-server", "lumibot", "polygon-client-js"
 
 DIFFERENCES: tuple[Difference, ...] = (
     Difference(".*", r"(.*: )?limit opg", D, OPENING, "opg orders are rejected"),
-    Difference("alpaca-trade-api-.*", r".*(: news|: News)", N, NO_NEWS, "nothing came"),
-    Difference("alpaca-mcp-server", "get_corporate_action_announcement", N, NO_ACTIONS, "announcement not found"),
-    Difference("typescript-sdk", "getCorporateAction", N, NO_ACTIONS, "announcement not found"),
-    Difference("alpaca-trade-api-js-4", ".*AnnouncementsId", N, NO_ACTIONS, "announcement not found"),
-    Difference(
-        "alpaca-trade-api-js-3",
-        r"(data_stream_v2|option_stream|news_stream): connect",
-        D,
-        "the client writes wss before its address; tried again with `--tls`",
-        "EPROTO",
-    ),
-    Difference("alpaca-trade-api-py", r"Stream: crypto_.*", D, RETIRED + ": crypto v1beta2", "nothing came"),
-    Difference(
-        "alpaca-trade-api-py",
-        r"AsyncRest.get_bars_async",
-        D,
-        "the client gives its own TimeFrame to a library that refuses it",
-        "Invalid variable type",
-    ),
-    Difference("alpaca-trade-api-py", r"Stream: trade updates", D, "", "nothing came"),
-    Difference(
-        "typescript-sdk",
-        "updateWatchlist",
-        D,
-        "the client sends PATCH; Alpaca documents PUT, and has no PATCH",
-        "method not allowed",
-    ),
-    Difference("typescript-sdk", "getStocksMarketMovers|getStocksSnapshots|getLogo", D, NOWHERE, "endpoint not found"),
-    Difference("typescript-sdk", "getCryptoTrades", D, NOWHERE, "endpoint not found"),
-    Difference(
-        "typescript-sdk",
-        "getCryptoBars|getCryptoQuotes|getCryptoSnapshots",
-        D,
-        RETIRED + ": crypto v1beta1",
-        "endpoint not found",
-    ),
-    Difference(
-        "alpaca-mcp-server",
-        ".*",
-        N,
-        "its documentation tools ask the vendor's web site, not the venue: not called",
-        outcome="uncalled",
-    ),
-    Difference(
-        "lumibot",
-        "get_historical_account_value",
-        D,
-        "the client calls alpaca-py with words that alpaca-py does not take",
-        "unexpected keyword",
-    ),
-    Difference(
-        "lumibot",
-        "get_historical_prices",
-        D,
-        "the client asks for bars until its machine's time; the venue's time is the feed's",
-        "NoneType",
-    ),
-    Difference(
-        "lumibot",
-        r"_parse_broker_order: .*|_flatten_order: bracket|strategy: a bracket, polled",
-        D,
-        "the client's parser refuses every bracket and oto that comes without child orders in its own form; it refuses Alpaca's recorded bracket with the same words",
-        "Order class is|nothing came",
-    ),
-    Difference("polygon-client-js", "axios", D, "the client's transport, no call", outcome="uncalled"),
-)
+    Difference(f"{JS3}|{JS4}|{PY}", r".*(: news|: News)", N, NO_NEWS, "nothing came"),
+    Difference(f"{MCP}|{TS}|{JS4}", r"get_corporate_action_announcement|getCorporateAction|.*AnnouncementsId", N,
+               NO_ACTIONS, "announcement not found"),
+    Difference(f"{TS}|{JS4}", r".*[cC]rypto(Funding|Wallet|Transfer|Whitelisted).*|getFeeEstimate", N, FUNDS),
+    Difference(f"{MCP}|{JS4}", r".*[lL]ocate.*", N, LOCATES),
+    Difference(f"{MCP}|{JS4}", r".*(cryptoPerpetualFutures|fixedIncome|tokenization|fixed_income).*", N, OTHERS),
+    Difference(f"{TS}|{JS4}", r".*Forex.*|.*\.forex\..*", N, FX),
+    Difference(f"{TS}|{JS4}", r"getLogo|.*\.logos", N, COMPANY),
+    Difference(JS4, r"trading\.events\..*", N, "no server-sent events: the socket of trade updates tells all", UNKNOWN),
+    Difference(TS, "updateWatchlist", D, "the client sends PATCH; Alpaca documents PUT", "method not allowed"),
+    Difference(TS, "getStocksMarketMovers|getStocksSnapshots|getCryptoTrades", D, NOWHERE, UNKNOWN),
+    Difference(TS, "getCryptoBars|getCryptoQuotes|getCryptoSnapshots", D, RETIRED + ": crypto v1beta1", UNKNOWN),
+    Difference(PY, r"Stream: crypto_.*", D, RETIRED + ": crypto v1beta2", "nothing came"),
+    Difference(PY, r"AsyncRest.get_bars_async", D, CLIENT + "it hands its own TimeFrame to aiohttp, which refuses it",
+               "Invalid variable type"),
+    Difference(MCP, ".*", N, "a tool that reads the vendor's web site, not the venue: not called", outcome="uncalled"),
+    Difference(LUMIBOT, "get_historical_account_value", D, CLIENT + "it calls alpaca-py with unknown words",
+               "unexpected keyword"),
+    Difference(LUMIBOT, "get_historical_prices", D,
+               "the client asks for bars until its machine's time; the venue's time is the feed's", "NoneType"),
+    Difference(LUMIBOT, r"_parse_broker_order: .*|_flatten_order: bracket", D, BRACKET, "Order class is"),
+    Difference(LUMIBOT, r"strategy: a bracket, polled", D, BRACKET, "nothing came"),
+    Difference(POLYGON, "axios", D, "the client's transport, no call", outcome="uncalled"),
+    Difference(POLYGON, "getFutures.*|websocket futures", N, FUTURES),
+    Difference(POLYGON, "getForex.*|getLastCurrencyQuote|getCurrencyConversion|websocket forex", N, FX),
+    Difference(POLYGON, "deprecatedGetHistoric.*", D, RETIRED, UNKNOWN),
+    Difference(POLYGON, "getCryptoOpenClose", N, "open-close is served for shares only", UNKNOWN),
+    Difference(POLYGON, "(getBenzinga|getFed|getStocksV1|getTmx).*|getEvents|getRelatedCompanies|getSnapshotSummary", N,
+               COMPANY, UNKNOWN),
+    Difference(POLYGON, "listDividends|listFinancials|listIPOs|listNews|listStockSplits", N, COMPANY, UNKNOWN),
+)  # fmt: skip

@@ -100,6 +100,7 @@ DIFFERENCES: dict[str, str] = {  # {a,b} stands for two differences
     "alpaca rest latest trades option: missing trade": "a mock with another envelope than the API and the others",
     "alpaca contracts: extra {option_contracts[].multiplier,option_contracts[].ppind,page_token}": NEWER,
     "alpaca contract: extra {multiplier,ppind}": NEWER,
+    "alpaca day: extra settlement_date": NEWER,
     "alpaca position: missing usd": "positions in another currency than dollars",
     "polygon ws Q equity: missing i[]": "no indicators are known: the list is there, and empty",
     "polygon snapshot equity: missing ticker.fmv": FMV,

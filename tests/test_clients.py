@@ -69,10 +69,12 @@ def _program(client: Client) -> list[str] | None:
 
 def _environment(venue: Ready, folder: Path) -> dict[str, str]:
     """What a driver is told; nothing else of this machine's settings."""
-    told = {"url": venue.url, "ws": venue.ws, "key": venue.key_id, "secret": venue.secret, "option": CALL, "put": PUT,
-            "start": "2026-01-05T14:30:00Z", "end": "2026-01-05T20:00:00Z", "day": "2026-01-05", "recorded": _recorded()}  # fmt: skip
+    told = {"url": venue.url, "ws": venue.ws, "tls": venue.tls_url, "key": venue.key_id, "secret": venue.secret,
+            "option": CALL, "put": PUT, "start": "2026-01-05T14:30:00Z", "end": "2026-01-05T20:00:00Z",
+            "day": "2026-01-05", "recorded": _recorded()}  # fmt: skip
     plain = {name: os.environ[name] for name in ("PATH", "LANG", "TZ") if name in os.environ}
-    return {**plain, "HOME": str(folder), "GPI_VENUE": json.dumps(told), "PYTHONDONTWRITEBYTECODE": "1"}  # fmt: skip
+    return {**plain, "HOME": str(folder), "NODE_EXTRA_CA_CERTS": venue.tls_ca, "GPI_VENUE": json.dumps(told),
+            "PYTHONDONTWRITEBYTECODE": "1"}  # fmt: skip
 
 
 @cache
@@ -201,11 +203,21 @@ def _rows(name: str) -> list[str]:
     return lines
 
 
+HEAD = """# Clients
+
+Clients that others wrote, each calling all of its methods against `gpi venue`. `make clients` installs them under
+build/clients and runs `tests/test_clients.py`, which compares every order that they parsed with `/gpi/state`; a call
+that does not work has its reason in `tests/clients_table.py`. The page is written by `python -m tests.test_clients`.
+
+The venue's time is the feed's. Clients that ask it for the time (`/v2/clock`: alpaca-trade-api, the servers of tools)
+follow it; lumibot times its iterations and asks for history by its machine's clock, so its bars are there only where
+the feed's day is today. Its orders, its fills and its positions do not care.
+""".splitlines()
+
+
 def page() -> str:
     """docs/clients.md."""
-    lines = ["# Clients", "", "Clients that others wrote, each calling all of its methods against `gpi venue`: `make clients` installs",
-             "them under build/clients and runs `tests/test_clients.py`, which compares every order they parsed with `/gpi/state`.",
-             "The page is written by `python -m tests.test_clients`."]  # fmt: skip
+    lines = [*HEAD]
     for name in CLIENTS:
         lines += _rows(name)
     return "\n".join(lines) + "\n"

@@ -6,7 +6,7 @@ const orders = require("./orders.json");
   const { venue, call, all, methods, watched, say, until, pause } = await import("./say.mjs");
   const { start, end, option, put } = venue;
   const [alpaca, called] = watched(new Alpaca({
-    keyId: venue.key, secretKey: venue.secret, baseUrl: venue.url, dataBaseUrl: venue.url, dataStreamUrl: venue.url,
+    keyId: venue.key, secretKey: venue.secret, baseUrl: venue.url, dataBaseUrl: venue.url, dataStreamUrl: venue.tls,
   }));
   const asked = [];
   const ask = call;
@@ -111,7 +111,7 @@ const orders = require("./orders.json");
     });
     if (wrong.length === 0) {
       for (const channel of Object.keys(channels)) {
-        await ask(`${name}: ${channel}`, async () => { await until(() => heard[channel], 4000); return heard[channel]; });
+        await ask(`${name}: ${channel}`, async () => { await until(() => heard[channel], channel === "News" ? 2000 : 12000); return heard[channel]; });
       }
       await ask(`${name}: subscriptions`, async () => stream.getSubscriptions());
       for (const channel of Object.keys(channels)) stream[`unsubscribeFrom${channel}`]?.(of[name]);

@@ -24,7 +24,7 @@ const orders = require("./orders.json");
     stream.onTradeUpdate((each) => told.push(each));
     stream.onConnect(() => stream.subscribeTradeUpdates());
     stream.connect();
-    return stream.waitForAuthenticationResult(5000);
+    return stream.waitForAuthenticationResult(15000);
   });
 
   // orders: the helpers of each kind, then everything through submit
@@ -47,7 +47,7 @@ const orders = require("./orders.json");
   }
   await pause(1000);  // the market moves on
   await ask("trading.orders.postOrder", () => trading.orders.postOrder({ postOrderRequest: { symbol: "MSFT", qty: "1", side: "buy", type: "market", timeInForce: "day", clientOrderId: "v4 post" } }));
-  await ask("trading.submitAndWait", () => trading.submitAndWait({ symbol: "MSFT", qty: "1", side: "buy", type: "market", timeInForce: "day", clientOrderId: "v4 wait" }, { timeoutMs: 4000, stream }));
+  await ask("trading.submitAndWait", () => trading.submitAndWait({ symbol: "MSFT", qty: "1", side: "buy", type: "market", timeInForce: "day", clientOrderId: "v4 wait" }, { timeoutMs: 15000, stream }));
   await call("trading.stream: updates", async () => { await until(() => told.some((each) => each.event === "fill")); return told.find((each) => each.event === "fill"); });
   stream.disconnect();
   await ask("trading.orders.getAllOrders", () => trading.orders.getAllOrders({ status: "all", limit: 500, nested: true }));
@@ -139,12 +139,12 @@ const orders = require("./orders.json");
       for (const channel of channels) socket[`on${channel}`]((each) => { heard[channel] ??= each; });
       socket.onConnect(() => channels.forEach((channel) => socket[`subscribeFor${plural[channel] ?? `${channel}s`}`](/Status|Luld/.test(channel) ? ["TSLA"] : symbols)));
       socket.connect();
-      const told = await socket.waitForAuthenticationResult(5000);
+      const told = await socket.waitForAuthenticationResult(15000);
       if (!told || told.authenticated === false || told.ok === false) throw new Error(JSON.stringify(told));
       return told;
     });
     if (open) for (const channel of channels) {
-      await call(`marketData.${name}: ${channel}`, async () => { await until(() => heard[channel], 4000); return heard[channel]; });
+      await call(`marketData.${name}: ${channel}`, async () => { await until(() => heard[channel], channel === "News" ? 2000 : 12000); return heard[channel]; });
     }
     await call(`marketData.${name}: subscriptions`, async () => socket.getSubscriptions());
     socket.disconnect();

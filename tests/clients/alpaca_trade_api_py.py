@@ -7,7 +7,7 @@ import pathlib
 import threading
 import time
 
-from say import VENUE, Watched, call, leave, say, until
+from say import VENUE, Watched, call, leave, until
 
 os.environ.update(
     {"APCA_API_BASE_URL": VENUE["url"], "APCA_API_DATA_URL": VENUE["url"], "APCA_API_STREAM_URL": VENUE["ws"]}
@@ -169,8 +169,18 @@ for name in (
     "crypto_orderbooks",
     "news",
 ):
-    call(f"Stream: {name}", lambda name=name: until(lambda: heard.get(name), 4))
+    call(f"Stream: {name}", lambda name=name: until(lambda: heard.get(name), 2 if name == "news" or "crypto" in name else 12))
 call("Stream.is_open", stream.is_open)
-for name in ("trades", "quotes", "bars", "statuses", "crypto_trades", "news"):
-    call(f"Stream.unsubscribe_{name}", lambda name=name: getattr(stream, f"unsubscribe_{name}")("AAPL"))
+for name, symbol in [
+    ("trades", "AAPL"),
+    ("quotes", "AAPL"),
+    ("bars", "AAPL"),
+    ("updated_bars", "AAPL"),
+    ("daily_bars", "AAPL"),
+    ("statuses", "TSLA"),
+    ("lulds", "TSLA"),
+    ("crypto_trades", "BTC/USD"),
+    ("news", "AAPL"),
+]:
+    call(f"Stream.unsubscribe_{name}", lambda name=name, symbol=symbol: getattr(stream, f"unsubscribe_{name}")(symbol))
 leave()

@@ -1,11 +1,9 @@
-"""lumibot: its Alpaca broker's methods, then an ordinary strategy that trades a bracket, on injected clients of the venue."""
+"""lumibot: an ordinary strategy that trades a bracket, and its Alpaca broker's methods, on clients of the venue."""
 
 import datetime
 import os
 
 os.environ.update({"LUMIBOT_TELEMETRY": "false", "IS_BACKTESTING": "false", "LUMIBOT_DISABLE_DOTENV": "1"})
-from say import VENUE, call, leave, until
-
 from alpaca.data.historical import CryptoHistoricalDataClient, OptionHistoricalDataClient, StockHistoricalDataClient
 from alpaca.trading.client import TradingClient
 from alpaca.trading.stream import TradingStream
@@ -13,6 +11,7 @@ from lumibot.brokers import Alpaca
 from lumibot.entities import Asset, Order
 from lumibot.strategies import Strategy
 from lumibot.traders import Trader
+from say import VENUE, call, leave, until
 
 at = {"api_key": VENUE["key"], "secret_key": VENUE["secret"], "url_override": VENUE["url"]}
 CONFIG = {"API_KEY": VENUE["key"], "API_SECRET": VENUE["secret"], "PAPER": True}

@@ -1,17 +1,17 @@
-"""alpaca-mcp-server: run over stdio as a host of the Model Context Protocol runs it; every tool that it lists is called."""
+"""alpaca-mcp-server: run over stdio as its hosts run it; every tool that it lists is called."""
 
 import asyncio
 import json
 import sys
 
-from say import VENUE, leave, say
-
 from mcp import ClientSession, StdioServerParameters
 from mcp.client.stdio import stdio_client
+from say import VENUE, leave, say
 
 # Its trading host is a constant of its module; the data host is a setting.
 SERVER = (
-    "import sys; from alpaca_mcp_server import server; server.TRADING_API_BASE_URLS = dict.fromkeys(('paper', 'live'), sys.argv.pop());"
+    "import sys; from alpaca_mcp_server import server;"
+    " server.TRADING_API_BASE_URLS = dict.fromkeys(('paper', 'live'), sys.argv.pop());"
     " from alpaca_mcp_server.cli import main; main()"
 )
 STRANGE = "7b1c9a7e-3f5e-4b8e-8d64-6a1d1ef9b6a1"

@@ -61,14 +61,14 @@ for (const [market, channels] of Object.entries(topics)) {
     const said = [];
     socket.onerror = (wrong) => said.push({ status: "error", message: String(wrong?.message ?? "refused") });
     socket.onmessage = ({ data }) => { for (const each of JSON.parse(data)) { said.push(each); heard[each.ev] ??= each; } };
-    await until(() => said.some((each) => each.status === "auth_success" || each.status === "error"), 5000);
+    await until(() => said.some((each) => each.status === "auth_success" || each.status === "error"));
     const bad = said.find((each) => each.status === "error");
     if (bad) throw new Error(bad.message);
     socket.send(JSON.stringify({ action: "subscribe", params: Object.values(channels).join(",") }));
     return said;
   });
   if (open) for (const channel of Object.keys(channels)) {
-    await call(`websocket ${market}: ${channel}`, async () => { await until(() => heard[channel], 6000); return heard[channel]; });
+    await call(`websocket ${market}: ${channel}`, async () => { await until(() => heard[channel], 12000); return heard[channel]; });
   }
   try { socket?.close(); } catch { /* it never was open */ }
 }
