@@ -81,10 +81,10 @@ def test_ninety_days_of_bars_come_before_the_feeds_own() -> None:
         polygon = f"/v2/aggs/ticker/SPY/range/1/day/{start[:10]}/2026-01-05"
         assert len(seen(venue, polygon)["results"]) == 91
         assert seen(venue, "/v2/aggs/ticker/SPY/prev")["results"][0]["c"] == 190.0
-        of = datetime.fromtimestamp(days[-1] // 10**9, NEW_YORK).date().isoformat()
-        assert seen(venue, f"/v1/open-close/SPY/{of}")["close"] == 190.0
+        of = datetime.fromtimestamp(days[-3] // 10**9, NEW_YORK).date().isoformat()
+        assert seen(venue, f"/v1/open-close/SPY/{of}")["close"] == 188.0
         grouped = seen(venue, f"/v2/aggs/grouped/locale/us/market/stocks/{of}")
-        assert grouped["results"][0]["T"] == "SPY" and grouped["results"][0]["c"] == 190.0
+        assert grouped["results"][0]["T"] == "SPY" and grouped["results"][0]["c"] == 188.0
         ticker = seen(venue, "/v2/snapshot/locale/us/markets/stocks/tickers/SPY")["ticker"]
         assert ticker["prevDay"]["c"] == 190.0
         assert venue.account()["positions"] == {} or not venue.account()["positions"]

@@ -26,11 +26,6 @@ from gpi.tools.venue.world import World
 
 TICKS: Final = {"quotes": w.QUOTE, "trades": w.TRADE}
 CHAIN_PAGE: Final = 100  # contracts, unless a limit says otherwise
-EXCHANGES: Final = {"V": "IEX", "D": "FINRA ADF"}
-CONDITIONS: Final = {
-    "trade": {"@": "Regular Sale", "H": "Price Variation Trade"},
-    "quote": {"R": "Regular Two Sided Open"},
-}
 OPTION_EXCHANGES: Final = {"C": "Cboe Options Exchange"}
 Handle = Callable[[web.Request], Any]
 
@@ -53,8 +48,6 @@ def routes(world: World) -> Iterable[web.AbstractRouteDef]:
         found.append(web.get(f"{prefix}/snapshots", history.snapshots))
         if kind == "equity":
             found.append(web.get(f"{prefix}/{{symbol}}/snapshot", history.snapshots))
-            found.append(web.get(f"{prefix}/meta/exchanges", _constant(EXCHANGES)))
-            found += [web.get(f"{prefix}/meta/conditions/{t}", _constant(c)) for t, c in CONDITIONS.items()]
         elif kind == "option":
             found.append(web.get(f"{prefix}/snapshots/{{underlying}}", history.chain))
             found.append(web.get(f"{prefix}/meta/exchanges", _constant(OPTION_EXCHANGES)))

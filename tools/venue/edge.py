@@ -37,6 +37,9 @@ TRADING: Final = {  # paths of the trading API, longest first; all else is marke
     "/v2/options/contracts": "contracts",
     "/v2/watchlists": "watchlists",
     "/v2/corporate_actions": "announcements",
+    "/v2/wallets": "wallets",
+    "/v3/clock": "clock",
+    "/v3/calendar": "calendar",
 }
 SOCKETS: Final = frozenset({PATH, *ALPACA_SOCKETS, *POLYGON_SOCKETS})
 CONTROL: Final = "/gpi/"

@@ -115,7 +115,7 @@ class _Rest:
         async def handle(request: web.Request) -> web.Response:
             each = self._found(request)
             try:
-                asked = _asked(request)
+                asked = spanned(request, PAGE, 50_000)
             except Refusal as wrong:
                 return failed(400, str(wrong))
             if each is None:
@@ -264,8 +264,8 @@ class _Rest:
         return answer({key: value for key, value in body.items() if value is not None})
 
 
-def _asked(request: web.Request) -> series.Span:
-    """The span of a query of ticks. Raises Refusal."""
+def spanned(request: web.Request, usual: int, most: int) -> series.Span:
+    """What a query asks for: timestamp[.gt .gte .lt .lte], order, limit, cursor. Raises Refusal."""
     query = request.query
     start, end = -series.FOREVER, series.FOREVER
     if query.get("timestamp"):
@@ -276,5 +276,5 @@ def _asked(request: web.Request) -> series.Span:
         if text:
             bound = series.instant(text) + shift
             start, end = (max(start, bound), end) if way == 0 else (start, min(end, bound))
-    limit = series.number(query.get("limit"), "limit", 1, 50_000, PAGE)
+    limit = series.number(query.get("limit"), "limit", 1, most, usual)
     return series.Span(start, end, limit, query.get("order", "desc") == "desc", series.after(query.get("cursor")))

@@ -22,10 +22,13 @@ from gpi.tools.kernels.options import TRAVEL
 from gpi.tools.venue import (
     activities,
     alpaca_history,
+    alpaca_reference,
     alpaca_stream,
     control,
     exercises,
     history,
+    indicators,
+    polygon_reference,
     polygon_rest,
     polygon_snapshots,
     polygon_status,
@@ -69,6 +72,9 @@ ROUTED: Final[tuple[Routes, ...]] = (
     polygon_rest.routes,
     polygon_snapshots.routes,
     polygon_status.routes,
+    polygon_reference.routes,
+    indicators.routes,
+    alpaca_reference.routes,
 )
 PATIENCE_S: Final = 20.0  # for a feed's first row, before the venue says that it is ready
 LOOK_S: Final = 0.02  # how often a venue that waits for its readers looks
