@@ -43,6 +43,7 @@ from gpi.tools.venue.exchange import Exchange, Fill
 from gpi.tools.venue.faults import Faults
 from gpi.tools.venue.ledgers import Ledgers
 from gpi.tools.venue.passing import Passing
+from gpi.tools.venue.patience import Patience
 from gpi.tools.venue.rates import RateLimits
 from gpi.tools.venue.sent import Sent
 from gpi.tools.venue.server import Feed, Listening, Routes, application, listening, more_files, reserved
@@ -90,6 +91,7 @@ class Options:
     option_slippage: tuple[float, ...] = tuple(TRAVEL.tolist())
     luld: int = 0
     breaker: tuple[str, float] | None = None
+    patience: Patience = Patience()
 
 
 def made(options: Options, instruments: Instruments, sent: Sent | None = None) -> World:
@@ -107,6 +109,7 @@ def made(options: Options, instruments: Instruments, sent: Sent | None = None) -
         token=options.token or Secret(secrets.token_urlsafe(24)),
         rates=RateLimits(options.rate_limit),
         slow=options.slow,
+        patience=options.patience,
         levels=options.levels,
     )
     cash = {each: start for each, (_, start) in accounts.items()}
