@@ -63,6 +63,12 @@ def keys_of(world: World, request: web.Request) -> str | None:
     return world.key_named(request.query.get("apiKey"))
 
 
+def nameless(request: web.Request) -> bool:
+    """Whether a request comes without any key, right or wrong."""
+    told = {"APCA-API-KEY-ID", "APCA-API-SECRET-KEY", hdrs.AUTHORIZATION}
+    return not any(name in request.headers for name in told) and "apiKey" not in request.query
+
+
 def key_id_of(world: World, request: web.Request) -> str:
     """The key id of a request. Raises Refusal 401."""
     key_id = keys_of(world, request)

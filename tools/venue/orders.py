@@ -66,7 +66,7 @@ class Order:
 
     @property
     def of_several(self) -> bool:
-        """Whether it is a leg of a multi-leg order: it lives and dies with the others, and cannot be asked for alone."""
+        """Whether it is a leg of a multi-leg order: it lives and dies with the others, not alone."""
         return self.parent is not None and self.parent.instrument is None
 
     @property

@@ -184,8 +184,8 @@ class _Rest:
         """Bars of any length between two days or times."""
         info, each = request.match_info, self._found(request)
         try:
-            first = series.instant(info["first"], NEW_YORK)
-            last = series.instant(info["last"], NEW_YORK) + (86400 * 10**9 - 1 if len(info["last"]) == 10 else 0)
+            zone = UTC if info["ticker"].startswith("X:") else NEW_YORK
+            first, last = series.instant(info["first"], zone), series.last_instant(info["last"], zone)
             limit = series.number(request.query.get("limit"), "limit", 1, 50_000, 5_000)
             amount = series.number(info["amount"], "multiplier", 1, MULTIPLIED.get(info["unit"], 100_000), 1)
             after = series.after(request.query.get("cursor"))
@@ -265,16 +265,17 @@ class _Rest:
 
 
 def spanned(request: web.Request, usual: int, most: int) -> series.Span:
-    """What a query asks for: timestamp[.gt .gte .lt .lte], order, limit, cursor. Raises Refusal."""
+    """What a query asks for: timestamp[.gt .gte .lt .lte], order, limit, cursor; a bare day is the whole of it,
+    whichever side it bounds. Raises Refusal."""
     query = request.query
+    zone = UTC if request.match_info.get("ticker", "").upper().startswith("X:") else NEW_YORK
     start, end = -series.FOREVER, series.FOREVER
     if query.get("timestamp"):
-        start = series.instant(query["timestamp"])
-        end = start + (86400 * 10**9 - 1 if len(query["timestamp"]) == 10 else 0)
+        start, end = (read(query["timestamp"], zone) for read in (series.instant, series.last_instant))
     for word, way, shift in (("gt", 0, 1), ("gte", 0, 0), ("lt", 1, -1), ("lte", 1, 0)):
         text = query.get(f"timestamp.{word}")
         if text:
-            bound = series.instant(text) + shift
+            bound = (series.last_instant if word in ("gt", "lte") else series.instant)(text, zone) + shift
             start, end = (max(start, bound), end) if way == 0 else (start, min(end, bound))
     limit = series.number(query.get("limit"), "limit", 1, most, usual)
     return series.Span(start, end, limit, query.get("order", "desc") == "desc", series.after(query.get("cursor")))

@@ -78,6 +78,18 @@ def instant(text: str, zone: Any = UTC) -> int:
         raise refused(f"invalid time: {text[:SHOWN]}") from None
 
 
+def last_instant(text: str, zone: Any = UTC) -> int:
+    """The end that a time means: of a bare day its last nanosecond, so that the day is in. Raises Refusal."""
+    begun = instant(text, zone)
+    if len(text) != 10 or EPOCH.fullmatch(text):
+        return begun
+    try:
+        following = (date.fromisoformat(text) + timedelta(1)).isoformat()
+    except (ValueError, OverflowError):
+        return FOREVER
+    return instant(following, zone) - 1
+
+
 def bounded(ts: int) -> int:
     """A time that the store can hold: what lies beyond is as good as for ever."""
     return max(-FOREVER, min(FOREVER, ts))
@@ -94,8 +106,9 @@ def number(text: str | None, name: str, least: int, most: int, usual: int) -> in
 
 def span(query: Mapping[str, str], now: int, crypto: bool, usual: int = USUAL) -> Span:
     """What an Alpaca query asks for; without a start, from the beginning of the day. Raises Refusal."""
-    start = instant(query["start"]) if query.get("start") else midnight(now, crypto)
-    end = instant(query["end"]) if query.get("end") else FOREVER
+    zone = UTC if crypto else NEW_YORK  # of a bare day, as of the bars of days
+    start = instant(query["start"], zone) if query.get("start") else midnight(now, crypto)
+    end = last_instant(query["end"], zone) if query.get("end") else FOREVER
     if end < start:
         raise refused("end should not be before start")
     limit = number(query.get("limit"), "limit", LEAST, MOST, usual)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
+from secrets import token_hex
 from typing import Final
 
 from aiohttp import web
@@ -18,6 +19,7 @@ from aiohttp import web
 from gpi.formats.frame import Frame
 from gpi.tools.venue.edge import edge
 from gpi.tools.venue.mishaps import LOG, one_line
+from gpi.tools.venue.patience import GATE, LINGER_S, Gate, Runner
 from gpi.tools.venue.tls import Certificate
 from gpi.tools.venue.world import World
 
@@ -56,15 +58,31 @@ class Listening:
 
 def application(world: World, routed: Iterable[Routes]) -> web.Application:
     """The application over a world whose accounts and tape are set; `routed` are the modules' routes functions."""
-    app = web.Application(middlewares=[edge(world)], client_max_size=1 << 20)
+    gate = Gate(world.patience)
+    app = web.Application(middlewares=[gate.answering, edge(world)], client_max_size=1 << 20)
+    app[GATE] = gate
+    app.on_response_prepare.append(identified)
     for routes in routed:
-        app.add_routes(routes(world))
+        app.add_routes(both(routes(world)))
 
     async def farewell(_: web.Application) -> None:
         await world.tape.close()
 
     app.on_shutdown.append(farewell)
     return app
+
+
+def both(routes: Iterable[web.AbstractRouteDef]) -> Iterator[web.AbstractRouteDef]:
+    """Every route, and before it the same with a slash behind: clients join addresses as they please."""
+    for each in routes:
+        if isinstance(each, web.RouteDef) and not each.path.endswith("/"):
+            yield web.RouteDef(each.method, f"{each.path}/", each.handler, each.kwargs)
+        yield each
+
+
+async def identified(_: web.Request, response: web.StreamResponse) -> None:
+    """Every answer has an id of its own, as both vendors' have."""
+    response.headers.setdefault("X-Request-ID", token_hex(16))
 
 
 def reserved(port: int = 0) -> socket.socket:
@@ -95,7 +113,9 @@ async def listening(
     Raises OSError when another listens there.
     """
     one_line()
-    runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=GRACE_S, logger=LOG)
+    runner = Runner(
+        app, access_log=None, handle_signals=False, shutdown_timeout=GRACE_S, logger=LOG, lingering_time=LINGER_S
+    )
     await runner.setup()
     tls_line, certificate = guarded or (None, None)
     try:

@@ -47,6 +47,7 @@ from gpi.tools.venue.faults import Faults
 from gpi.tools.venue.ledgers import Ledgers
 from gpi.tools.venue.passing import Passing
 from gpi.tools.venue.past import Past
+from gpi.tools.venue.patience import Patience
 from gpi.tools.venue.rates import RateLimits
 from gpi.tools.venue.sent import Sent
 from gpi.tools.venue.server import Feed, Listening, Routes, application, listening, more_files, reserved
@@ -100,6 +101,7 @@ class Options:
     luld: int = 0
     breaker: tuple[str, float] | None = None
     hosts: frozenset[str] = frozenset()  # names that clients may call the venue by, beside localhost
+    patience: Patience = Patience()
 
 
 def made(options: Options, instruments: Instruments, sent: Sent | None = None, past: Past | None = None) -> World:
@@ -117,6 +119,7 @@ def made(options: Options, instruments: Instruments, sent: Sent | None = None, p
         token=options.token or Secret(secrets.token_urlsafe(24)),
         rates=RateLimits(options.rate_limit),
         slow=options.slow,
+        patience=options.patience,
         levels=options.levels,
         hosts=options.hosts,
     )

@@ -18,6 +18,7 @@ from gpi.formats.instruments import KEY, Instruments
 from gpi.formats.secrets import Secret
 from gpi.tools.venue.clock import Clock
 from gpi.tools.venue.faults import Faults
+from gpi.tools.venue.patience import Patience
 from gpi.tools.venue.rates import RateLimits
 from gpi.tools.venue.rows import status
 
@@ -64,6 +65,7 @@ class World:
     token: Secret
     rates: RateLimits
     counters: Counter[str] = field(default_factory=Counter)  # what was received and sent, by name
+    patience: Patience = Patience()  # with clients that say half of something
     slow: str = "wait"  # a slow reader holds the feed back (wait) or is cut with 407 (drop)
     accounts: Ledgers = field(init=False)  # set by server.assembled
     tape: Tape = field(init=False)  # set by server.assembled
