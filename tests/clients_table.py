@@ -102,6 +102,8 @@ DIFFERENCES: tuple[Difference, ...] = (
     Difference(f"{MCP}|{JS4}", r".*(cryptoPerpetualFutures|fixedIncome|tokenization|fixed_income).*", N, OTHERS),
     Difference(f"{TS}|{JS4}", r".*Forex.*|.*\.forex\..*", N, FX),
     Difference(f"{TS}|{JS4}", r"getLogo|.*\.logos", N, COMPANY),
+    Difference(JS4, r"marketData\..*(IndexValues|indexValues|indexLatestValues).*", N,
+               "indices are told on Polygon's wire, not on Alpaca's", UNKNOWN),
     Difference(JS4, r"trading\.events\..*", N, "no server-sent events: the socket of trade updates tells all", UNKNOWN),
     Difference(TS, "updateWatchlist", D, "the client sends PATCH; Alpaca documents PUT", "method not allowed"),
     Difference(TS, "getStocksMarketMovers|getStocksSnapshots|getCryptoTrades", D, NOWHERE, UNKNOWN),

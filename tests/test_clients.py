@@ -156,6 +156,23 @@ def _explains(row: Difference, name: str, call: Call) -> bool:
     return bool(matched and row.outcome == call.outcome and re.search(row.words, str(call.detail)))
 
 
+def test_an_order_that_a_client_parsed_otherwise_is_found_out() -> None:
+    """Whatever the names and kinds of its values are in the client's language, and however deep it lies."""
+    known = {"id": "a", "symbol": "AAPL", "qty": "10", "limit_price": "190.5", "side": "buy", "time_in_force": "day"}
+    parsed = {
+        "id": "a",
+        "clientOrderId": "b",
+        "symbol": "AAPL",
+        "qty": 10.0,
+        "limitPrice": 190.5,
+        "side": "OrderSide.BUY",
+    }
+    assert _checked(Call("c", "worked", {"x": [parsed]}), {"orders": [known]}).outcome == "worked"
+    wrong = _checked(Call("c", "worked", {"x": [{**parsed, "limitPrice": 19.05}]}), {"orders": [known]})
+    assert (wrong.outcome, wrong.detail) == ("unequal", "limit_price: 19.05, venue 190.5")
+    assert _checked(Call("c", "worked", parsed), {"orders": []}).detail == "no order a"
+
+
 @pytest.mark.parametrize("name", CLIENTS)
 def test_every_call_of_a_client_works_or_has_its_reason(name: str) -> None:
     """No call without an explanation; no explanation that is not needed."""
