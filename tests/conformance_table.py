@@ -138,3 +138,20 @@ DIFFERENCES: dict[str, str] = {  # {a,b} stands for two differences
     "polygon trades option: extra results[].sequence_number": "so that a gap in the stream's q can be refilled",
     "polygon trades equity: missing results[].correction": "prints of the feed are never corrected",
 }
+
+PAGES: dict[str, tuple[int, str]] = {  # what clients ask for and the venue does not offer: its status, and why
+    "/v2/locates": (404, "shares to borrow are the switch `asset`'s: easy to borrow, or not shortable"),
+    "/v2/wallets/transfers": (403, "POST: coins do not leave the venue; the lists are there, and empty"),
+    "/v2/wallets/whitelists": (403, "POST: as transfers"),
+    "/v1beta1/logos/NOPE": (404, "known symbols have a placeholder, unless `placeholder=false`"),
+    "/v1beta1/indices/bars": (404, "levels of indices are on Polygon's wire"),
+    "/v1beta1/fixed_income/latest/prices": (404, "bonds are not traded here"),
+    "/vX/reference/financials": (404, NOBODY),
+    "/vX/reference/ipos": (404, NOBODY),
+    "/vX/reference/tickers/AAPL/events": (404, NOBODY),
+    "/v1/related-companies/AAPL": (404, NOBODY),
+    "/v1/summaries": (404, "launchpad: another product"),
+    "/v1/conversion/EUR/USD": (404, FX),
+    "/v1/reference/sec/filings": (404, NOBODY),
+    "/stocks/v1/short-interest": (404, "the feed does not say who is short"),
+}

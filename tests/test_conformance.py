@@ -30,7 +30,7 @@ from gpi.formats.secrets import Secret
 from gpi.formats.ticks import BUY, DEPTH, HIDDEN, OFF_EXCHANGE, PAUSED, QUOTE, SELL, STATUS, TRADE, ticks
 from gpi.tools.venue.venue import Options, made, opened
 from gpi.tools.venue.world import World
-from tests.conformance_table import DIFFERENCES, LEFT_OUT, RECORDED
+from tests.conformance_table import DIFFERENCES, LEFT_OUT, PAGES, RECORDED
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "conformance.md"
@@ -669,6 +669,9 @@ def page() -> str:
         ]
         lines += ["", "| left out | examples |", "|---|---|"]
         lines += [f"| {why} | {count} |" for why, count in sorted(out.items())]
+    lines += ["", "## Pages that are not offered", "", "Each is asked for in `tests/test_venue_reference.py`.", "",
+              "| page | status | reason |", "|---|---|---|"]  # fmt: skip
+    lines += [f"| `{path}` | {status} | {why} |" for path, (status, why) in PAGES.items()]
     return "\n".join(lines) + "\n"
 
 
