@@ -32,7 +32,7 @@ CLIENTS: dict[str, Client] = {
         "npm @alpacahq/alpaca-trade-api 3.1.3",
         "alpaca_trade_api_3.cjs",
         "alpaca-trade-api-3",
-        "`baseUrl`, `dataBaseUrl`, `dataStreamUrl`.",
+        "`baseUrl`, `dataBaseUrl`, `dataStreamUrl`: `--tls`, since its data streams speak nothing else.",
     ),
     "alpaca-trade-api-js-4": Client(
         "npm @alpacahq/alpaca-trade-api 4.0.2",
@@ -100,7 +100,6 @@ DIFFERENCES: tuple[Difference, ...] = (
     Difference(f"{TS}|{JS4}", r".*[cC]rypto(Funding|Wallet|Transfer|Whitelisted).*|getFeeEstimate", N, FUNDS),
     Difference(f"{MCP}|{JS4}", r".*[lL]ocate.*", N, LOCATES),
     Difference(f"{MCP}|{JS4}", r".*(cryptoPerpetualFutures|fixedIncome|tokenization|fixed_income).*", N, OTHERS),
-    Difference(f"{TS}|{JS4}", r".*Forex.*|.*\.forex\..*", N, FX),
     Difference(f"{TS}|{JS4}", r"getLogo|.*\.logos", N, COMPANY),
     Difference(JS4, r"marketData\..*(IndexValues|indexValues|indexLatestValues).*", N,
                "indices are told on Polygon's wire, not on Alpaca's", UNKNOWN),
