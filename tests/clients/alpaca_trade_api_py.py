@@ -169,7 +169,8 @@ for name in (
     "crypto_orderbooks",
     "news",
 ):
-    call(f"Stream: {name}", lambda name=name: until(lambda: heard.get(name), 2 if name == "news" or "crypto" in name else 12))
+    patience = 2 if name == "news" or "crypto" in name else 12  # the first are not told here
+    call(f"Stream: {name}", lambda name=name, patience=patience: until(lambda: heard.get(name), patience))
 call("Stream.is_open", stream.is_open)
 for name, symbol in [
     ("trades", "AAPL"),
