@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 DEMO := build/demo
 
-.PHONY: demo test test-all chaos lint bench bench-peers model clean help
+.PHONY: demo test test-all chaos clients lint bench bench-peers model clean help
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -53,6 +53,21 @@ build/peers/.done: bench/peers.txt
 	@touch $@
 
 bench-peers: build/peers/.done ## the systems that the races run against, in a virtual environment of their own
+
+build/clients/node_modules/.done: tests/clients/package.json
+	mkdir -p build/clients
+	cp tests/clients/package.json build/clients/
+	cd build/clients && npm install --silent --ignore-scripts --no-audit --no-fund
+	@touch $@
+
+build/clients/%/.done: tests/clients/%.txt
+	$(PYTHON) -m venv build/clients/$*
+	build/clients/$*/bin/pip install --quiet --disable-pip-version-check --prefer-binary -r $<
+	@touch $@
+
+clients: $(VENV)/.dev build/clients/node_modules/.done build/clients/alpaca_trade_api/.done build/clients/alpaca_mcp_server/.done build/clients/lumibot/.done ## clients that others wrote, from npm and PyPI (3 GB in build/clients), run against the venue
+	$(BIN)/python -m tests.warm
+	$(BIN)/python -m pytest tests/test_clients.py
 
 model: $(VENV)/.dev ## make the shipped encoder again, from the synthetic market
 	PATH="$(CURDIR)/$(BIN):$$PATH" bash examples/train_shipped_model.sh

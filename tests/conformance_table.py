@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 CSV = "the form of a CSV download, which the venue does not offer"
-REFERENCE = "reference data the venue does not have (companies, corporate actions, filings, news, codes)"
-INDICATORS = "technical indicators: the system computes its own"
+REFERENCE = "reference data the venue does not have (companies, filings, single actions and news, retired codes)"
 FX = "currencies are not traded here"
 RETIRED = "an endpoint or form the vendor has retired"
 CLIENT = "what a client says, not what a server answers; the tests of the sockets and of trading say it"
@@ -16,10 +15,10 @@ LEFT_OUT: dict[str, tuple[tuple[str, str], ...]] = {
         (r'\| client:|"action": "(auth|subscribe|listen)', CLIENT),
         (r"Order Requests|(Bracket|OCO|OTO|Trailing Stop) Orders", CLIENT),
         (
-            r"[Nn]ews|announcements|corporate.actions|watchlist|Watchlist|screener|movers|MarketMover|NewsImage",
+            r"announcements|NewsImage|MarketMoverAsset|news object|News Object|schemas/News|multiple symbols  alpaca",
             REFERENCE,
         ),
-        (r"meta/|CFEE|\"DIV\"|NonTrade|activity_type\": \"(?!FILL)", REFERENCE),
+        (r"meta/spreads|CFEE|\"DIV\"|NonTrade|activity_type\": \"(?!FILL)", REFERENCE),
         (r"oauth|access_token", "OAuth is the vendor's web site; keys are what the clients use"),
         (
             r"FTXU|CBSE|ERSX|v1beta1//?crypto|v1beta1/crypto|xbbo|spreads|crypto-(latest|multi|snapshot|bars|quotes|trades)",
@@ -32,9 +31,9 @@ LEFT_OUT: dict[str, tuple[tuple[str, str], ...]] = {
     "polygon": (
         (r'\| "|"tickers": "', CSV),
         (r"orex|\bfx\b|fxTicker|currencies|conversion|/C:|C:USD|USD/|kind ws (C|CA|CAS)\b|kind .* fx$", FX),
-        (r"indicators", INDICATORS),
         (
-            r"summaries|related|reference|filings|meta/|vX|v2/ticks|historic|financials|taxonom|fed/|stocks/v1|"
+            r"summaries|related|v1/reference|v2/reference/(?!news)|v1/meta/|filings|vX|v2/ticks|historic|financials|"
+            r"taxonom|fed/|stocks/v1|"
             r"benzinga|partners|tmx|etf|futures|consumer|v1/dividends|v1/splits",
             REFERENCE,
         ),
@@ -44,6 +43,17 @@ LEFT_OUT: dict[str, tuple[tuple[str, str], ...]] = {
         (r"open-close/(crypto|\{indices|\{options)", "open-close is served for shares only"),
     ),
 }
+
+NOBODY = "companies: the feed says nothing of them, and nothing is made up"
+EMPTY = "there are none here: the list is there, and empty"
+ACTIONS = (
+    "cash_dividends,cash_mergers,forward_splits,name_changes,redemptions,reverse_splits,rights_distributions,spin_offs,"
+    "stock_and_cash_mergers,stock_dividends,stock_mergers,unit_splits,worthless_removals"
+)
+COMPANY = (
+    "address,branding,cik,composite_figi,description,homepage_url,list_date,market_cap,phone_number,share_class_figi,"
+    "share_class_shares_outstanding,sic_code,sic_description,total_employees,type,weighted_shares_outstanding"
+)
 
 PDT = "pattern day trading ended on 2026-06-04; Alpaca removed the field on 2026-07-06"
 NEWER = "a field added since the example was written"
@@ -100,7 +110,23 @@ DIFFERENCES: dict[str, str] = {  # {a,b} stands for two differences
     "alpaca rest latest trades option: missing trade": "a mock with another envelope than the API and the others",
     "alpaca contracts: extra {option_contracts[].multiplier,option_contracts[].ppind,page_token}": NEWER,
     "alpaca contract: extra {multiplier,ppind}": NEWER,
+    "alpaca day: extra settlement_date": NEWER,
     "alpaca position: missing usd": "positions in another currency than dollars",
+    "alpaca conditions of trades: extra G": "a code the tape has deleted, found in its history",
+    f"alpaca corporate actions: missing corporate_actions.{{{ACTIONS}}}": EMPTY,
+    "alpaca movers: missing losers[]": "of the shares that are played, all rose",
+    "alpaca rest news: missing news[]": EMPTY,
+    "alpaca watchlist: extra assets[].{attributes,maintenance_margin_requirement}": NEWER,
+    "polygon conditions: missing results[].update_rules.market_center": "at the exchange itself, apart from the tape",
+    "polygon conditions: extra results[].sip_mapping.FINRA_TDDS": "a tape among those of codes that no example shows",
+    "polygon {dividends,news,splits}: missing results[]": EMPTY,
+    "polygon {news,splits}: missing next_url": EMPTY,
+    "polygon {option contract: missing results,option contracts: missing results[]}.additional_underlyings": (
+        "contracts for anything beside their shares"
+    ),
+    f"polygon ticker: missing results.{{{COMPANY}}}": NOBODY,
+    "polygon tickers: missing results[].{cik,composite_figi,share_class_figi,type}": NOBODY,
+    "polygon tickers: missing results[].last_updated_utc": "of the vendor's own tables",
     "polygon ws Q equity: missing i[]": "no indicators are known: the list is there, and empty",
     "polygon snapshot equity: missing ticker.fmv": FMV,
     "polygon snapshots equity: missing tickers[].fmv": FMV,
@@ -111,4 +137,21 @@ DIFFERENCES: dict[str, str] = {  # {a,b} stands for two differences
     "polygon universal: extra results[].{last_updated,timeframe,value}": INDEX,
     "polygon trades option: extra results[].sequence_number": "so that a gap in the stream's q can be refilled",
     "polygon trades equity: missing results[].correction": "prints of the feed are never corrected",
+}
+
+PAGES: dict[str, tuple[int, str]] = {  # what clients ask for and the venue does not offer: its status, and why
+    "/v2/locates": (404, "shares to borrow are the switch `asset`'s: easy to borrow, or not shortable"),
+    "/v2/wallets/transfers": (403, "POST: coins do not leave the venue; the lists are there, and empty"),
+    "/v2/wallets/whitelists": (403, "POST: as transfers"),
+    "/v1beta1/logos/NOPE": (404, "known symbols have a placeholder, unless `placeholder=false`"),
+    "/v1beta1/indices/bars": (404, "levels of indices are on Polygon's wire"),
+    "/v1beta1/fixed_income/latest/prices": (404, "bonds are not traded here"),
+    "/vX/reference/financials": (404, NOBODY),
+    "/vX/reference/ipos": (404, NOBODY),
+    "/vX/reference/tickers/AAPL/events": (404, NOBODY),
+    "/v1/related-companies/AAPL": (404, NOBODY),
+    "/v1/summaries": (404, "launchpad: another product"),
+    "/v1/conversion/EUR/USD": (404, FX),
+    "/v1/reference/sec/filings": (404, NOBODY),
+    "/stocks/v1/short-interest": (404, "the feed does not say who is short"),
 }

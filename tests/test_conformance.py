@@ -30,7 +30,7 @@ from gpi.formats.secrets import Secret
 from gpi.formats.ticks import BUY, DEPTH, HIDDEN, OFF_EXCHANGE, PAUSED, QUOTE, SELL, STATUS, TRADE, ticks
 from gpi.tools.venue.venue import Options, made, opened
 from gpi.tools.venue.world import World
-from tests.conformance_table import DIFFERENCES, LEFT_OUT, RECORDED
+from tests.conformance_table import DIFFERENCES, LEFT_OUT, PAGES, RECORDED
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "conformance.md"
@@ -122,6 +122,8 @@ def alpaca_kind(body: Any, about: str) -> str | None:
         return "ws n" if body["T"] == "n" else f"ws {body['T']} {of}"
     if "T" in keys and body["T"] in ("success", "error", "subscription"):
         return f"ws {body['T']}"
+    if re.search("/stocks/meta/(exchanges|conditions)", about):
+        return "exchanges" if "meta/exchanges" in about else f"conditions of {'trades' if 'M' in keys else 'quotes'}"
     if "stream" in keys:
         return f"stream {body['stream']}"
     for what in ("bars", "quotes", "trades"):
@@ -136,6 +138,9 @@ def alpaca_kind(body: Any, about: str) -> str | None:
     if keys == {"snapshots"} or keys == {"snapshots", "next_page_token"}:
         return f"rest snapshots {of}" if body["snapshots"] else "rest nothing"
     signs = (
+        ({"news"}, "rest news"), ({"gainers", "losers"}, "movers"), ({"corporate_actions"}, "corporate actions"),
+        ({"account_id", "created_at", "assets"}, "watchlist"), ({"account_id", "created_at"}, "listed watchlist"),
+        ({"most_actives"}, "most actives"),
         ({"orderbooks"}, "rest orderbooks"), ({"option_contracts"}, "contracts"),
         ({"strike_price", "underlying_symbol"}, "contract"), ({"latestTrade"}, f"snapshot {of}"),
         ({"client_order_id", "order_type"}, "order"), ({"account_number", "buying_power", "multiplier"}, "account"),
@@ -175,6 +180,18 @@ POLYGON_PATHS = (
     (r"/v1/marketstatus/upcoming", "holidays"),
     (r"/v1/open-close/(crypto|\{indices|\{options)", None),
     (r"/v1/open-close", "open close"),
+    (r"/v1/indicators/(sma|ema|rsi)/", "indicator"),
+    (r"/v1/indicators/macd/", "macd"),
+    (r"/v3/reference/tickers/types", "ticker types"),
+    (r"/v3/reference/tickers/", "ticker"),
+    (r"/v3/reference/tickers", "tickers"),
+    (r"/v3/reference/options/contracts/", "option contract"),
+    (r"/v3/reference/options/contracts", "option contracts"),
+    (r"/v3/reference/conditions", "conditions"),
+    (r"/v3/reference/exchanges", "exchanges"),
+    (r"/v3/reference/dividends", "dividends"),
+    (r"/v3/reference/splits", "splits"),
+    (r"/v2/reference/news", "news"),
     (r"/v2/snapshot/.*forex", None),
     (r"/v2/snapshot/.*/book", "book"),
     (r"/v2/snapshot/.*crypto/tickers(/\{ticker\}|/[^/]+)$", "snapshot crypto"),
@@ -353,6 +370,13 @@ GET_ALPACA = {
     "asset crypto": "/v2/assets/BTC%2FUSD",
     "list of asset equity": "/v2/assets?asset_class=us_equity",
     "clock": "/v2/clock",
+    "exchanges": "/v2/stocks/meta/exchanges",
+    "conditions of trades": "/v2/stocks/meta/conditions/trade?tape=A",
+    "conditions of quotes": "/v2/stocks/meta/conditions/quote?tape=C",
+    "rest news": "/v1beta1/news",
+    "most actives": "/v1beta1/screener/stocks/most-actives",
+    "movers": "/v1beta1/screener/stocks/movers",
+    "corporate actions": "/v1/corporate-actions",
     "day": None,
     "portfolio history": "/v2/account/portfolio/history",
     "list of position": "/v2/positions",
@@ -375,6 +399,18 @@ GET_POLYGON = {
     "market status": "/v1/marketstatus/now",
     "holidays": "/v1/marketstatus/upcoming",
     "open close": "/v1/open-close/AAPL/2024-05-31",
+    "indicator": "/v1/indicators/sma/AAPL?timespan=minute&window=2&limit=1&expand_underlying=true",
+    "macd": "/v1/indicators/macd/AAPL?timespan=minute&short_window=1&long_window=2&signal_window=1&limit=1",
+    "ticker types": "/v3/reference/tickers/types",
+    "ticker": "/v3/reference/tickers/AAPL",
+    "tickers": "/v3/reference/tickers?market=stocks&limit=1",
+    "option contract": f"/v3/reference/options/contracts/O:{CALL}",
+    "option contracts": "/v3/reference/options/contracts?underlying_ticker=AAPL&limit=1",
+    "conditions": "/v3/reference/conditions?asset_class=stocks&limit=1000",
+    "exchanges": "/v3/reference/exchanges?asset_class=stocks",
+    "dividends": "/v3/reference/dividends",
+    "splits": "/v3/reference/splits",
+    "news": "/v2/reference/news",
     "book": "/v2/snapshot/locale/global/markets/crypto/tickers/X:BTCUSD/book",
     "snapshot crypto": "/v2/snapshot/locale/global/markets/crypto/tickers/X:BTCUSD",
     "snapshots crypto": "/v2/snapshot/locale/global/markets/crypto/tickers",
@@ -419,6 +455,10 @@ async def everything() -> tuple[dict[str, Shape], dict[str, Shape]]:
         await venue.world.play(frame({**book, "ts_event": MONDAY + 200 * 10**9}, pause))
         await venue.order(symbol="TSLA", qty="10", type="market", limit_price=None)
         await venue.ticked("TSLA", 101.5)
+        _, listed = await venue.call("POST", "/v2/watchlists", {"name": "a list", "symbols": ["AAPL"]})
+        shaped(listed, "", ours.setdefault("watchlist", {}))
+        _, lists = await venue.call("GET", "/v2/watchlists")
+        shaped(lists[0], "", ours.setdefault("listed watchlist", {}))
         order = await venue.order(client_order_id="a-limit", qty="3")
         shaped(order, "", ours.setdefault("order", {}))
         for kind, path in GET_ALPACA.items():
@@ -629,6 +669,9 @@ def page() -> str:
         ]
         lines += ["", "| left out | examples |", "|---|---|"]
         lines += [f"| {why} | {count} |" for why, count in sorted(out.items())]
+    lines += ["", "## Pages that are not offered", "", "Each is asked for in `tests/test_venue_reference.py`.", "",
+              "| page | status | reason |", "|---|---|---|"]  # fmt: skip
+    lines += [f"| `{path}` | {status} | {why} |" for path, (status, why) in PAGES.items()]
     return "\n".join(lines) + "\n"
 
 

@@ -41,6 +41,7 @@ from gpi.tools.venue.edge import edge
 from gpi.tools.venue.faults import Faults
 from gpi.tools.venue.messages import ALPACA, Dialect, rfc3339
 from gpi.tools.venue.names import alpaca
+from gpi.tools.venue.patience import Patience
 from gpi.tools.venue.rates import RateLimits
 from gpi.tools.venue.sent import Sent
 from gpi.tools.venue.store import Store
@@ -720,10 +721,10 @@ def test_any_number_survives_the_wire(values: list[float], ts: int, packed: bool
         assert found["t"] == rfc3339(ts)
 
 
-def test_who_does_not_authenticate_is_shown_the_door(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_does_not_authenticate_is_shown_the_door() -> None:
     """404 at Alpaca's, auth_timeout at Polygon's, after their seconds."""
-    monkeypatch.setattr(alpaca_stream, "AUTH_S", 0.05)
-    monkeypatch.setattr(polygon_stream, "AUTH_S", 0.05)
+    world = world_of()
+    world.patience = Patience(auth_s=0.05)
 
     async def story(venue: Venue) -> None:
         first, second = await venue.open("/v2/iex"), await venue.open("/stocks", packed=False)
@@ -731,7 +732,7 @@ def test_who_does_not_authenticate_is_shown_the_door(monkeypatch: pytest.MonkeyP
         assert (await first.hear())[0]["code"] == 404 and await first.hear() is None
         assert (await second.hear())[0]["status"] == "auth_timeout" and await second.hear() is None
 
-    run(story)
+    run(story, world)
 
 
 def test_connections_are_refused_and_half_dead_ones_hold_their_place() -> None:

@@ -21,6 +21,7 @@ import requests
 from gpi.formats.frame import Frame
 from gpi.formats.instruments import Instrument, Instruments, equity
 from gpi.formats.secrets import Secret
+from gpi.tools.venue.past import Past
 from gpi.tools.venue.venue import Options, made, opened
 from gpi.tools.venue.world import World
 from tests.shell import GPI, ROOT
@@ -42,6 +43,8 @@ class Ready:
     loop: asyncio.AbstractEventLoop | None = None  # the world's
     process: subprocess.Popen[bytes] | None = None  # otherwise
     closing: list[Callable[[], None]] = field(default_factory=list)
+    tls_url: str = ""  # where it speaks TLS, if it does, and what to trust it by
+    tls_ca: str = ""
     said: list[str] = field(default_factory=list)  # of a process: what it wrote on stderr, once it has ended
 
     @property
@@ -162,6 +165,7 @@ def _ready(child: subprocess.Popen[bytes], path: Path) -> Iterator[Ready]:
         raise AssertionError(child.stderr.read().decode())
     said = json.loads(path.read_text())["gpi.venue"]
     found = Ready(said["url"], said["key_id"], said["secret"], said["token"], process=child)
+    found.tls_url, found.tls_ca = said.get("tls_url", ""), said.get("tls_ca", "")
     try:
         yield found
     finally:
@@ -187,8 +191,10 @@ def venue_here(listed: Sequence[Instrument] = (), start: int = MONDAY, **options
     """
     account = {KEY: (Secret(SECRET), Decimal(100_000))}
     usual: dict[str, Any] = {"accounts": account, "token": Secret(TOKEN), "rate_limit": 0, "fill": "conservative"}
+    past = options.pop("past", None)  # what lies before the feed
+    chosen = Options(**{**usual, **options})
     told: Future[tuple[Ready, Callable[[], None]]] = Future()
-    thread = threading.Thread(target=lambda: asyncio.run(_serve(told, listed, start, Options(**{**usual, **options}))))
+    thread = threading.Thread(target=lambda: asyncio.run(_serve(told, listed, start, chosen, past)))
     thread.start()
     ready, stop = told.result(PATIENCE_S)
     try:
@@ -199,11 +205,13 @@ def venue_here(listed: Sequence[Instrument] = (), start: int = MONDAY, **options
         thread.join(PATIENCE_S)
 
 
-async def _serve(told: Future[Any], listed: Sequence[Instrument], start: int, options: Options) -> None:
+async def _serve(
+    told: Future[Any], listed: Sequence[Instrument], start: int, options: Options, past: Past | None = None
+) -> None:
     try:
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
-        world = made(options, Instruments(listed or (equity("AAPL"), equity("MSFT"))))
+        world = made(options, Instruments(listed or (equity("AAPL"), equity("MSFT"))), past=past)
         world.clock.set(start)
         world.exchange.advance(start)
         at = await opened(world)

@@ -16,7 +16,7 @@ from aiohttp import web
 from gpi.formats.instruments import Instrument
 from gpi.tools.kernels import wire as w
 from gpi.tools.venue import series, valuation
-from gpi.tools.venue.bars import Array, joined
+from gpi.tools.venue.bars import Array
 from gpi.tools.venue.messages import ALPACA, plain, rfc3339, told
 from gpi.tools.venue.names import alpaca
 from gpi.tools.venue.refusals import Refusal, answer
@@ -26,11 +26,6 @@ from gpi.tools.venue.world import World
 
 TICKS: Final = {"quotes": w.QUOTE, "trades": w.TRADE}
 CHAIN_PAGE: Final = 100  # contracts, unless a limit says otherwise
-EXCHANGES: Final = {"V": "IEX", "D": "FINRA ADF"}
-CONDITIONS: Final = {
-    "trade": {"@": "Regular Sale", "H": "Price Variation Trade"},
-    "quote": {"R": "Regular Two Sided Open"},
-}
 OPTION_EXCHANGES: Final = {"C": "Cboe Options Exchange"}
 Handle = Callable[[web.Request], Any]
 
@@ -53,8 +48,6 @@ def routes(world: World) -> Iterable[web.AbstractRouteDef]:
         found.append(web.get(f"{prefix}/snapshots", history.snapshots))
         if kind == "equity":
             found.append(web.get(f"{prefix}/{{symbol}}/snapshot", history.snapshots))
-            found.append(web.get(f"{prefix}/meta/exchanges", _constant(EXCHANGES)))
-            found += [web.get(f"{prefix}/meta/conditions/{t}", _constant(c)) for t, c in CONDITIONS.items()]
         elif kind == "option":
             found.append(web.get(f"{prefix}/snapshots/{{underlying}}", history.chain))
             found.append(web.get(f"{prefix}/meta/exchanges", _constant(OPTION_EXCHANGES)))
@@ -85,7 +78,7 @@ def bar(kept: Array) -> dict[str, Any]:
 
 def days_of(store: Store, each: Instrument) -> tuple[Array | None, Array]:
     """The bar of the day so far, if there is one, and those of the days before."""
-    day, days = store.bars.day(each.id), joined(store.bars.minutes(each.id), 1, "day", each.asset_class == "crypto")
+    day, days = store.day(each), store.longer(each, 1, "day")
     return day, days[days[:, 0] < day[0]] if day is not None and len(days) else days
 
 
@@ -122,12 +115,15 @@ class _History:
             instruments = self.asked(request)
             asked = series.span(request.query, self.world.clock.now(), self.kind == "crypto")
             amount, unit = series.timeframe(request.query.get("timeframe", "1Min"))
+            past = {}
+            if what != "bars":
+                past = await series.past_ticks(self.store, instruments, alpaca, TICKS[what], asked)
 
             def rows(each: Instrument, span: series.Span) -> tuple[Array, Array, Callable[[int], dict[str, Any]]]:
                 if what == "bars":
                     bars = series.bar_rows(self.store, each, span, amount, unit)
                     return bars[:, 0].astype(np.int64), np.zeros(len(bars), np.int64), lambda k: bar(bars[k])
-                ints, nums = series.ticks_between(self.store, each, TICKS[what], span)
+                ints, nums = series.ticks_between(self.store, each, TICKS[what], span, past.get(each.id))
                 return ints[:, w.I_TS], ints[:, w.I_Q], lambda k: row(each, ints[k], nums[k])
 
             found, token = series.pages(instruments, alpaca, asked, rows)
@@ -140,7 +136,7 @@ class _History:
 
     def _latest(self, each: Instrument, what: str) -> dict[str, Any] | None:
         if what == "bars":
-            minutes = self.store.bars.minutes(each.id)
+            minutes = self.store.longer(each, 1, "minute")
             return bar(minutes[-1]) if len(minutes) else None
         found = self.store.latest(each.id, TICKS[what])
         return None if found is None else row(each, *found)

@@ -30,7 +30,6 @@ ERRORS: Final = {
     412: "option messages are only available in MsgPack format", 413: "star subscription not allowed for option quotes",
     500: "internal error",
 }  # fmt: skip
-AUTH_S: Final = 10.0  # to authenticate, or 404
 HALF_DEAD_S: Final = 90.0  # a torn connection holds its place so long, where the fault `too-many` asks for it
 FAREWELLS: Final = {402, 404, 406, 407}  # after these the server closes
 PACKED: Final = "application/msgpack"
@@ -103,7 +102,7 @@ class _Session:
             key = request.headers.get("APCA-API-KEY-ID")
             if key is not None:
                 await self._authenticate(key, request.headers.get("APCA-API-SECRET-KEY"))
-            deadline = wall() + AUTH_S
+            deadline = wall() + self.world.patience.auth_s
             while not ws.closed:
                 try:
                     received = await ws.receive(None if own.key_id else max(deadline - wall(), 0.001))

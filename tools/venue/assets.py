@@ -8,10 +8,12 @@ from typing import Any, Final
 from uuid import NAMESPACE_URL, uuid5
 
 from gpi.formats.instruments import Instrument, Instruments
+from gpi.formats.settlement import underlying
 from gpi.tools.venue.names import occ, pair
 from gpi.tools.venue.refusals import missing, unprocessable
 
 CLASSES: Final = {"equity": "us_equity", "option": "us_option", "crypto": "crypto", "index": "us_index"}
+OPTIONED: Final = "options_enabled"  # the attribute of a share on which options are listed
 EXCHANGES: Final = {"AMEX", "ARCA", "BATS", "NYSE", "NASDAQ", "OTC"}
 
 
@@ -33,6 +35,7 @@ class Assets:
         self._ids: dict[str, int] = {}
         self._known = 0
         self._terms: dict[int, Terms] = {}
+        self._optioned: set[str] = set()  # shares that options are on
 
     def find(self, name: str) -> Instrument | None:
         """By symbol (BTC/USD, BTCUSD, OCC padded or not) or asset id; None when the venue does not list it."""
@@ -67,6 +70,7 @@ class Assets:
 
     def wire(self, instrument: Instrument) -> dict[str, Any]:
         """An asset as JSON."""
+        self._learn()
         terms = self.terms(instrument)
         coin = instrument.asset_class == "crypto"
         made: dict[str, Any] = {
@@ -82,7 +86,7 @@ class Assets:
             "shortable": terms.shortable,
             "easy_to_borrow": terms.easy_to_borrow,
             "fractionable": terms.fractionable,
-            "attributes": [],
+            "attributes": [OPTIONED] if instrument.symbol in self._optioned and not coin else [],
         }
         if coin:
             made |= {
@@ -108,6 +112,8 @@ class Assets:
         """Index the rows announced since the last look."""
         for row in range(self._known, len(self._instruments)):
             symbol = wire_symbol(self._instruments[row])
+            if self._instruments[row].asset_class == "option":
+                self._optioned.add(underlying(self._instruments[row].underlying))
             for name in {symbol, symbol.replace("/", ""), self._instruments[row].symbol.replace(" ", "")}:
                 self._ids.setdefault(name.upper(), row)
             for name in {symbol, symbol.replace("/", "")}:

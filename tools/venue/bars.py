@@ -22,6 +22,7 @@ from gpi.tools.kernels import wire as w
 Array = npt.NDArray[Any]
 SECOND: Final = 1_000_000_000
 MINUTE: Final = 60 * SECOND
+HOUR: Final = 60 * MINUTE
 NEW_YORK: Final = ZoneInfo("America/New_York")
 COLUMNS: Final = 8  # of a kept bar: start ns, open, high, low, close, volume, vwap, trades
 VWAP_DECIMALS: Final = 6
@@ -175,7 +176,8 @@ def joined(minutes: Array, amount: int, unit: str, crypto: bool) -> Array:
         span = amount * MINUTE * (60 if unit == "hour" else 1)
         keys = starts // span * span
     else:
-        keys = np.array([period(int(ts), amount, unit, crypto) for ts in starts], np.int64)
+        hours, of = np.unique(starts // HOUR, return_inverse=True)  # days begin at full hours
+        keys = np.array([period(int(hour) * HOUR, amount, unit, crypto) for hour in hours], np.int64)[of]
     edges = np.flatnonzero(np.diff(keys, prepend=-1))
     volume = np.add.reduceat(minutes[:, 5], edges)
     money = np.add.reduceat(minutes[:, 5] * minutes[:, 6], edges)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Container
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
@@ -17,19 +18,29 @@ from gpi.tools.venue.refusals import forbidden, unauthorized
 from gpi.tools.venue.world import World
 
 
-def at_home(request: web.Request) -> None:
-    """Raise Refusal 403 for a request that was meant for another machine, or comes from another's page."""
+def at_home(request: web.Request, names: Container[str] = ()) -> None:
+    """Raise Refusal 403 for a request that was meant for another machine, or comes from another's page.
+
+    `names`: hosts that the venue was told to stand in for. Their pages are no less another's.
+    """
     for host in request.headers.getall(hdrs.HOST, ()):
-        if not _loopback(f"//{host}"):
+        if not _loopback(f"//{host}") and _name(f"//{host}") not in names:
             raise forbidden("the venue answers to 127.0.0.1 and localhost only", host=host)
     origin = request.headers.get(hdrs.ORIGIN)
     if origin is not None and not _loopback(origin):
         raise forbidden("the venue does not answer pages of other machines", origin=origin)
 
 
-def _loopback(url: str) -> bool:
+def _name(url: str) -> str:
     try:
-        name = (urlsplit(url).hostname or "").rstrip(".")
+        return (urlsplit(url).hostname or "").rstrip(".")
+    except ValueError:
+        return ""
+
+
+def _loopback(url: str) -> bool:
+    name = _name(url)
+    try:
         return name == "localhost" or name.endswith(".localhost") or ip_address(name).is_loopback
     except ValueError:
         return False
@@ -50,6 +61,12 @@ def keys_of(world: World, request: web.Request) -> str | None:
             return None
         return world.key_of(key_id, secret)
     return world.key_named(request.query.get("apiKey"))
+
+
+def nameless(request: web.Request) -> bool:
+    """Whether a request comes without any key, right or wrong."""
+    told = {"APCA-API-KEY-ID", "APCA-API-SECRET-KEY", hdrs.AUTHORIZATION}
+    return not any(name in request.headers for name in told) and "apiKey" not in request.query
 
 
 def key_id_of(world: World, request: web.Request) -> str:

@@ -16,7 +16,7 @@ from aiohttp.typedefs import Handler, Middleware
 
 from gpi.tools.venue.alpaca_stream import ADDRESSES as ALPACA_SOCKETS
 from gpi.tools.venue.clock import epoch
-from gpi.tools.venue.door import at_home, keys_of
+from gpi.tools.venue.door import at_home, keys_of, nameless
 from gpi.tools.venue.mishaps import mishap
 from gpi.tools.venue.polygon_stream import ADDRESSES as POLYGON_SOCKETS
 from gpi.tools.venue.refusals import Refusal, is_polygons, malformed, missing, spoken, too_many, unauthorized
@@ -37,7 +37,11 @@ TRADING: Final = {  # paths of the trading API, longest first; all else is marke
     "/v2/options/contracts": "contracts",
     "/v2/watchlists": "watchlists",
     "/v2/corporate_actions": "announcements",
+    "/v2/wallets": "wallets",
+    "/v3/clock": "clock",
+    "/v3/calendar": "calendar",
 }
+FREE: Final = "/v1beta3/crypto/us/"  # market data that Alpaca gives to anybody
 SOCKETS: Final = frozenset({PATH, *ALPACA_SOCKETS, *POLYGON_SOCKETS})
 CONTROL: Final = "/gpi/"
 ENDS: Final = (Refusal, web.HTTPException, HttpProcessingError, web.RequestPayloadError)
@@ -62,8 +66,8 @@ def edge(world: World) -> Middleware:
     @web.middleware
     async def at_the_edge(request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
-            at_home(request)
-            own = request.path.startswith(CONTROL) or (request.path in SOCKETS and upgrading(request))
+            at_home(request, world.hosts)
+            own = request.path.startswith(CONTROL) or (request.path.rstrip("/") in SOCKETS and upgrading(request))
             return await (handler(request) if own else _rest(world, request, handler))
         except ENDS as wrong:
             return spoken(request.path, _refusal(wrong))
@@ -89,7 +93,7 @@ async def _rest(world: World, request: web.Request, handler: Handler) -> web.Str
         allowed = world.rates.take(_bucket(request, key_id, place))
         if not is_polygons(request.path):
             headers |= allowed.headers(world.clock.skew_s)
-        if key_id is None:
+        if key_id is None and not (request.path.startswith(FREE) and nameless(request)):
             raise unauthorized()
         if not allowed.granted:
             raise too_many()

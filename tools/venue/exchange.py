@@ -139,12 +139,15 @@ class Exchange(Floor):
         """Another order in the place of an open one; its id, or None when it is not open or there is nothing left.
 
         `qty` counts what has been filled already, as in FIX: the new order is for the rest. REPLACED is the old one's
-        last event, ACCEPTED the new one's first. The place in the queue is kept when nothing but the size shrinks.
+        last event, ACCEPTED the new one's first. The place in the queue is kept when nothing but the size shrinks. Not
+        for one of several legs: None.
         """
         slot = self._slots.get(order_id)
         if slot is None:
             return None
         o: Any = self._pool[slot]
+        if o.order_type == MLEG:
+            return None  # one of several; all of them are canceled and submitted again
         given: Any = [math.nan if value is None else value for value in (qty, px, stop_px, trail)]
         if any(not 0.0 < value < math.inf for value in given if value == value):
             return None
@@ -160,9 +163,10 @@ class Exchange(Floor):
         venue: Any = (self._desk, self._instruments, self._ladders, self._pool, self._wire, slot, self.now)
         request: Any = (*venue, *given, new_id)
         exchange.amend(*request)
-        del self._slots[order_id]
+        renamed = int(self._pool[slot].order_id) == new_id  # if not, no rest worth the name was left: it has ended
+        del self._slots[order_id if renamed else new_id]
         self._collect()
-        return new_id
+        return new_id if renamed else None
 
     def halt(self, instrument_id: int | None = None) -> None:
         """Stop trading in one instrument, or in all of them (a market-wide circuit breaker)."""

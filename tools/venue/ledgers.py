@@ -72,6 +72,7 @@ class Ledgers:
                 self._booked(order, event)
 
     def _booked(self, order: Order, event: Event) -> None:
+        event = event._replace(ts=order.at(event.ts))
         if event.action == FILLED:
             self.filled(order, event.ts, event.qty, event.px, event.leaves == 0.0, event.liquidity)
         elif event.action == ACCEPTED:
@@ -85,7 +86,7 @@ class Ledgers:
             self.updates.tell(order, "restated", event.ts)
         elif event.action in ENDED:
             self.end(order, event.ts, ENDED[event.action])
-            if order.parent is not None and order.parent.instrument is None:  # a leg's end is the end of the whole
+            if order.parent is not None and order.of_several:  # a leg's end is the end of the whole
                 self.end(order.parent, event.ts, ENDED[event.action])
 
     def _live(self, order: Order, ts: int) -> None:
@@ -96,7 +97,7 @@ class Ledgers:
     def filled(self, order: Order, ts: int, qty: float, px: float, whole: bool, liquidity: int = 2) -> Fill:
         """One execution: order, account, activity, update."""
         assert order.instrument is not None
-        account = self.accounts[order.key_id]
+        account, ts = self.accounts[order.key_id], order.at(ts)
         size, price = exact(qty), exact(px)
         if whole and order.qty is not None:
             size = order.qty - order.filled_qty  # what floats left of it
@@ -114,7 +115,7 @@ class Ledgers:
         account.book(fill)
         self.world.counters["fills"] += 1
         self.updates.filled(fill, account.held(order.instrument))
-        if order.parent is not None and order.parent.instrument is None:
+        if order.parent is not None and order.of_several:
             self._combo_filled(order.parent, ts)
         return fill
 
@@ -124,7 +125,7 @@ class Ledgers:
         if done > top.filled_qty:
             top.filled_qty = done
             top.cost = sum((leg.side * leg.cost for leg in top.legs), Decimal(0))
-            top.updated_at = ts
+            top.updated_at = ts = top.at(ts)
             if top.filled_qty >= top.size:
                 top.status, top.filled_at = "filled", ts
                 self.accounts[top.key_id].working.pop(top.id, None)
@@ -133,6 +134,7 @@ class Ledgers:
         """An order is over without being filled; the legs that waited for it are, too."""
         if not order.open:
             return
+        ts = order.at(ts)
         order.status, order.updated_at = status, ts
         when = {"canceled": "canceled_at", "expired": "expired_at", "rejected": "failed_at", "replaced": "replaced_at"}
         setattr(order, when[status], ts)

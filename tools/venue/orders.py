@@ -60,6 +60,15 @@ class Order:
         """Whether it may still fill."""
         return self.status not in CLOSED
 
+    def at(self, ts: int) -> int:
+        """When something happens to it: `ts` ns, never before its beginning or what has been told of it already."""
+        return max(ts, self.updated_at or self.submitted_at)
+
+    @property
+    def of_several(self) -> bool:
+        """Whether it is a leg of a multi-leg order: it lives and dies with the others, not alone."""
+        return self.parent is not None and self.parent.instrument is None
+
     @property
     def size(self) -> Decimal:
         """What was asked for, in units; zero while a notional order has not been sized."""

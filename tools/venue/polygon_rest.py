@@ -20,7 +20,7 @@ from gpi.formats.instruments import Instrument
 from gpi.formats.ticks import HIDDEN, OFF_EXCHANGE
 from gpi.tools.kernels import wire as w
 from gpi.tools.venue import series
-from gpi.tools.venue.bars import NEW_YORK, Array, joined
+from gpi.tools.venue.bars import NEW_YORK, Array
 from gpi.tools.venue.messages import plain
 from gpi.tools.venue.names import polygon_ticker
 from gpi.tools.venue.refusals import Refusal, answer, failed
@@ -115,13 +115,15 @@ class _Rest:
         async def handle(request: web.Request) -> web.Response:
             each = self._found(request)
             try:
-                asked = _asked(request)
+                asked = spanned(request, PAGE, 50_000)
             except Refusal as wrong:
                 return failed(400, str(wrong))
             if each is None:
                 return whole({"results": []})
             try:
-                ints, nums = series.ticks_between(self.tape.store, each, channel, asked)
+                store = self.tape.store
+                past = await series.past_ticks(store, [each], polygon_ticker, channel, asked)
+                ints, nums = series.ticks_between(store, each, channel, asked, past.get(each.id))
             except Refusal as wrong:
                 return failed(400, str(wrong))
             shown = quote if channel == w.QUOTE else trade
@@ -182,8 +184,8 @@ class _Rest:
         """Bars of any length between two days or times."""
         info, each = request.match_info, self._found(request)
         try:
-            first = series.instant(info["first"], NEW_YORK)
-            last = series.instant(info["last"], NEW_YORK) + (86400 * 10**9 - 1 if len(info["last"]) == 10 else 0)
+            zone = UTC if info["ticker"].startswith("X:") else NEW_YORK
+            first, last = series.instant(info["first"], zone), series.last_instant(info["last"], zone)
             limit = series.number(request.query.get("limit"), "limit", 1, 50_000, 5_000)
             amount = series.number(info["amount"], "multiplier", 1, MULTIPLIED.get(info["unit"], 100_000), 1)
             after = series.after(request.query.get("cursor"))
@@ -193,8 +195,7 @@ class _Rest:
             return failed(400, str(wrong))
         bars = np.empty((0, 8))
         if each is not None:
-            minutes = self.tape.store.bars.minutes(each.id)
-            bars = joined(minutes, amount, info["unit"], each.asset_class == "crypto")
+            bars = self.tape.store.longer(each, amount, info["unit"])
             bars = bars[(bars[:, 0] >= first) & (bars[:, 0] <= last)]
         desc = request.query.get("sort") == "desc"
         if after is not None:
@@ -210,8 +211,16 @@ class _Rest:
             body["next_url"] = str(request.url.update_query(cursor=token))
         return whole(body)
 
+    def _of_day(self, each: Instrument, start: int) -> Array:
+        """The minutes of a day; where the past tells nothing shorter, its one bar."""
+        for bars in (self.tape.store.longer(each, 1, "minute"), self._days(each)):
+            found = bars[(bars[:, 0] >= start) & (bars[:, 0] < start + 86400 * 10**9)] if len(bars) else bars
+            if len(found):
+                return found
+        return np.empty((0, 8))
+
     def _days(self, each: Instrument) -> Array:
-        return joined(self.tape.store.bars.minutes(each.id), 1, "day", each.asset_class == "crypto")
+        return self.tape.store.longer(each, 1, "day")
 
     async def previous(self, request: web.Request) -> web.Response:
         """The last day that is over."""
@@ -239,10 +248,7 @@ class _Rest:
         """Open, high, low and close of a day, with what was traded before and after the session."""
         each, text = self._found(request), request.match_info["day"]
         start = series.instant(text, NEW_YORK)
-        minutes = np.empty((0, 8)) if each is None else self.tape.store.bars.minutes(each.id)
-        minutes = (
-            minutes[(minutes[:, 0] >= start) & (minutes[:, 0] < start + 86400 * 10**9)] if len(minutes) else minutes
-        )
+        minutes = np.empty((0, 8)) if each is None else self._of_day(each, start)
         session = calendar.session(calendar.day_of(start + 43200 * 10**9))
         if each is None or session is None or not len(minutes):
             return failed(404, "Data not found.")
@@ -258,17 +264,18 @@ class _Rest:
         return answer({key: value for key, value in body.items() if value is not None})
 
 
-def _asked(request: web.Request) -> series.Span:
-    """The span of a query of ticks. Raises Refusal."""
+def spanned(request: web.Request, usual: int, most: int) -> series.Span:
+    """What a query asks for: timestamp[.gt .gte .lt .lte], order, limit, cursor; a bare day is the whole of it,
+    whichever side it bounds. Raises Refusal."""
     query = request.query
+    zone = UTC if request.match_info.get("ticker", "").upper().startswith("X:") else NEW_YORK
     start, end = -series.FOREVER, series.FOREVER
     if query.get("timestamp"):
-        start = series.instant(query["timestamp"])
-        end = start + (86400 * 10**9 - 1 if len(query["timestamp"]) == 10 else 0)
+        start, end = (read(query["timestamp"], zone) for read in (series.instant, series.last_instant))
     for word, way, shift in (("gt", 0, 1), ("gte", 0, 0), ("lt", 1, -1), ("lte", 1, 0)):
         text = query.get(f"timestamp.{word}")
         if text:
-            bound = series.instant(text) + shift
+            bound = (series.last_instant if word in ("gt", "lte") else series.instant)(text, zone) + shift
             start, end = (max(start, bound), end) if way == 0 else (start, min(end, bound))
-    limit = series.number(query.get("limit"), "limit", 1, 50_000, PAGE)
+    limit = series.number(query.get("limit"), "limit", 1, most, usual)
     return series.Span(start, end, limit, query.get("order", "desc") == "desc", series.after(query.get("cursor")))

@@ -12,7 +12,7 @@ from gpi.formats import calendar
 from gpi.formats.instruments import Instrument
 from gpi.tools.kernels import wire as w
 from gpi.tools.venue import series, valuation
-from gpi.tools.venue.bars import Array, joined
+from gpi.tools.venue.bars import Array
 from gpi.tools.venue.messages import plain
 from gpi.tools.venue.names import polygon_ticker
 from gpi.tools.venue.polygon_rest import MS, aggregate, quote, trade, whole
@@ -59,11 +59,14 @@ class _Snapshots:
 
     def _days(self, each: Instrument) -> tuple[Array, Array, Array]:
         """Minutes, the day so far and the day before; each may be empty."""
-        minutes = self.tape.store.bars.minutes(each.id)
-        today = self.tape.store.bars.day(each.id)
+        store = self.tape.store
+        minutes, today, days = store.longer(each, 1, "minute"), store.day(each), store.longer(each, 1, "day")
         now = np.empty((0, 8)) if today is None else today.reshape(1, -1)
-        days = joined(minutes, 1, "day", each.asset_class == "crypto")
-        return minutes, now, days[days[:, 0] < now[0, 0]][-1:] if len(days) and len(now) else days[:0]
+        if len(now):
+            days = days[days[:, 0] < now[0, 0]]
+        elif not store.past:
+            days = days[:0]
+        return minutes, now, days[-1:]
 
     def _ticker(self, each: Instrument) -> Shown:
         """A share or coin as in /v2/snapshot."""

@@ -20,7 +20,6 @@ from gpi.tools.venue.subscriber import ALL, FAREWELL_S, Subscriber
 from gpi.tools.venue.tape import Endpoint, Tape
 from gpi.tools.venue.world import World
 
-AUTH_S: Final = 10.0
 STOCKS: Final[dict[str, tuple[int, ...]]] = {
     "T": (w.TRADE,), "Q": (w.QUOTE,), "A": (w.SECONDS,), "AM": (w.BAR,), "LULD": (w.LULD,), "NOI": (), "FMV": (),
 }  # fmt: skip
@@ -73,7 +72,7 @@ class _Session:
         self.world.counters["stream.data.connect"] += 1
         try:
             await own.say(status("connected", "Connected Successfully"))
-            deadline = wall() + AUTH_S
+            deadline = wall() + self.world.patience.auth_s
             while not ws.closed:
                 try:
                     received = await ws.receive(None if own.key_id else max(deadline - wall(), 0.001))

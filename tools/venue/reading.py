@@ -7,13 +7,14 @@ from typing import Any
 
 from aiohttp import web
 
+from gpi.tools.venue.patience import read_whole
 from gpi.tools.venue.refusals import malformed
 
 
 async def body_of(request: web.Request) -> Any:
     """The JSON of a request. Raises Refusal 422."""
     try:
-        return json.loads(await request.read())
+        return json.loads(await read_whole(request))
     except (ValueError, RecursionError):
         raise malformed("request body format is invalid") from None
 

@@ -8,19 +8,22 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from gpi.formats.calendar import NEW_YORK, day_of, next_close, next_open, sessions, state
+from gpi.formats.calendar import NEW_YORK, day_of, holiday, next_close, next_open, sessions, state
 from gpi.formats.instruments import Instrument
 from gpi.formats.settlement import settlement
+from gpi.tools.venue.alpaca_history import days_of
 from gpi.tools.venue.assets import asset_id, wire_symbol
 from gpi.tools.venue.clock import SECOND_NS
-from gpi.tools.venue.money import eastern, whole
+from gpi.tools.venue.money import eastern, exact, text, whole
 from gpi.tools.venue.reading import listed
 from gpi.tools.venue.refusals import answer, malformed, missing
+from gpi.tools.venue.tape import Tape
 from gpi.tools.venue.world import World
 
 LONGEST: Final = 366 * 10  # days of a calendar
 CONTRACTS: Final = 10_000  # of a page
 PAGE: Final = 100
+TWO_DAYS, ONE_DAY = date(2017, 9, 5), date(2024, 5, 28)  # the first days with these cycles of settlement
 FIRST, LAST = date(1900, 1, 1), date(2099, 12, 31)  # of the calendar
 
 
@@ -41,7 +44,6 @@ def contract_json(world: World, instrument: Instrument) -> dict[str, Any]:
     """An option contract as Alpaca writes it."""
     assert instrument.expiry is not None
     symbol = wire_symbol(instrument)
-    last = world.accounts.prices.last(instrument)
     kind = "call" if instrument.right == "C" else "put"
     active = instrument.expiry >= day_of(world.clock.now())
     return {
@@ -59,11 +61,27 @@ def contract_json(world: World, instrument: Instrument) -> dict[str, Any]:
         "strike_price": f"{instrument.strike:g}",
         "multiplier": f"{instrument.multiplier:g}",
         "size": f"{instrument.multiplier:g}",
-        "open_interest": None,
-        "open_interest_date": None,
-        "close_price": None if last is None else str(last),
-        "close_price_date": None,
+        **interest(world, instrument),
         "ppind": True,
+    }
+
+
+def interest(world: World, option: Instrument) -> dict[str, str | None]:
+    """The open interest and the last close of a contract.
+
+    No feed here tells open interest: every contract that has been traded on the tape is taken to be open. The close is
+    that of the last day before today with a trade, else the last price of today; without any trade there is none.
+    """
+    assert isinstance(world.tape, Tape)
+    day, before = days_of(world.tape.store, option)
+    bars = [*before, *(() if day is None else (day,))]
+    today = day_of(world.clock.now()).isoformat()
+    close = before[-1] if len(before) else day
+    return {
+        "open_interest": text(exact(float(sum(bar[5] for bar in bars)))),
+        "open_interest_date": today,
+        "close_price": None if close is None else text(exact(float(close[4]))),
+        "close_price_date": None if close is None else day_of(int(close[0])).isoformat(),
     }
 
 
@@ -100,7 +118,9 @@ class _Pages:
                 "session_open": _hour(each.early_open).replace(":", ""),
                 "session_close": _hour(each.late_close).replace(":", ""),
             }
-            told.append({"date": each.day.isoformat(), **shown, **outer})
+            told.append(
+                {"date": each.day.isoformat(), **shown, **outer, "settlement_date": _settled(each.day).isoformat()}
+            )
         return answer(told)
 
     async def assets(self, request: web.Request) -> web.Response:
@@ -148,6 +168,21 @@ class _Pages:
         if found is None or found.asset_class != "option":
             raise missing(f"option contract not found for {name}")
         return answer(contract_json(self.world, found))
+
+
+def _settled(day: date) -> date:
+    """When what is traded on this day is settled: one business day later, three before 2017, two before May 2024."""
+    left = 1 + (day < ONE_DAY) + (day < TWO_DAYS)
+    while left:
+        day += timedelta(days=1)
+        left -= day.weekday() < 5 and holiday(day) is None and not _bank_holiday(day)
+    return day
+
+
+def _bank_holiday(day: date) -> bool:
+    """A day on which the exchange is open and banks are not: Columbus Day and Veterans Day."""
+    columbus = day.month == 10 and day.weekday() == 0 and 8 <= day.day <= 14
+    return columbus or (day.month == 11 and (day.day == 11 or (day.day == 12 and day.weekday() == 0)))
 
 
 def _style(instrument: Instrument) -> str:

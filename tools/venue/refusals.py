@@ -6,9 +6,10 @@ from typing import Any, Final
 
 from aiohttp import web
 
+ALPACAS: Final = ("/v3/clock", "/v3/calendar/")  # though all else of /v3 is Polygon's
 POLYGONS: Final = tuple(
-    "/v3/ /v2/aggs/ /v2/last/ /v2/snapshot/ /v2/reference/ /v1/last/crypto /v1/marketstatus /v1/open-close "
-    "/v1/reference /v1/indicators /v1/summaries /v1/related-companies /v1/conversion".split()
+    "/v3/ /vX/ /stocks/v1/ /v2/aggs/ /v2/last/ /v2/snapshot/ /v2/reference/ /v1/last/crypto /v1/marketstatus "
+    "/v1/open-close /v1/reference /v1/indicators /v1/summaries /v1/related-companies /v1/conversion".split()
 )
 FAST: Final = "You've exceeded the maximum requests per minute, please wait or upgrade your subscription to continue."
 POLYGON: Final = {401: "Unknown API Key", 429: f"{FAST} https://polygon.io/pricing"}
@@ -68,7 +69,7 @@ def failed(status: int, message: str) -> web.Response:
 
 def is_polygons(path: str) -> bool:
     """Whether a path is of Polygon's REST; all others are Alpaca's, sockets and control aside."""
-    return path.startswith(POLYGONS)
+    return path.startswith(POLYGONS) and not path.startswith(ALPACAS)
 
 
 def spoken(path: str, refused: Refusal) -> web.Response:

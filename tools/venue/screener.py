@@ -29,7 +29,7 @@ def routes(world: World) -> Iterable[web.AbstractRouteDef]:
         by = request.query.get("by") or "volume"
         if by not in ("volume", "trades"):
             raise refused("invalid by: volume or trades")
-        days = {each.symbol: tape.store.bars.day(each.id) for each in world.instruments if each.asset_class == "equity"}
+        days = {each.symbol: tape.store.day(each) for each in world.instruments if each.asset_class == "equity"}
         found = [
             {"symbol": symbol, "volume": plain(float(day[5])), "trade_count": int(day[7])}
             for symbol, day in days.items()

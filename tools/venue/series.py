@@ -6,6 +6,7 @@ been told, kept or dropped in between. It is opaque to clients.
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 import re
@@ -17,14 +18,18 @@ import numpy as np
 import numpy.typing as npt
 
 from gpi.formats.instruments import Instrument
-from gpi.tools.venue.bars import MINUTE, NEW_YORK, joined, midnight
+from gpi.tools.kernels import wire as w
+from gpi.tools.venue.bars import MINUTE, NEW_YORK, midnight
 from gpi.tools.venue.money import DIGITS, SHOWN
+from gpi.tools.venue.past import Wanted
 from gpi.tools.venue.refusals import Refusal
 from gpi.tools.venue.store import Gone, Store
 
 Array = npt.NDArray[Any]
 UNITS: Final = {"Min": "minute", "T": "minute", "Hour": "hour", "H": "hour", "Day": "day", "D": "day", "Week": "week",
                 "W": "week", "Month": "month", "M": "month"}  # fmt: skip
+NO_INTS: Final = np.empty((0, w.INTS), np.int64)
+NO_NUMS: Final = np.empty((0, w.NUMS))
 LEAST, MOST, USUAL = 1, 10_000, 1_000  # rows in a page
 EPOCHS: Final = ((10**11, 10**9), (10**14, 10**6), (10**17, 10**3))  # an integer below is of seconds, ms, us
 FOREVER: Final = 1 << 62
@@ -73,6 +78,18 @@ def instant(text: str, zone: Any = UTC) -> int:
         raise refused(f"invalid time: {text[:SHOWN]}") from None
 
 
+def last_instant(text: str, zone: Any = UTC) -> int:
+    """The end that a time means: of a bare day its last nanosecond, so that the day is in. Raises Refusal."""
+    begun = instant(text, zone)
+    if len(text) != 10 or EPOCH.fullmatch(text):
+        return begun
+    try:
+        following = (date.fromisoformat(text) + timedelta(1)).isoformat()
+    except (ValueError, OverflowError):
+        return FOREVER
+    return instant(following, zone) - 1
+
+
 def bounded(ts: int) -> int:
     """A time that the store can hold: what lies beyond is as good as for ever."""
     return max(-FOREVER, min(FOREVER, ts))
@@ -89,8 +106,9 @@ def number(text: str | None, name: str, least: int, most: int, usual: int) -> in
 
 def span(query: Mapping[str, str], now: int, crypto: bool, usual: int = USUAL) -> Span:
     """What an Alpaca query asks for; without a start, from the beginning of the day. Raises Refusal."""
-    start = instant(query["start"]) if query.get("start") else midnight(now, crypto)
-    end = instant(query["end"]) if query.get("end") else FOREVER
+    zone = UTC if crypto else NEW_YORK  # of a bare day, as of the bars of days
+    start = instant(query["start"], zone) if query.get("start") else midnight(now, crypto)
+    end = last_instant(query["end"], zone) if query.get("end") else FOREVER
     if end < start:
         raise refused("end should not be before start")
     limit = number(query.get("limit"), "limit", LEAST, MOST, usual)
@@ -161,16 +179,44 @@ def pages(
 
 def bar_rows(store: Store, each: Instrument, asked: Span, amount: int, unit: str) -> Array:
     """The bars of an instrument that begin within a span: (n, COLUMNS of bars)."""
-    minutes = store.bars.minutes(each.id)
-    bars = joined(minutes, amount, unit, each.asset_class == "crypto")
+    bars = store.longer(each, amount, unit)
     return bars[(bars[:, 0] >= asked.start) & (bars[:, 0] <= asked.end)] if len(bars) else bars
 
 
-def ticks_between(store: Store, each: Instrument, channel: int, asked: Span) -> tuple[Array, Array]:
-    """Quotes or trades within a span; without a start, all there are. Raises Refusal for what is gone."""
-    start = max(asked.start, store.evicted + 1) if asked.start == -FOREVER else asked.start
+async def past_ticks(
+    store: Store, instruments: Sequence[Instrument], called: Callable[[Instrument], str], channel: int, asked: Span
+) -> dict[int, tuple[Array, Array]]:
+    """Quotes or trades from before the feed, by instrument id: as many as one page needs. Read in a thread: a file."""
+    found: dict[int, tuple[Array, Array]] = {}
+    count = 0
+    for each in sorted(instruments, key=called) if asked.start < store.past.before else ():
+        name, after = called(each), asked.after
+        if after is not None and name < after[0]:
+            continue
+        beyond = after[1:] if after is not None and after[0] == name else None
+        wanted = Wanted(channel, asked.start, asked.end, asked.limit + 1, asked.desc, beyond)
+        found[each.id] = await asyncio.to_thread(store.past.told, each, wanted)
+        count += len(found[each.id][0])
+        if count > asked.limit:
+            break
+    return found
+
+
+def ticks_between(
+    store: Store, each: Instrument, channel: int, asked: Span, before: tuple[Array, Array] | None = None
+) -> tuple[Array, Array]:
+    """Quotes or trades within a span, with those from before the feed; without a start, all there are.
+
+    Raises Refusal for what is gone.
+    """
+    start = max(asked.start, store.past.before)
+    start = max(start, store.evicted + 1) if asked.start == -FOREVER else start
+    found = (NO_INTS, NO_NUMS) if before is None else before
+    if start > asked.end or (len(found[0]) > asked.limit and not asked.desc):
+        return found
     try:
-        return store.since(each.id, channel, start, asked.end)
+        own = store.since(each.id, channel, start, asked.end)
+        return (np.concatenate([found[0], own[0]]), np.concatenate([found[1], own[1]])) if len(found[0]) else own
     except Gone as wrong:
         raise gone(wrong) from None
 

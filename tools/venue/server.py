@@ -8,8 +8,10 @@ import resource
 import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
+from pathlib import Path
+from secrets import token_hex
 from typing import Final
 
 from aiohttp import web
@@ -17,6 +19,8 @@ from aiohttp import web
 from gpi.formats.frame import Frame
 from gpi.tools.venue.edge import edge
 from gpi.tools.venue.mishaps import LOG, one_line
+from gpi.tools.venue.patience import GATE, LINGER_S, Gate, Runner
+from gpi.tools.venue.tls import Certificate
 from gpi.tools.venue.world import World
 
 HOST: Final = "127.0.0.1"  # never another: the venue has no business beyond this machine
@@ -34,6 +38,13 @@ class Listening:
 
     port: int
     runner: web.AppRunner
+    tls_port: int = 0
+    ca: Path | None = None  # what clients of the TLS port are told to trust
+
+    @property
+    def tls_url(self) -> str | None:
+        """The same behind TLS, sockets with wss://; None without."""
+        return f"https://{HOST}:{self.tls_port}" if self.tls_port else None
 
     @property
     def url(self) -> str:
@@ -47,15 +58,31 @@ class Listening:
 
 def application(world: World, routed: Iterable[Routes]) -> web.Application:
     """The application over a world whose accounts and tape are set; `routed` are the modules' routes functions."""
-    app = web.Application(middlewares=[edge(world)], client_max_size=1 << 20)
+    gate = Gate(world.patience)
+    app = web.Application(middlewares=[gate.answering, edge(world)], client_max_size=1 << 20)
+    app[GATE] = gate
+    app.on_response_prepare.append(identified)
     for routes in routed:
-        app.add_routes(routes(world))
+        app.add_routes(both(routes(world)))
 
     async def farewell(_: web.Application) -> None:
         await world.tape.close()
 
     app.on_shutdown.append(farewell)
     return app
+
+
+def both(routes: Iterable[web.AbstractRouteDef]) -> Iterator[web.AbstractRouteDef]:
+    """Every route, and before it the same with a slash behind: clients join addresses as they please."""
+    for each in routes:
+        if isinstance(each, web.RouteDef) and not each.path.endswith("/"):
+            yield web.RouteDef(each.method, f"{each.path}/", each.handler, each.kwargs)
+        yield each
+
+
+async def identified(_: web.Request, response: web.StreamResponse) -> None:
+    """Every answer has an id of its own, as both vendors' have."""
+    response.headers.setdefault("X-Request-ID", token_hex(16))
 
 
 def reserved(port: int = 0) -> socket.socket:
@@ -78,19 +105,33 @@ def more_files() -> None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-async def listening(app: web.Application, line: socket.socket) -> Listening:
-    """Listen on a reserved port: from now on clients are answered. Raises OSError when another listens there."""
+async def listening(
+    app: web.Application, line: socket.socket, guarded: tuple[socket.socket, Certificate] | None = None
+) -> Listening:
+    """Listen on a reserved port, and behind TLS on a second one: from now on clients are answered.
+
+    Raises OSError when another listens there.
+    """
     one_line()
-    runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=GRACE_S, logger=LOG)
+    runner = Runner(
+        app, access_log=None, handle_signals=False, shutdown_timeout=GRACE_S, logger=LOG, lingering_time=LINGER_S
+    )
     await runner.setup()
-    site = web.SockSite(runner, line, backlog=BACKLOG)
+    tls_line, certificate = guarded or (None, None)
     try:
-        await site.start()
+        await web.SockSite(runner, line, backlog=BACKLOG).start()
+        if tls_line is not None and certificate is not None:
+            await web.SockSite(runner, tls_line, backlog=BACKLOG, ssl_context=certificate.context).start()
     except OSError:
         await runner.cleanup()
-        line.close()
+        for each in (line, tls_line):
+            if each is not None:
+                each.close()
         raise
-    return Listening(int(line.getsockname()[1]), runner)
+    found = Listening(int(line.getsockname()[1]), runner)
+    if tls_line is None or certificate is None:
+        return found
+    return replace(found, tls_port=int(tls_line.getsockname()[1]), ca=certificate.ca)
 
 
 class Feed:

@@ -12,10 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from gpi.formats.frame import Frame
-from gpi.formats.instruments import Instruments
+from gpi.formats.instruments import Instrument, Instruments
 from gpi.tools.kernels import wire as w
 from gpi.tools.venue import luld
-from gpi.tools.venue.bars import Bars
+from gpi.tools.venue.bars import Bars, joined
+from gpi.tools.venue.past import Past, items
 
 Array = npt.NDArray[Any]
 KEEP: Final = 1 << 19  # items in the ring: about 75 MB
@@ -43,8 +44,9 @@ class Gone(Exception):
 class Store:
     """Takes frames; answers what happened to an instrument since when."""
 
-    def __init__(self, instruments: Instruments, keep: int = KEEP) -> None:
+    def __init__(self, instruments: Instruments, keep: int = KEEP, past: Past | None = None) -> None:
         self.instruments = instruments
+        self.past = Past() if past is None else past
         self.keep = keep
         self.bars = Bars(instruments)
         self.evicted = -(1 << 62)  # ns of the newest item that is gone
@@ -60,13 +62,8 @@ class Store:
     def fold(self, frame: Frame) -> Items:
         """Keep a frame's rows; gives them back as items, with the bars they closed in between, by time."""
         self._room()
-        most = 4 * frame.rows
-        ints, nums = np.zeros((most, w.INTS), np.int64), np.zeros((most, w.NUMS))
-        names = ("ts_event", "ts_recv", "instrument_id", "kind", "side", "flags", "bid_px", "bid_sz", "ask_px",
-                 "ask_sz", "trade_px", "trade_sz")  # fmt: skip
-        given = [*(frame[name] for name in names), self._numbers, ints, nums]
-        n = w.expanded(*given)
-        ints, nums = ints[:n], nums[:n]
+        self.past.begins(int(frame["ts_event"][0]))
+        ints, nums = items(frame, self._numbers)
         books, changes = self._levels(frame, ints)
         self._put(ints, nums)
         ints, nums = self._with_bands(ints, nums)
@@ -127,6 +124,21 @@ class Store:
                 self.evicted = max(self.evicted, int(self._ints[lost, w.I_TS].max()))
         self._ints[slots], self._nums[slots] = ints, nums
         self._count += len(ints)
+
+    def longer(self, each: Instrument, amount: int, unit: str) -> Array:
+        """Bars of an instrument, those before the feed with them: (n, COLUMNS of bars), oldest first."""
+        return self.past.longer(each, self.bars.minutes(each.id), amount, unit)
+
+    def day(self, each: Instrument) -> Array | None:
+        """The bar of the day so far, with what the past tells of it and the minute that is still open; or None."""
+        own, before, coin = self.bars.day(each.id), self.past.today(each), each.asset_class == "crypto"
+        if not len(before):
+            return own
+        part = joined(before, 1, "day", coin)
+        if own is None or own[0] != part[0, 0]:
+            return part[0] if own is None else own
+        found: Array = joined(np.vstack([part, own]), 1, "day", coin)[0]
+        return found
 
     def latest(self, instrument_id: int, channel: int) -> tuple[Array, Array] | None:
         """The latest item of a channel, ever; None if there was none."""

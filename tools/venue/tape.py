@@ -20,6 +20,7 @@ from gpi.formats.frame import Frame
 from gpi.tools.kernels import wire as w
 from gpi.tools.venue.messages import Dialect
 from gpi.tools.venue.names import Directory
+from gpi.tools.venue.past import Past
 from gpi.tools.venue.spoiling import Raws, Spoiler
 from gpi.tools.venue.store import Items, Store
 from gpi.tools.venue.subscriber import Subscriber
@@ -94,6 +95,10 @@ class Tape:
         """Say goodbye to everybody who is connected; whoever does not answer in FAREWELL_S is left."""
         everybody = [each for endpoint in self.endpoints.values() for each in endpoint.subscribers]
         await asyncio.gather(*(each.ws.close(code=WSCloseCode.GOING_AWAY) for each in everybody))
+
+    def past(self) -> Past:
+        """What lies before the feed."""
+        return self.store.past
 
     def subscribed(self) -> int:
         """How many sockets have subscribed to something."""

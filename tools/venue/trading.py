@@ -13,7 +13,7 @@ from typing import Any, Final
 from aiohttp import web
 
 from gpi.tools.venue.accounts import Account, Position
-from gpi.tools.venue.amend import cancel, found, replace
+from gpi.tools.venue.amend import cancel, found
 from gpi.tools.venue.assets import CLASSES
 from gpi.tools.venue.door import key_id_of
 from gpi.tools.venue.entry import submit
@@ -22,6 +22,7 @@ from gpi.tools.venue.orders import SIDES, Order, wire
 from gpi.tools.venue.portfolio import position_json
 from gpi.tools.venue.reading import body_of, flag, listed
 from gpi.tools.venue.refusals import Refusal, answer, malformed, missing
+from gpi.tools.venue.replacing import replace
 from gpi.tools.venue.tickets import Ticket, read
 from gpi.tools.venue.world import World
 

@@ -11,8 +11,9 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
 
-from aiohttp import WSMsgType, web
+from aiohttp import WSCloseCode, WSMsgType, web
 
+from gpi.tools.venue.clock import wall
 from gpi.tools.venue.money import maybe, stamp, text
 from gpi.tools.venue.orders import Order, wire
 from gpi.tools.venue.sending import Sender
@@ -86,7 +87,13 @@ def routes(world: World) -> Iterable[web.AbstractRouteDef]:
         sender = Sender(world, socket, request, "updates", binary=True)
         try:
             key_id: str | None = None
-            async for message in socket:
+            deadline = wall() + world.patience.auth_s
+            while not socket.closed:
+                try:
+                    message = await socket.receive(None if key_id else max(deadline - wall(), 0.001))
+                except TimeoutError:
+                    await socket.close(code=WSCloseCode.POLICY_VIOLATION)
+                    break
                 if message.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
                     break
                 asked = _read(message.data)

@@ -22,10 +22,13 @@ from gpi.tools.kernels.options import TRAVEL
 from gpi.tools.venue import (
     activities,
     alpaca_history,
+    alpaca_reference,
     alpaca_stream,
     control,
     exercises,
     history,
+    indicators,
+    polygon_reference,
     polygon_rest,
     polygon_snapshots,
     polygon_status,
@@ -43,10 +46,14 @@ from gpi.tools.venue.exchange import Exchange, Fill
 from gpi.tools.venue.faults import Faults
 from gpi.tools.venue.ledgers import Ledgers
 from gpi.tools.venue.passing import Passing
+from gpi.tools.venue.past import Past
+from gpi.tools.venue.patience import Patience
 from gpi.tools.venue.rates import RateLimits
 from gpi.tools.venue.sent import Sent
 from gpi.tools.venue.server import Feed, Listening, Routes, application, listening, more_files, reserved
+from gpi.tools.venue.store import Store
 from gpi.tools.venue.tape import Tape
+from gpi.tools.venue.tls import Certificate
 from gpi.tools.venue.world import World
 
 ROUTED: Final[tuple[Routes, ...]] = (
@@ -66,6 +73,9 @@ ROUTED: Final[tuple[Routes, ...]] = (
     polygon_rest.routes,
     polygon_snapshots.routes,
     polygon_status.routes,
+    polygon_reference.routes,
+    indicators.routes,
+    alpaca_reference.routes,
 )
 PATIENCE_S: Final = 20.0  # for a feed's first row, before the venue says that it is ready
 LOOK_S: Final = 0.02  # how often a venue that waits for its readers looks
@@ -90,9 +100,11 @@ class Options:
     option_slippage: tuple[float, ...] = tuple(TRAVEL.tolist())
     luld: int = 0
     breaker: tuple[str, float] | None = None
+    hosts: frozenset[str] = frozenset()  # names that clients may call the venue by, beside localhost
+    patience: Patience = Patience()
 
 
-def made(options: Options, instruments: Instruments, sent: Sent | None = None) -> World:
+def made(options: Options, instruments: Instruments, sent: Sent | None = None, past: Past | None = None) -> World:
     """The world of a venue, nobody listening yet. Must be called in a running loop."""
     clock = Clock()
     faults = Faults(clock.now, options.seed)
@@ -107,11 +119,13 @@ def made(options: Options, instruments: Instruments, sent: Sent | None = None) -
         token=options.token or Secret(secrets.token_urlsafe(24)),
         rates=RateLimits(options.rate_limit),
         slow=options.slow,
+        patience=options.patience,
         levels=options.levels,
+        hosts=options.hosts,
     )
     cash = {each: start for each, (_, start) in accounts.items()}
     world.accounts = Ledgers(world, cash, Charges(options.fees), options.seed, options.by_calendar)
-    world.tape = Tape(world, record=sent)
+    world.tape = Tape(world, Store(instruments, past=past), record=sent)
     world.afterwards.append(Passing(world.accounts))
     for name, how in options.faults:
         faults.set(name, **how)
@@ -131,7 +145,8 @@ def ready_line(world: World, at: Listening) -> dict[str, Any]:
     """What a client needs: the line for stderr. The secret is not in it."""
     key_id = next(iter(world.keys))
     shown = {"port": at.port, "url": at.url, "key_id": key_id, "token": world.token.reveal()}
-    return {"gpi.venue": {**shown, "keys": list(world.keys)}}
+    tls = {} if at.tls_url is None else {"tls_url": at.tls_url, "tls_ca": str(at.ca)}
+    return {"gpi.venue": {**shown, **tls, "keys": list(world.keys)}}
 
 
 def write_ready(path: Path, world: World, at: Listening) -> None:
@@ -161,15 +176,23 @@ def held(port: int = 0) -> socket.socket:
         raise VenueError(f"port {port}: {wrong.strerror}; --port 0 takes a free one") from None
 
 
-async def opened(world: World, line: socket.socket | None = None, routed: Iterable[Routes] = ROUTED) -> Listening:
-    """Listen on a port held before, or on a free one. Raises VenueError when another listens there."""
+async def opened(
+    world: World,
+    line: socket.socket | None = None,
+    routed: Iterable[Routes] = ROUTED,
+    guarded: tuple[socket.socket, Certificate] | None = None,
+) -> Listening:
+    """Listen on a port held before, or on a free one, and behind TLS on that of `guarded`.
+
+    Raises VenueError when another listens there.
+    """
     more_files()
     line = held() if line is None else line
-    port = line.getsockname()[1]
+    ports = " or ".join(str(each.getsockname()[1]) for each in (line, *(guarded or ())[:1]))
     try:
-        return await listening(application(world, routed), line)
+        return await listening(application(world, routed), line, guarded)
     except OSError as wrong:
-        raise VenueError(f"port {port}: {wrong.strerror}; --port 0 takes a free one") from None
+        raise VenueError(f"port {ports}: {wrong.strerror}; --port 0 takes a free one") from None
 
 
 async def fed(world: World, frames: Iterator[Frame], pace: Callable[[Iterator[Frame]], Iterable[Frame]] = iter) -> Feed:
@@ -219,6 +242,7 @@ def _begun(world: World, feed: Feed) -> None:
     first = feed.first.result()
     if first is not None:
         world.clock.set(first)
+        world.tape.past().begins(first)
         world.exchange.advance(first)
         for account in world.accounts.accounts.values():
             account.created_at = first

@@ -16,10 +16,11 @@ from numba.core import event
 from gpi.formats.frame import Frame
 from gpi.formats.instruments import Instruments, crypto, equity, index, option
 from gpi.tools.venue import valuation
-from gpi.tools.venue.amend import cancel, replace
+from gpi.tools.venue.amend import cancel
 from gpi.tools.venue.clock import SECOND_NS
 from gpi.tools.venue.entry import submit
 from gpi.tools.venue.messages import ALPACA
+from gpi.tools.venue.replacing import replace
 from gpi.tools.venue.rows import status, told
 from gpi.tools.venue.server import application
 from gpi.tools.venue.subscriber import ALL, Subscriber

@@ -18,11 +18,13 @@ from gpi.formats.instruments import KEY, Instruments
 from gpi.formats.secrets import Secret
 from gpi.tools.venue.clock import Clock
 from gpi.tools.venue.faults import Faults
+from gpi.tools.venue.patience import Patience
 from gpi.tools.venue.rates import RateLimits
 from gpi.tools.venue.rows import status
 
 if TYPE_CHECKING:
     from gpi.tools.venue.ledgers import Ledgers
+    from gpi.tools.venue.past import Past
 
 
 def same(secret: Secret, given: object) -> bool:
@@ -37,6 +39,9 @@ class Tape(Protocol):
 
     async def publish(self, frame: Frame) -> None:
         """Store the rows and send them to whoever subscribed; returns when the next frame may come."""
+
+    def past(self) -> Past:
+        """What lies before the feed."""
 
     def subscribed(self) -> int:
         """How many data sockets have subscribed to something by now (--wait-for)."""
@@ -60,10 +65,12 @@ class World:
     token: Secret
     rates: RateLimits
     counters: Counter[str] = field(default_factory=Counter)  # what was received and sent, by name
+    patience: Patience = Patience()  # with clients that say half of something
     slow: str = "wait"  # a slow reader holds the feed back (wait) or is cut with 407 (drop)
     accounts: Ledgers = field(init=False)  # set by server.assembled
     tape: Tape = field(init=False)  # set by server.assembled
     levels: int = 0  # book levels of the feed's frames
+    hosts: frozenset[str] = frozenset()  # names that clients may call the venue by, beside localhost (--tls-name)
     afterwards: list[Callable[[], Iterable[Frame]]] = field(default_factory=list)  # after each frame; more to play
     go: Callable[[], None] = lambda: None  # let the feed come
     playing: asyncio.Lock = field(default_factory=asyncio.Lock)  # one frame at a time, from the feed or from control
