@@ -176,7 +176,8 @@ def bar_rows(store: Store, each: Instrument, asked: Span, amount: int, unit: str
     """The bars of an instrument that begin within a span: (n, COLUMNS of bars)."""
     minutes = store.bars.minutes(each.id)
     bars = joined(minutes, amount, unit, each.asset_class == "crypto")
-    return bars[(bars[:, 0] >= asked.start) & (bars[:, 0] <= asked.end)] if len(bars) else bars
+    begun = bars[:, 0].astype(np.int64)  # floats would take the last nanosecond of a day for the next
+    return bars[(begun >= asked.start) & (begun <= asked.end)] if len(bars) else bars
 
 
 def ticks_between(store: Store, each: Instrument, channel: int, asked: Span) -> tuple[Array, Array]:
