@@ -150,6 +150,14 @@ def test_a_day_order_that_is_made_to_last_outlives_the_day() -> None:
         assert shown["status"] == "new" and shown["expires_at"] > "2026-03"
 
 
+def test_no_order_outlives_its_contract(venue: Ready) -> None:
+    """A gtc order on an option that has ended is expired with it, whether any are held or not."""
+    old = venue.order(CALL, qty=1, type="limit", limit_price=1, time_in_force="gtc").json()
+    assert old["expires_at"] == "2026-01-16T21:00:00Z"
+    venue.control(advance=12 * 24 * 3600)
+    assert venue.call("GET", f"/v2/orders/{old['id']}").json()["status"] == "expired"
+
+
 def test_times_of_an_order_never_run_backwards() -> None:
     """Many orders within one instant of the feed: each begins later than the one before, and ends later still."""
     with venue_here([equity("AAPL")]) as venue:
