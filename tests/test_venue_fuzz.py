@@ -393,7 +393,7 @@ def _instant(text: str) -> tuple[str, int]:
 def test_every_verb_in_any_order() -> None:
     """The machine above."""
     many = settings(
-        max_examples=400 if LONG else 40, stateful_step_count=60 if LONG else 30, deadline=None, database=None,
+        max_examples=400 if LONG else 25, stateful_step_count=60 if LONG else 25, deadline=None, database=None,
         suppress_health_check=list(HealthCheck), derandomize=not LONG, print_blob=False,
         phases=(Phase.generate, Phase.shrink) if LONG else (Phase.generate,),
     )  # fmt: skip

@@ -2,10 +2,14 @@
 
 import gzip
 import json
+import shlex
 import socket
 import struct
+import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -15,6 +19,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gpi.formats.instruments import equity, option
+from gpi.tools.venue.patience import Patience
+from tests.shell import GPI, ROOT
 from tests.venues import Ready, running_venue, until, venue_here
 
 CALL = option("AAPL260116C00190000")
@@ -312,3 +318,112 @@ def test_a_killed_client_leaves_no_traceback() -> None:
         assert venue.state()["counters"].get("mishaps", 0) == 0
     lines = [line for line in venue.said[0].splitlines() if "compiling kernels" not in line]
     assert len(lines) == 1 and '"gpi.venue"' in lines[0], lines
+
+
+SHORT = Patience(header_s=0.5, body_s=0.5, idle_s=0.5, auth_s=0.5)
+HELLO = (
+    "GET {} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
+
+
+def connected(venue: Ready, data: bytes = b"") -> socket.socket:
+    """A connection on which this has been said."""
+    line = socket.create_connection(("127.0.0.1", int(venue.url.rsplit(":", 1)[1])), timeout=60)
+    line.sendall(data)
+    return line
+
+
+def closed(line: socket.socket, drip: bytes = b"") -> bytes:
+    """What comes until the venue closes the connection, while a byte drips at a time; fails when it never does."""
+    found, end = b"", time.monotonic() + 60
+    with line:
+        line.settimeout(0.05)
+        while time.monotonic() < end:
+            try:
+                if drip:
+                    line.sendall(drip)
+                got = line.recv(1 << 16)
+            except TimeoutError:
+                continue
+            except OSError:
+                return found
+            if not got:
+                return found
+            found += got
+    raise AssertionError("it stays open")
+
+
+def test_half_of_anything_ends_by_itself() -> None:
+    """Nothing said, half a header, headers and bodies that drip, connections that ask no more, sockets without keys."""
+    with venue_here([equity("AAPL")], patience=SHORT) as venue:
+        post = written(venue, "POST", "/v2/orders").replace(b"Content-Length: 0", b"Content-Length: 400")
+        kept = written(venue, "GET", "/v2/clock").replace(b"Connection: close\r\n", b"")
+        for said, drip in (
+            (b"", b""), (b"GET /v2/acc", b""), (b"GET /v2/clock HTTP/1.1\r\nX: ", b"x"), (b"\r\n", b""),
+            (HELLO.format("/stream").encode(), b""), (HELLO.format("/v2/iex").encode(), b""),
+            (HELLO.format("/stocks").encode(), b""),
+        ):  # fmt: skip
+            closed(connected(venue, said), drip)
+        assert b" 408 " in closed(connected(venue, post), b" ")[:20]
+        assert b" 408 " in closed(connected(venue, post))[:20]
+        assert closed(connected(venue, kept)).startswith(b"HTTP/1.1 200")
+        assert closed(connected(venue, kept + b"GET /v2/cl")).startswith(b"HTTP/1.1 200")
+        alive = connected(venue, HELLO.format("/stream").encode())
+        auth = json.dumps({"action": "auth", "key": venue.key_id, "secret": venue.secret}).encode()
+        alive.sendall(framed(1, auth) + framed(1, b'{"action":"listen","data":{"streams":["trade_updates"]}}'))
+        until(lambda: venue.state()["listening"])
+        time.sleep(1.2)
+        venue.tick(bid=[99, 10], ask=[101, 10])
+        assert venue.state()["listening"], "whoever has shown a key may be silent"
+        alive.close()
+        assert venue.state()["counters"].get("mishaps", 0) == 0
+
+
+def test_nine_hundred_half_requests_keep_nobody_out() -> None:
+    """While they are open orders fill and the data socket hears every tick, and then they are gone."""
+    with venue_here([equity("AAPL")], patience=Patience(header_s=3.0)) as venue:
+        lines = [connected(venue, b"GET /v2/account HTTP/1.1\r\nHost: local") for _ in range(900)]
+        data = connected(venue, HELLO.format("/v2/iex").encode())
+        auth = json.dumps({"action": "auth", "key": venue.key_id, "secret": venue.secret}).encode()
+        data.sendall(framed(1, auth) + framed(1, b'{"action":"subscribe","quotes":["AAPL"]}'))
+        until(lambda: venue.world is not None and venue.world.tape.subscribed())
+        for n in range(20):
+            venue.tick(bid=[99 + n, 10], ask=[101 + n, 10])
+            assert venue.order(client_order_id=f"c{n}").status_code == 200
+        assert len(venue.account()["fills"]) == 20
+        heard = b""
+        while heard.count(b'"T":"q"') < 20:
+            heard += data.recv(1 << 16)
+        data.close()
+        for line in lines:
+            closed(line)
+        assert venue.state()["counters"].get("mishaps", 0) == 0
+
+
+def test_a_full_house_turns_out_who_asks_nothing() -> None:
+    """The real command with 200 descriptors: 400 half requests, and every whole one is answered; stderr stays clean."""
+    with tempfile.TemporaryDirectory() as folder:
+        ready, errors = Path(folder) / "ready.json", Path(folder) / "stderr"
+        command = shlex.join([*map(str, GPI), "venue", "--ready", str(ready), "--stay", "--rate-limit", "0"])
+        with errors.open("wb") as said:
+            child = subprocess.Popen(
+                ["/bin/sh", "-c", f"ulimit -n 200; exec {command}"], stdin=subprocess.DEVNULL, stderr=said, cwd=ROOT
+            )
+        try:
+            until(lambda: ready.exists() or child.poll() is not None, 300)
+            told = json.loads(ready.read_text())["gpi.venue"]
+            venue = Ready(told["url"], told["key_id"], told["secret"], told["token"])
+            lines = []
+            for n in range(400):
+                lines.append(connected(venue, b"GET /v2/acc"))
+                if n % 20 == 0:
+                    assert venue.call("GET", "/v2/clock").status_code == 200
+            assert venue.state()["counters"].get("mishaps", 0) == 0
+            for line in lines:
+                line.close()
+        finally:
+            child.terminate()
+            child.wait(60)
+        heard = [line for line in errors.read_text().splitlines() if "compiling kernels" not in line]
+        assert len(heard) == 1 and '"gpi.venue"' in heard[0], heard

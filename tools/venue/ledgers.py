@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from gpi.formats.calendar import day_of, next_close, session
 from gpi.formats.orders import ACCEPTED, CANCELED, EXPIRED, FILLED, HELD, REJECTED, REPLACED, TRIGGERED
 from gpi.formats.secrets import Secret
+from gpi.formats.settlement import ending
 from gpi.tools.venue.accounts import Account, Fill
 from gpi.tools.venue.assets import Assets
 from gpi.tools.venue.charges import Charges
@@ -187,6 +188,9 @@ class Ledgers:
             close = next_close(now)
             today = session(day_of(close))
             order.expires_at = today.late_close if today is not None and order.extended else close
+        option = order.instrument
+        if option is not None and option.expiry is not None:  # nothing outlives its contract
+            order.expires_at = min(order.expires_at, ending(option.underlying, option.expiry).last_trade)
         self._expiry = order.expires_at if self._expiry is None else min(self._expiry, order.expires_at)
 
     def _day_over(self, now: int) -> None:

@@ -33,6 +33,7 @@ class Passing:
             self._open()
         now = ledgers.world.clock.now()
         expired(ledgers, now)
+        ledgers.settle(ledgers.world.exchange.events())  # of the orders that ended by it
         if now - self._sampled >= SAMPLE_NS:
             self._sampled = now
             for account in ledgers.accounts.values():

@@ -196,7 +196,8 @@ class _Rest:
         bars = np.empty((0, 8))
         if each is not None:
             bars = self.tape.store.longer(each, amount, info["unit"])
-            bars = bars[(bars[:, 0] >= first) & (bars[:, 0] <= last)]
+            begun = bars[:, 0].astype(np.int64)  # floats would take the last nanosecond of a day for the next
+            bars = bars[(begun >= first) & (begun <= last)]
         desc = request.query.get("sort") == "desc"
         if after is not None:
             bars = bars[bars[:, 0] < after[1]] if desc else bars[bars[:, 0] > after[1]]

@@ -180,7 +180,8 @@ def pages(
 def bar_rows(store: Store, each: Instrument, asked: Span, amount: int, unit: str) -> Array:
     """The bars of an instrument that begin within a span: (n, COLUMNS of bars)."""
     bars = store.longer(each, amount, unit)
-    return bars[(bars[:, 0] >= asked.start) & (bars[:, 0] <= asked.end)] if len(bars) else bars
+    begun = bars[:, 0].astype(np.int64)  # floats would take the last nanosecond of a day for the next
+    return bars[(begun >= asked.start) & (begun <= asked.end)] if len(bars) else bars
 
 
 async def past_ticks(
