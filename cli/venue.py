@@ -1,21 +1,18 @@
 """gpi venue: a local exchange that real clients connect to."""
 
 from collections.abc import Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gpi.cli import desk
+from gpi.cli import desk, setting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from gpi.formats.frame import Frame
-    from gpi.formats.instruments import Instrument
     from gpi.tools.stage import Stream
-    from gpi.tools.venue.past import Past
     from gpi.tools.venue.tls import Certificate
     from gpi.tools.venue.venue import Options
 
@@ -49,60 +46,53 @@ def venue(
     seed: Annotated[int, typer.Option(help="Of ids, fills and faults.")] = 0,
     fault: Annotated[list[str] | None, typer.Option(help="NAME[:k=v,...], repeatable; docs/venue.md.")] = None,
     scenario: Annotated[Path | None, typer.Option(help="Faults from a file ([[fault]] tables, TOML).")] = None,
-    history: Annotated[
-        list[str] | None, typer.Option(help="What lies before the feed: bars or ticks, files or a lake; repeatable.")
-    ] = None,
-    tls: Annotated[
-        bool, typer.Option("--tls", help="https and wss too, on a port and certificate of their own.")
-    ] = False,
-    tls_port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 0,
-    tls_name: Annotated[list[str] | None, typer.Option(help="A host to stand in for, behind TLS; repeatable.")] = None,
-    tls_cert: Annotated[Path | None, typer.Option(help="Your own certificate (PEM), instead of one made up.")] = None,
-    tls_key: Annotated[Path | None, typer.Option(help="Its key (PEM).")] = None,
+    history: setting.History = None,
+    tls: setting.Tls = False,
+    tls_port: setting.TlsPort = 0,
+    tls_name: setting.TlsName = None,
+    tls_cert: setting.TlsCert = None,
+    tls_key: setting.TlsKey = None,
     sent: Annotated[Path | None, typer.Option(help="Record what was sent, as ticks, in this folder.")] = None,
 ) -> None:
     """A local exchange on 127.0.0.1: Alpaca's and Polygon's REST and sockets on one port, accounts, orders and faults.
 
     Reads ticks and plays them; prints one JSON line on stderr when it listens. Ends after the feed (--stay: does not).
     """
-    from gpi.formats.errors import UsageError
     from gpi.formats.secrets import Secret
+    from gpi.tools.venue.venue import Options
+
+    _words(slow, hours, fill, fees)
+    names = setting.hosts(tls, tls_name or [], tls_cert, tls_key)
+    faults = _faults(fault or [], scenario)
+    stream = _feed(sources or [])
+    options = Options(
+        accounts=_accounts(key_file, account or [], cash), token=Secret(token) if token else None, port=port,
+        rate_limit=rate_limit,
+        fill=fill,  # type: ignore[arg-type]
+        fees=fees, seed=seed, slow=slow, by_calendar=hours == "market", faults=faults, levels=_levels(stream, fill),
+        luld=luld, breaker=desk.breaker_of(breaker), hosts=names, **desk.shares(option_slippage),
+    )  # fmt: skip
+    how = {"wait_for": wait_for, "stay": stay, "linger": linger}
+    with setting.guarded(tls, tls_port, names, tls_cert, tls_key) as guarded:
+        _serve(options, stream, ready, _pace(speed), sent, how, guarded, history or [])
+
+
+def _words(slow: str, hours: str, fill: str, fees: str) -> None:
+    """Raise UsageError for a choice that there is not."""
     from gpi.tools.venue.exchange import POLICIES
-    from gpi.tools.venue.switches import parsed
-    from gpi.tools.venue.switches import scenario as scripted
 
     _one_of("--slow", slow, "wait", "drop")
     _one_of("--hours", hours, "market", "always")
     _one_of("--fill", fill, *POLICIES)
     _one_of("--fees", fees, "alpaca", "zero")
-    if (tls_cert is None) != (tls_key is None) or (tls_cert or tls_name) and not tls:
-        raise UsageError("--tls-name, --tls-cert and --tls-key are of --tls, and the last two go together")
-    faults = [*map(parsed, fault or []), *(scripted(scenario) if scenario else [])]
-    from gpi.tools.venue.tls import host
-    from gpi.tools.venue.venue import Options
 
-    names = frozenset(map(host, tls_name or []))
-    stream = _feed(sources or [])
-    options = Options(
-        accounts=_accounts(key_file, account or [], cash),
-        token=Secret(token) if token else None,
-        port=port,
-        rate_limit=rate_limit,
-        fill=fill,  # type: ignore[arg-type]
-        fees=fees,
-        seed=seed,
-        slow=slow,
-        by_calendar=hours == "market",
-        faults=tuple(faults),
-        levels=_levels(stream, fill),
-        luld=luld,
-        breaker=desk.breaker_of(breaker),
-        hosts=names,
-        **desk.shares(option_slippage),
-    )
-    how = {"wait_for": wait_for, "stay": stay, "linger": linger}
-    with _guarded(tls, tls_port, names, tls_cert, tls_key) as guarded:
-        _serve(options, stream, ready, _pace(speed), sent, how, guarded, history or [])
+
+def _faults(fault: list[str], scenario: Path | None) -> tuple[Any, ...]:
+    """The faults of the command line and of a file."""
+    from gpi.tools.venue.switches import parsed
+    from gpi.tools.venue.switches import scenario as scripted
+
+    return (*map(parsed, fault), *(scripted(scenario) if scenario else ()))
 
 
 def _one_of(name: str, value: str, *known: str) -> None:
@@ -156,47 +146,8 @@ def _serve(
     guarded = None if tls is None else (held(tls[0]), tls[1])
     line = held(options.port)  # taken now, answered on when everything stands: no client meets half a venue
     warm(lambda: typer.echo("gpi venue: compiling kernels, once: a minute or two", err=True))  # Ctrl-C ends it
-    past, listed = _past(history)
+    past, listed = setting.past(history)
     asyncio.run(serving())
-
-
-def _past(sources: Sequence[str]) -> "tuple[Past, list[Instrument]]":
-    """What lies before the feed, and whose it is: a venue without a feed lists these."""
-    from gpi.formats.instruments import Instruments
-    from gpi.tools.venue.past import Past
-
-    if not sources:
-        return Past(), []
-    from gpi.tools.feeds.past import past_files
-
-    files = past_files(sources)
-    past, found = Past(files.bars, files.ticks_of), list(files.instruments.values())
-    stream = files.ticks()
-    if stream is not None:
-        instruments = Instruments.of(stream.schema)
-        past.learn(instruments, stream.frames)
-        found += [each for each in instruments if each.symbol not in files.instruments]
-    if files.dropped:
-        typer.echo(f"gpi venue: --history: {files.dropped:,} rows are no bars, and left out", err=True)
-    return past, found
-
-
-@contextmanager
-def _guarded(
-    wanted: bool, port: int, names: frozenset[str], cert: Path | None, key: Path | None
-) -> "Iterator[tuple[int, Certificate] | None]":
-    """The port of TLS and what is spoken there, if it is wanted; a made certificate's folder is ours, and goes."""
-    from tempfile import TemporaryDirectory
-
-    from gpi.tools.venue.tls import certified, given
-
-    if not wanted:
-        yield None
-    elif cert is not None and key is not None:
-        yield port, given(cert, key)
-    else:
-        with TemporaryDirectory(prefix="gpi-venue-") as folder:
-            yield port, certified(sorted(names), Path(folder))
 
 
 def _feed(sources: list[str]) -> "Stream | None":

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from gpi.formats.instruments import crypto, equity, index, option
 from gpi.tools.kernels.conditions import LETTERS, NUMBERS
-from gpi.tools.venue import codes, indicators
+from gpi.tools.venue import alpaca_codes, codes, indicators
 from gpi.tools.venue.bars import MINUTE
 from gpi.tools.venue.past import DAY, Past
 from tests.conformance_table import PAGES
@@ -179,7 +179,7 @@ def test_conditions_and_exchanges_are_the_tapes_own(venue: Ready) -> None:
     found = {each.id: each for each in client.list_conditions(asset_class="stocks", data_type="trade", limit=20)}
     for number in NUMBERS & found.keys():
         assert not found[number].update_rules.consolidated.updates_open_close or number in (38,), found[number]
-    letters = [set(each) for (kind, _), each in codes.ALPACA_CONDITIONS.items() if kind == "trade"]
+    letters = [set(each) for (kind, _), each in alpaca_codes.CONDITIONS.items() if kind == "trade"]
     assert set(LETTERS) <= set().union(*letters)
     assert [each.id for each in client.list_conditions(asset_class="crypto")] == [0, 1, 2]
     exchanges = [(each.id, each.mic) for each in client.get_exchanges(asset_class="stocks")]

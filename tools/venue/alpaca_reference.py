@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 from aiohttp import web
 
 from gpi.formats.calendar import NEW_YORK, day_of, next_close, next_open, session, sessions, state
-from gpi.tools.venue import codes
+from gpi.tools.venue import alpaca_codes
 from gpi.tools.venue.clock import SECOND_NS
 from gpi.tools.venue.refusals import answer, forbidden, malformed, missing
 from gpi.tools.venue.world import World
@@ -60,7 +60,7 @@ def routes(world: World) -> Iterable[web.AbstractRouteDef]:
         web.get("/v1beta1/forex/latest/rates", constant({"rates": {}})),
         web.get("/v1beta1/forex/rates", constant({"rates": {}, "next_page_token": None})),
         web.get("/v1beta1/logos/{symbol}", pages.logo),
-        web.get("/v2/stocks/meta/exchanges", constant(codes.ALPACA_EXCHANGES)),
+        web.get("/v2/stocks/meta/exchanges", constant(alpaca_codes.EXCHANGES)),
         web.get("/v2/stocks/meta/conditions/{kind:trade|quote}", pages.conditions),
         web.get("/v1beta1/options/meta/conditions/{kind:trade|quote}", pages.option_conditions),
         web.get("/v2/wallets/fees/estimate", pages.refused),
@@ -130,7 +130,7 @@ class _Pages:
         tape = request.query.get("tape") or "A"
         if tape not in ("A", "B", "C"):
             raise malformed("invalid tape: A, B or C")
-        return answer(codes.ALPACA_CONDITIONS[request.match_info["kind"], "UTP" if tape == "C" else "CTA"])
+        return answer(alpaca_codes.CONDITIONS[request.match_info["kind"], "UTP" if tape == "C" else "CTA"])
 
     async def option_conditions(self, request: web.Request) -> web.Response:
         """The codes the venue's options trade with."""
