@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gpi.cli import desk
+from gpi.cli.terminal import say
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -119,7 +120,7 @@ def _serve(
         try:
             if ready is not None:
                 write_ready(ready, world, at)
-            typer.echo(json.dumps(ready_line(world, at)), err=True)
+            say(json.dumps(ready_line(world, at)), err=True)
             await live(world, feed, stop, **how)
         finally:
             await at.close()
@@ -127,7 +128,7 @@ def _serve(
                 record.close()
 
     line = held(options.port)  # taken now, answered on when everything stands: no client meets half a venue
-    warm(lambda: typer.echo("gpi venue: compiling kernels, once: a minute or two", err=True))  # Ctrl-C ends it
+    warm(lambda: say("gpi venue: compiling kernels, once: a minute or two", err=True))  # Ctrl-C ends it
     asyncio.run(serving())
 
 

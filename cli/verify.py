@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gpi.cli.io import Part, Tool, carry_out, composed
+from gpi.cli.terminal import say
 
 if TYPE_CHECKING:
     from gpi.tools.stage import Stream
@@ -54,8 +55,8 @@ def _compare(left: Path, right: Path, name: str | None = None) -> None:
         if changed is not None:
             raise GpiError(f"{each}: {changed} is not what the run wrote: its digest is not the manifest's")
         if not complete(each):
-            typer.echo(f"note: {each} is incomplete: its stream ended before it said so", err=True)
-    typer.echo(
+            say(f"note: {each} is incomplete: its stream ended before it said so", err=True)
+    say(
         f"identical: {left} and {name or right}, {rows[0]['orders']:,} order events, "
         f"{rows[0]['fills']:,} fills and {rows[0]['equity']:,} marks of equity",
         err=True,
