@@ -35,6 +35,7 @@ from gpi.formats.frame import Frame, concatenated
 from gpi.formats.instruments import KEY, Instruments
 from gpi.formats.orders import ACTIONS, EQUITY, FILLS, ORDERS, REASONS, REFUSE
 from gpi.formats.version import __version__
+from gpi.formats.written import inside, json_of, text_of
 from gpi.tools.backtest.answered import recorded
 from gpi.tools.backtest.delays import again
 from gpi.tools.backtest.session import Session
@@ -257,7 +258,7 @@ def _listed(values: list[Any]) -> tuple[Any, ...]:
 def manifest_of(path: Path) -> dict[str, Any]:
     """The manifest of a run directory. Raises UsageError when there is none."""
     try:
-        found: dict[str, Any] = json.loads((path / "manifest.json").read_text())
+        found: dict[str, Any] = json_of(text_of(inside(path, "manifest.json")))
     except (OSError, ValueError) as wrong:
         raise UsageError(f"{path} holds no run: {wrong}") from wrong
     return found

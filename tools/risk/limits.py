@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import difflib
 import math
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -16,6 +15,7 @@ from typing import Any, Final
 import numpy as np
 
 from gpi.formats.errors import UsageError
+from gpi.formats.written import toml_of
 from gpi.tools.kernels.orders import LIMIT_NAMES, LIMITS, OPTION_LIMITS, Array
 
 SHIPPED: Final = Path(__file__).with_name("risk.toml")
@@ -31,10 +31,10 @@ def read(path: Path | None = None) -> Array:
     """
     path = SHIPPED if path is None else path
     try:
-        given = tomllib.loads(path.read_text())
+        given = toml_of(path)
     except OSError as wrong:
         raise UsageError(f"cannot read the limits: {wrong}") from wrong
-    except tomllib.TOMLDecodeError as wrong:
+    except ValueError as wrong:
         raise UsageError(f"{path} is not TOML: {wrong}") from wrong
     return checked(given, str(path))
 

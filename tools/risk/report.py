@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,6 +10,7 @@ import pyarrow.parquet as pq
 
 from gpi.formats.errors import BadInput
 from gpi.formats.orders import CANCELED, EXPIRED, FILLED, MLEG, REASONS, REFUSE, REJECTED, SUBMIT
+from gpi.formats.written import json_of, text_of
 from gpi.tools.kernels.orders import DAY_NS, SECOND, Array
 from gpi.tools.risk.limits import as_dict
 
@@ -136,5 +136,5 @@ def _columns(run_dir: Path, name: str) -> dict[str, Array]:
 
 def _multipliers(run_dir: Path) -> dict[int, float]:
     path = run_dir / "manifest.json"
-    stored = (json.loads(path.read_text())["setup"]["terms"] or {}) if path.is_file() else {}
+    stored = (json_of(text_of(path))["setup"]["terms"] or {}) if path.is_file() else {}
     return dict(enumerate(stored.get("multiplier", ())))

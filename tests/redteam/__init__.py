@@ -1,0 +1,1 @@
+"""What an adversary would send: each test is one thing that must not work."""
