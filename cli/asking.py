@@ -26,6 +26,7 @@ RIGHTS: Final = (WRITE, ATTACH, NETWORK)
 NEEDS: Final = {"ATTACH": ATTACH, "DETACH": ATTACH, "LOAD": NETWORK, "EXTENSION": NETWORK}  # of other kinds: write
 DEEDS: Final = ("COPY", "INSERT", "UPDATE", "DELETE", "MERGE_INTO", "CREATE", "EXECUTE", "EXTERNAL_RESOURCE", "EXPORT")
 STRANGE: Final = ("proc", "sys", "dev")  # folders of the root that hold no files
+PATIENCE_S: Final = 2.0  # for DuckDB to give up a question
 BATCH_ROWS: Final = 1 << 16
 
 
@@ -59,16 +60,18 @@ def connected(rights: frozenset[str]) -> Iterator[Desk]:
         "temp_directory": spill,
         "max_temp_directory_size": f"{shutil.disk_usage(spill).free // 2 >> 20}MiB",
     }
+    connection = duckdb.connect(config=settings)
     try:
-        with duckdb.connect(config=settings) as connection:
-            connection.execute("SET TimeZone = 'UTC'")
-            if not rights & {ATTACH, NETWORK}:
-                connection.execute(f"SET allowed_directories = [{', '.join(map(_quoted, _folders()))}]")
-                connection.execute("SET enable_external_access = false")
-            if WRITE not in rights:
-                connection.execute("SET lock_configuration = true")
-            yield Desk(connection, rights)
+        connection.execute("SET TimeZone = 'UTC'")
+        if not rights & {ATTACH, NETWORK}:
+            connection.execute(f"SET allowed_directories = [{', '.join(map(_quoted, _folders()))}]")
+            connection.execute("SET enable_external_access = false")
+        if WRITE not in rights:
+            connection.execute("SET lock_configuration = true")
+        yield Desk(connection, rights)
     finally:
+        with contextlib.suppress(duckdb.Error):  # still busy, if it was given up
+            connection.close()
         shutil.rmtree(spill, ignore_errors=True)
 
 
@@ -162,8 +165,9 @@ def _interruptible(connection: duckdb.DuckDBPyConnection, work: Any) -> Any:
     try:
         thread.join()
     except KeyboardInterrupt:
-        connection.interrupt()
-        thread.join(5)
+        with contextlib.suppress(duckdb.Error):
+            connection.interrupt()
+        thread.join(PATIENCE_S)
         raise
     result, error = done[0]
     if error is not None:

@@ -36,10 +36,13 @@ def query(
     from gpi.cli.asking import allowed, answered, connected
     from gpi.cli.outputs import form_of, write_query
 
-    with connected(allowed(allow)) as desk:
-        views = _views(desk.connection, runs, lake)
-        have = ", ".join(views) or f"none: no runs under {runs}/, no lake under {lake}/"
-        write_query(answered(desk, sql or _listing(views), have), form_of(to, str(out) if out else None, 1), out)
+    try:
+        with connected(allowed(allow)) as desk:
+            views = _views(desk.connection, runs, lake)
+            have = ", ".join(views) or f"none: no runs under {runs}/, no lake under {lake}/"
+            write_query(answered(desk, sql or _listing(views), have), form_of(to, str(out) if out else None, 1), out)
+    except KeyboardInterrupt:
+        os._exit(130)  # a thread of DuckDB's that does not hear would hold up any other way out
 
 
 def _views(connection: "duckdb.DuckDBPyConnection", runs: Path, lake: Path) -> list[str]:

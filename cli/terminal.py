@@ -99,6 +99,7 @@ def console(stream: TextIO | None = None, width: int | None = WIDTH) -> "Console
         """Whatever string is printed, in a table or by itself, passes here."""
 
         def render_str(self, text: str, **options: Any) -> Text:
+            """The string as text for the screen."""
             return super().render_str(harmless(text), **{**options, "markup": False, "emoji": False})
 
     target = beneath(stream if stream is not None else sys.stderr)

@@ -15,7 +15,7 @@ DEEP: Final = "it is nested too deeply"
 
 
 def json_of(text: str | bytes, finite: bool = True) -> Any:
-    """What a JSON text says. Raises ValueError for keys said twice, deep nesting and, if `finite`, NaN and infinities."""
+    """What a JSON text says. Raises ValueError for keys said twice, deep nesting and, if `finite`, NaN."""
     numbers: dict[str, Any] = {"parse_constant": _no_number, "parse_float": _finite} if finite else {}
     try:
         return json.loads(text, object_pairs_hook=_distinct, **numbers)

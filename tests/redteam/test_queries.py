@@ -74,7 +74,7 @@ def test_files_are_read_by_name_as_ever(tmp_path: Path) -> None:
     (tmp_path / "d=1").mkdir()
     (tmp_path / "d=1" / "a.csv").write_text("a,b\n1,2\n")
     (tmp_path / "a.json").write_text('{"a": 3}')
-    assert asked(f"FROM '{tmp_path}/d=1/a.csv'") == [{"a": 1, "b": 2}]
+    assert asked(f"FROM '{tmp_path}/d=1/a.csv'") == [{"a": 1, "b": 2, "d": 1}]
     assert asked(f"FROM read_csv('{tmp_path}/**/*.csv', hive_partitioning = true)") == [{"a": 1, "b": 2, "d": 1}]
     assert asked(f"FROM '{tmp_path}/a.json'") == [{"a": 3}]
     assert asked(f"SELECT count(*) n FROM glob('{os.path.relpath(tmp_path)}/*')") == [{"n": 1}]

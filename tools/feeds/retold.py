@@ -15,6 +15,7 @@ from gpi.tools.feeds.intake import Intake
 from gpi.tools.feeds.journal import Kind, Record, read
 from gpi.tools.feeds.subscription import Subscription
 
+ODD: Final = (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError)
 AT_ONCE: Final = 256  # records folded together
 
 
