@@ -8,6 +8,7 @@ import typer
 
 from gpi.cli.io import Tool, source
 from gpi.cli.running import running
+from gpi.cli.terminal import say
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -106,15 +107,15 @@ def _live(wanted: "Subscription", keys: tuple["Secret", ...], how: dict[str, Any
     schema = intake.instruments.on(intake.schema)
     name = f"{wanted.key}-{_short(keys[0])}"
     for each in (state_folder().parent, state_folder()):
-        private_folder(each, lambda words: typer.echo(f"gpi capture: {words}", err=True), tighten=True)
+        private_folder(each, lambda words: say(f"gpi capture: {words}", err=True), tighten=True)
     locks = [Lock(state_folder() / "locks" / f"{name}.lock", f"{link.name} with this key")]
     folder = how["journal"] or state_folder() / name
     locks.append(Lock(folder / "lock", f"{folder}, into which"))
     kept = Journal(folder)
     if kept.cut:
-        typer.echo(f"gpi capture: cut a torn tail of {kept.cut} bytes off the journal", err=True)
+        say(f"gpi capture: cut a torn tail of {kept.cut} bytes off the journal", err=True)
     if kept.damaged is not None:
-        typer.echo(f"gpi capture: {kept.damaged} is damaged inside; it is left as it is", err=True)
+        say(f"gpi capture: {kept.damaged} is damaged inside; it is left as it is", err=True)
     running_one = Capture(
         link,
         intake,
@@ -122,7 +123,7 @@ def _live(wanted: "Subscription", keys: tuple["Secret", ...], how: dict[str, Any
         kept,
         Watchdog(how["mute"], how["always"], venue=venue),
         rest,
-        lambda words: typer.echo(f"gpi capture: {words}", err=True),
+        lambda words: say(f"gpi capture: {words}", err=True),
         wanted.vendor,
         wanted.about(how["levels"]),
         **limits,
@@ -130,7 +131,7 @@ def _live(wanted: "Subscription", keys: tuple["Secret", ...], how: dict[str, Any
 
     def conclude() -> None:
         running_one.close()
-        typer.echo(f"gpi capture: {running_one.books()}", err=True)
+        say(f"gpi capture: {running_one.books()}", err=True)
         for lock in locks:
             lock.free()
 

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from gpi.cli.terminal import console, say
+
 if TYPE_CHECKING:
     from gpi.formats.answers import Ask
     from gpi.tools.brokers.blotter import Blotter
@@ -56,7 +58,7 @@ def chaos(
     _show(outcomes)
     broken = [each.row.id for each in outcomes if each.verdict != "pass"]
     if broken:
-        typer.secho(f"gpi: chaos: {len(broken)} of {len(outcomes)} rows did not pass: {' '.join(broken)}", err=True)
+        say(f"gpi: chaos: {len(broken)} of {len(outcomes)} rows did not pass: {' '.join(broken)}", err=True)
         raise typer.Exit(1)
 
 
@@ -129,7 +131,7 @@ def _plain(seed: int, runs: int, folder: Path | None) -> None:
     try:
         for loss in compared(Lab(seed, scratch, zygote), bot, runs):
             told = ", ".join(f"{n} {name}" for name, n in loss.counts.items() if n) or "nothing"
-            typer.echo(f"{loss.against.row or '-':<4} {loss.against.what}, {loss.runs} runs: {told}", err=True)
+            say(f"{loss.against.row or '-':<4} {loss.against.what}, {loss.runs} runs: {told}", err=True)
     finally:
         zygote.close()
         _clean(scratch, keep=False)
@@ -147,7 +149,7 @@ def _clean(scratch: Path, keep: bool) -> None:
     import shutil
 
     if keep and any(each.is_dir() and any(each.iterdir()) for each in scratch.iterdir()):
-        typer.echo(f"kept: {scratch}", err=True)
+        say(f"kept: {scratch}", err=True)
     else:
         shutil.rmtree(scratch, ignore_errors=True)
 
@@ -223,11 +225,11 @@ def _tell(outcome: "Outcome") -> None:
     from gpi.tools.chaos.report import cells, repeat
 
     row, _, seed, done, _, seen, verdict = cells(outcome)
-    typer.secho(f"{row} {verdict}: seed {seed}, {done}: {seen}", err=True, fg="green" if verdict == "pass" else "red")
+    say(f"{row} {verdict}: seed {seed}, {done}: {seen}", err=True, fg="green" if verdict == "pass" else "red")
     if verdict == "FAIL":
         for violation in outcome.seen.violations[:5]:
-            typer.echo(f"    {violation}", err=True)
-        typer.echo(f"    repeat: {repeat(outcome)}", err=True)
+            say(f"    {violation}", err=True)
+        say(f"    repeat: {repeat(outcome)}", err=True)
 
 
 def _write(outcomes: "list[Outcome]", facts: dict[str, Any], paths: list[Path]) -> None:
@@ -243,9 +245,7 @@ def _write(outcomes: "list[Outcome]", facts: dict[str, Any], paths: list[Path]) 
 
 
 def _show(outcomes: "list[Outcome]") -> None:
-    import sys
 
-    from rich.console import Console
     from rich.table import Table
 
     from gpi.tools.chaos.report import COLUMNS, cells
@@ -255,4 +255,4 @@ def _show(outcomes: "list[Outcome]") -> None:
         table.add_column(name, overflow="fold")
     for each in outcomes:
         table.add_row(*cells(each), style=None if each.verdict == "pass" else "red")
-    Console(stderr=True, width=None if sys.stderr.isatty() else 200).print(table)
+    console(width=200).print(table)

@@ -8,23 +8,23 @@ cash = 100000
 """
 
 import difflib
-import tomllib
 from pathlib import Path
 from typing import Any
 
 from gpi.cli.main import COMMANDS, load
 from gpi.formats.errors import UsageError
 from gpi.formats.trust import trusted
+from gpi.formats.written import toml_of
 
 
 def defaults(path: Path) -> dict[str, dict[str, Any]]:
     """The file as click's default map. Raises UsageError naming an unknown key and the nearest known one."""
     trusted(path, "the config")  # it may name a strategy, which is run, and a key file
     try:
-        tables = tomllib.loads(path.read_text())
+        tables = toml_of(path)
     except OSError as error:
         raise UsageError(f"cannot read the config {path}: {error.strerror}") from None
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:
         raise UsageError(f"{path} is not TOML: {error}") from None
     for command, options in tables.items():
         _known(command, list(COMMANDS), f"{path}: no command {command!r}")

@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 import typer
 
+from gpi.cli.terminal import say
+
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
@@ -23,10 +25,10 @@ def doctor() -> None:
     checks: list[Callable[[], Finding]] = [_python, _extras, _onnx, _kernels, _model, _pipe, _keys]
     findings = [check() for check in checks]
     for each in findings:
-        mark = typer.style("ok ", fg="green") if each.well else typer.style("no ", fg="red")
-        typer.echo(f"{mark} {each.what:<10} {each.seen}")
+        say("ok " if each.well else "no ", fg="green" if each.well else "red", nl=False)
+        say(f" {each.what:<10} {each.seen}")
         if not each.well:
-            typer.echo(f"    -> {each.fix}")
+            say(f"    -> {each.fix}")
     raise typer.Exit(0 if all(each.well for each in findings) else 1)
 
 

@@ -6,6 +6,8 @@ import threading
 from types import TracebackType
 from typing import Any, Final
 
+from gpi.cli.terminal import say
+
 # Their DEBUG records hold the frames and headers they send: websockets prints the very message that carries the key.
 TALKATIVE: Final = ("websockets", "urllib3", "requests", "http", "httpx", "alpaca", "massive", "polygon", "aiohttp")
 HEADERS: Final = ("apca-api-key-id", "apca-api-secret-key", "authorization")
@@ -59,7 +61,7 @@ class _Uncaught:
     def __call__(self, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         from gpi.formats.secrets import masked
 
-        sys.stderr.write(masked(_traceback(error)))
+        say(masked(_traceback(error)), err=True, nl=False)
 
 
 def _in_thread(args: Any) -> None:
@@ -67,7 +69,7 @@ def _in_thread(args: Any) -> None:
 
     if args.exc_value is not None and args.exc_type is not SystemExit:
         name = args.thread.name if args.thread else "a thread"
-        sys.stderr.write(f"in {name}:\n" + masked(_traceback(args.exc_value)))
+        say(f"in {name}:\n" + masked(_traceback(args.exc_value)), err=True, nl=False)
 
 
 def _traceback(error: BaseException) -> str:

@@ -1,5 +1,6 @@
 """gpi index: the pattern bank."""
 
+import sys
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gpi.cli.io import Tool, opened, piped
+from gpi.cli.terminal import console, say
 
 if TYPE_CHECKING:
     from gpi.formats.frame import Frame
@@ -92,7 +94,6 @@ def search(
     k: K = 16,
 ) -> None:
     """The patterns nearest to one row, nearest first, with their outcomes."""
-    from rich.console import Console
     from rich.table import Table
 
     found = _nearest(opened(sources or [], "index search"), bank, row, k)
@@ -101,7 +102,7 @@ def search(
         table.add_column(name, justify="right")
     for cells in found:
         table.add_row(*cells)
-    Console().print(table)
+    console(sys.stdout, None).print(table)
 
 
 @app.command(epilog="Example: gpi index stats --bank banks/day")
@@ -210,4 +211,4 @@ def _digest(bank: Path) -> str:
 
 def _told(found: dict[str, Any]) -> None:
     for name, value in found.items():
-        typer.echo(f"{name:<20} {value:.6g}" if isinstance(value, float) else f"{name:<20} {value}")
+        say(f"{name:<20} {value:.6g}" if isinstance(value, float) else f"{name:<20} {value}")

@@ -162,7 +162,7 @@ def _content(path: Path, text: str) -> dict[str, Any]:
     """TOML, or JSON as the venue writes it; no error shows a word of the file."""
     try:
         read = json.loads(text) if text.lstrip().startswith("{") else tomllib.loads(text)
-    except (json.JSONDecodeError, tomllib.TOMLDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         place = f", line {error.lineno}" if isinstance(error, json.JSONDecodeError) else ""
         raise UsageError(f"{path} is neither TOML nor JSON{place}") from None
     inner = read.get("gpi.venue", read)

@@ -1,6 +1,5 @@
 """What `gpi trade --broker alpaca` does: a session on a live stream, whose orders go to a broker outside."""
 
-import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from gpi.cli.desk import Terms, fitted_fees, prepared
 from gpi.cli.io import Tool
 from gpi.cli.running import Run, running
+from gpi.cli.terminal import say
 
 if TYPE_CHECKING:
     from gpi.formats.answers import Answer
@@ -348,4 +348,4 @@ def _typed(number: str) -> None:
 
 
 def _say(line: str) -> None:
-    print(f"gpi trade: {line}", file=sys.stderr, flush=True)
+    say(f"gpi trade: {line}", err=True)

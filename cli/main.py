@@ -12,6 +12,7 @@ import typer
 from typer._click import Command, Context
 from typer.core import TyperCommand, TyperGroup
 
+from gpi.cli.terminal import say, screened
 from gpi.formats.version import __version__
 
 Loader = Callable[[], typer.Typer]
@@ -178,7 +179,7 @@ app = typer.Typer(
 
 def _version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"gpi {__version__}")
+        say(f"gpi {__version__}")
         raise typer.Exit
 
 
@@ -208,14 +209,15 @@ def main(args: list[str] | None = None) -> Any:
     """Run the command line; exits with the codes of gpi.formats.errors."""
     from gpi.formats.errors import GpiError
 
+    screened()
     try:
         return app(args)
     except GpiError as error:
-        typer.secho(f"gpi: {error}", err=True, fg="red")
+        say(f"gpi: {error}", err=True, fg="red")
         sys.exit(error.exit_code)
     except OSError as error:  # a full disk, a folder that is not there: the system's own words name it
         full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-        typer.secho(f"gpi: {error}{': make room there, or write elsewhere' if full else ''}", err=True, fg="red")
+        say(f"gpi: {error}{': make room there, or write elsewhere' if full else ''}", err=True, fg="red")
         sys.exit(GpiError.exit_code)
 
 

@@ -10,6 +10,7 @@ from typing import IO, Any
 
 import pyarrow as pa
 
+from gpi.cli.terminal import console, harmless, say
 from gpi.formats.errors import UsageError
 from gpi.formats.features import elements
 from gpi.formats.frame import Frame, Layout
@@ -20,6 +21,7 @@ from gpi.tools.stage import Stream
 
 SUFFIXES = {".arrow": "arrow", ".arrows": "arrow", ".parquet": "parquet", ".csv": "csv", ".jsonl": "jsonl"}
 SHOWN = 20  # rows of a table
+QUERIED = 200  # rows of a table that answers a query
 
 
 def deliver(stream: Stream, to: str | None, out: str | None, stdout: int, quiet: bool = False) -> None:
@@ -62,7 +64,7 @@ def _warn_of_more(paths: list[Path]) -> None:
     """Adding to a lake is how a capture works, and how a replay run twice doubles its rows: say which it was."""
     more = [path for path in paths if not path.stem.endswith("-0000")]
     if more:
-        sys.stderr.write(f"gpi: {len(more)} partitions held rows already and now hold these too, such as {more[0]}\n")
+        say(f"gpi: {len(more)} partitions held rows already and now hold these too, such as {more[0]}", err=True)
 
 
 def form_of(to: str | None, out: str | None, stdout: int) -> str:
@@ -194,18 +196,17 @@ def _plain(value: Any) -> Any:
 
 def _table(stream: Stream, fd: int) -> None:
     """On a terminal the latest rows, refreshed as they come; elsewhere the first ones. Then the count."""
-    from rich.console import Console
     from rich.live import Live
 
     with os.fdopen(os.dup(fd), "w", encoding="utf8") as text:
-        console = Console(file=text, width=None if os.isatty(fd) else 160)
+        screen = console(text)
         rows, kept = 0, Layout.of(stream.schema).empty(0)
-        with Live(console=console, refresh_per_second=4, transient=False) as live:
+        with Live(console=screen, refresh_per_second=4, transient=False) as live:
             for frame in stream.frames:
                 rows += frame.rows
-                if frame.rows and (console.is_terminal or kept.rows < SHOWN):
-                    kept = _kept(kept, frame, latest=console.is_terminal)
-                    if console.is_terminal:
+                if frame.rows and (screen.is_terminal or kept.rows < SHOWN):
+                    kept = _kept(kept, frame, latest=screen.is_terminal)
+                    if screen.is_terminal:
                         live.update(_drawn(stream, kept, rows))
             live.update(_drawn(stream, kept, rows))
     sys.stderr.flush()
@@ -228,7 +229,7 @@ def _drawn(stream: Stream, kept: Frame, rows: int) -> Any:
     for batch in _named(Stream(stream.schema, iter([kept]))):
         shown = batch.drop_columns([n for n in ("ts_recv", "seq", "instrument_id") if n in batch.schema.names])
         for name in shown.schema.names:
-            table.add_column(name, justify="left" if name in ("ts_event", "symbol") else "right")
+            table.add_column(harmless(name, lines=False), justify="left" if name in ("ts_event", "symbol") else "right")
         for row in _rows(shown):
             table.add_row(*(_cell(value) for value in row.values()))
     return table
@@ -240,49 +241,62 @@ def _cell(value: Any) -> str:
         return shown + (" ..." if len(value) > 4 else "")
     if isinstance(value, float):
         return "" if value != value else f"{value:.7g}"
-    return str(value)[:26]
+    return harmless(str(value), lines=False)[:26]
 
 
-def write_query(table: pa.Table, form: str, out: Path | None) -> None:
-    """The rows a query answered, in any form; strings welcome, unlike in streams of frames."""
+def write_query(rows: pa.RecordBatchReader, form: str, out: Path | None) -> None:
+    """The rows a query answers, in any form, as they come; strings welcome, unlike in streams of frames."""
     if form == "table":
-        _query_table(table)
+        _query_table(rows)
         return
-    if out is not None:
-        out.parent.mkdir(parents=True, exist_ok=True)
+    if out is None:
+        _query_rows(rows, form, sys.stdout.fileno())
+        return
+    out.parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(f"{out}.partial")
     if form == "parquet":
         from pyarrow import parquet
 
-        assert out is not None
-        parquet.write_table(table, f"{out}.partial", compression="zstd")
-        Path(f"{out}.partial").rename(out)
+        with parquet.ParquetWriter(partial, rows.schema, compression="zstd") as writer:
+            for batch in rows:
+                writer.write_batch(batch)
+    else:
+        fd = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+        try:
+            _query_rows(rows, form, fd)
+        finally:
+            os.close(fd)
+    partial.rename(out)
+
+
+def _query_rows(rows: pa.RecordBatchReader, form: str, fd: int) -> None:
+    if form == "arrow":
+        write_table(fd, rows)
         return
-    fd = os.open(f"{out}.partial", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644) if out else os.dup(1)
-    try:
-        if form == "arrow":
-            write_table(fd, table.to_reader())
-        elif form == "csv":
+    with os.fdopen(os.dup(fd), "wb") as raw:
+        if form == "csv":
             from pyarrow import csv
 
-            with os.fdopen(os.dup(fd), "wb") as raw:
-                csv.write_csv(table, raw)
+            with csv.CSVWriter(raw, rows.schema) as writer:
+                for batch in rows:
+                    writer.write_batch(batch)
         else:
-            with os.fdopen(os.dup(fd), "w", encoding="utf8") as text:
-                for row in _rows(table):
-                    text.write(json.dumps({name: _plain(value) for name, value in row.items()}) + "\n")
-    finally:
-        os.close(fd)
-    if out:
-        Path(f"{out}.partial").rename(out)
+            for batch in rows:
+                for row in _rows(batch):
+                    raw.write(json.dumps({name: _plain(value) for name, value in row.items()}).encode() + b"\n")
 
 
-def _query_table(table: pa.Table) -> None:
-    from rich.console import Console
+def _query_table(rows: pa.RecordBatchReader) -> None:
     from rich.table import Table
 
-    drawn = Table(box=None, pad_edge=False, caption=f"{table.num_rows:,} rows", caption_justify="left")
-    for name in table.schema.names:
-        drawn.add_column(name, overflow="fold")
-    for row in _rows(table.slice(0, 200)):
+    shown, count = [], 0
+    for batch in rows:
+        if count < QUERIED:
+            shown += _rows(batch.slice(0, QUERIED - count))
+        count += batch.num_rows
+    drawn = Table(box=None, pad_edge=False, caption=f"{count:,} rows", caption_justify="left")
+    for name in rows.schema.names:
+        drawn.add_column(harmless(name, lines=False), overflow="fold")
+    for row in shown:
         drawn.add_row(*("" if value is None else _cell(value) for value in row.values()))
-    Console(width=None if sys.stdout.isatty() else 160).print(drawn)
+    console(sys.stdout).print(drawn)

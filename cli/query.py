@@ -7,8 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gpi.cli.terminal import say
+
 if TYPE_CHECKING:
     import duckdb
+
+ALLOW = (
+    "What one SELECT may not do, by comma: write (COPY TO, EXPORT, tables; several statements; settings), "
+    "attach (other databases), network (http, s3; extensions are installed and loaded)."
+)
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -18,30 +25,27 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
     "--runs runs/. Views: orders fills equity metrics (of every run), ticks (the lake)."
 )
 def query(
-    sql: Annotated[str, typer.Argument(help="One SELECT; nothing: list the views and their columns.")] = "",
+    sql: Annotated[str, typer.Argument(help="One SELECT, which only reads; nothing: list the views.")] = "",
     runs: Annotated[Path, typer.Option(help="Where run directories are, at any depth.")] = Path("runs"),
     lake: Annotated[Path, typer.Option(help="The Parquet lake.")] = Path("lake"),
     to: Annotated[str | None, typer.Option("--to", help="arrow, parquet, csv, jsonl or table.")] = None,
     out: Annotated[Path | None, typer.Option("--out", help="A file, by its suffix.")] = None,
+    allow: Annotated[str, typer.Option("--allow", help=ALLOW)] = "",
 ) -> None:
-    """Ask DuckDB. Views over the Parquet that runs and captures leave are ready; any file can be read by name."""
-    import duckdb
+    """Ask DuckDB. Views over the Parquet that runs and captures leave are ready; any file can be read by name.
 
+    One statement that reads: nothing is written, attached, installed or fetched, unless --allow says so.
+    """
+    from gpi.cli.asking import allowed, answered, connected
     from gpi.cli.outputs import form_of, write_query
-    from gpi.formats.errors import UsageError
 
-    with tempfile.TemporaryDirectory(prefix="gpi-query-") as told, duckdb.connect() as connection:
-        connection.sql("SET TimeZone = 'UTC'")
-        views = _views(connection, [runs, _told(runs, Path(told))], lake)
-        asked = sql or _listing(views)
-        try:
-            answer = connection.sql(asked)
-        except duckdb.Error as error:
+    try:
+        with tempfile.TemporaryDirectory(prefix="gpi-query-") as told, connected(allowed(allow)) as desk:
+            views = _views(desk.connection, [runs, _told(runs, Path(told))], lake)
             have = ", ".join(views) or f"none: no runs under {runs}/, no lake under {lake}/"
-            raise UsageError(f"{error}\n(views: {have})") from None
-        if answer is None:
-            raise UsageError("that statement gives no rows: gpi query answers SELECTs")
-        write_query(answer.to_arrow_table(), form_of(to, str(out) if out else None, 1), out)
+            write_query(answered(desk, sql or _listing(views), have), form_of(to, str(out) if out else None, 1), out)
+    except KeyboardInterrupt:
+        os._exit(130)  # a thread of DuckDB's that does not hear would hold up any other way out
 
 
 def _told(runs: Path, into: Path) -> Path:
@@ -55,7 +59,7 @@ def _told(runs: Path, into: Path) -> Path:
             found = restored(log.parent, into / log.parent.relative_to(runs))
         except BadInput:
             continue  # it had told nothing
-        typer.echo(f"note: {log.parent} has not ended: what it told up to row {found.ticks:,} is there", err=True)
+        say(f"note: {log.parent} has not ended: what it told up to row {found.ticks:,} is there", err=True)
     return into
 
 

@@ -6,6 +6,7 @@ import typer
 
 from gpi.cli.io import Tool, source
 from gpi.cli.running import running
+from gpi.cli.terminal import say
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -133,7 +134,7 @@ def _report(held: "Quarantine", path: str | None) -> None:
     """Say on stderr what was set aside, and keep the rows if asked to."""
     if held.quarantined or held.folded:
         told = ", ".join(f"{what} {count:,}" for what, count in held.report().items())
-        typer.echo(f"gpi replay: {told}", err=True)
+        say(f"gpi replay: {told}", err=True)
     if path is not None:
         from pathlib import Path
 

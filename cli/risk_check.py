@@ -2,12 +2,14 @@
 
 import functools
 import inspect
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from gpi.cli.io import Tool, piped
+from gpi.cli.terminal import console, say
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -77,7 +79,7 @@ def _report(run: Path, limits: Path | None, as_json: bool) -> None:
 
     found = report(run, read(limits))
     if as_json:
-        typer.echo(json.dumps(found, indent=2))
+        say(json.dumps(found, indent=2))
     else:
         _drawn(run, found)
     if found["breaches"]:
@@ -85,7 +87,6 @@ def _report(run: Path, limits: Path | None, as_json: bool) -> None:
 
 
 def _drawn(run: Path, found: dict[str, Any]) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, title=f"{run}: limits and the worst seen", title_justify="left")
@@ -94,16 +95,16 @@ def _drawn(run: Path, found: dict[str, Any]) -> None:
     for name, each in found["limits"].items():
         mark = "BREACH" if name in found["breaches"] else ""
         table.add_row(name, _number(each["limit"]), _number(each["worst"]), mark)
-    console = Console()
-    console.print(table)
+    screen = console(sys.stdout, None)
+    screen.print(table)
     risk = "   ".join(
         f"{kind.upper()} {level} %: {_number(found[f'{kind}_{level}'])}"
         for level in (95, 99)
         for kind in ("var", "cvar")
     )
-    console.print(f"max drawdown {_number(found['max_drawdown'])}   {risk}  (historical, of equity, per sample)")
+    screen.print(f"max drawdown {_number(found['max_drawdown'])}   {risk}  (historical, of equity, per sample)")
     if found["refusals"]:
-        console.print("refused: " + ", ".join(f"{reason} {count:,}" for reason, count in found["refusals"].items()))
+        screen.print("refused: " + ", ".join(f"{reason} {count:,}" for reason, count in found["refusals"].items()))
 
 
 def _number(value: float | None) -> str:

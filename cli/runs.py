@@ -5,6 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
+from gpi.cli.terminal import say
+
 app = typer.Typer(rich_markup_mode=None, add_completion=False, no_args_is_help=True)
 
 
@@ -24,7 +26,7 @@ def listed(
     if not found:
         raise UsageError(f"no runs under {folder}: gpi runs list FOLDER")
     for each in found:
-        typer.echo(_line(each))
+        say(_line(each))
 
 
 @app.command(epilog="Example: gpi runs show runs/today")
@@ -37,11 +39,11 @@ def show(run: Annotated[Path, typer.Argument(help="A run directory.")]) -> None:
     manifest_of(run)
     found = parts(run)
     for each in found:
-        typer.echo(_line(each))
+        say(_line(each))
     made = [pnl for each in found if (pnl := _pnl(each)) is not None]
     if len(found) > 1:
-        typer.echo(f"{len(found)} parts together: P&L {sum(made):+,.2f}")
-    typer.echo(f"prove it: {proof(run)}")
+        say(f"{len(found)} parts together: P&L {sum(made):+,.2f}")
+    say(f"prove it: {proof(run)}")
 
 
 @app.command(epilog="Example: gpi runs recover runs/today; then gpi verify runs/today, gpi query ...")
@@ -56,11 +58,11 @@ def recover(run: Annotated[Path, typer.Argument(help="A run directory whose trad
     for each in parts(run):
         found = recovered(each)
         if found is None:
-            typer.echo(f"{each}: nothing to recover", err=True)
+            say(f"{each}: nothing to recover", err=True)
             continue
         rows = ", ".join(f"{count:,} {name}" for name, count in found.rows.items())
         torn = f"; {found.torn} bytes of a torn end left out" if found.torn else ""
-        typer.echo(f"{each}: {rows}, up to row {found.ticks:,} of its stream{torn}", err=True)
+        say(f"{each}: {rows}, up to row {found.ticks:,} of its stream{torn}", err=True)
 
 
 def _line(run: Path) -> str:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gpi.cli.terminal import say
+
 if TYPE_CHECKING:
     from gpi.formats.instruments import Instrument
     from gpi.tools.venue.past import Past
@@ -49,7 +51,7 @@ def past(sources: Sequence[str]) -> "tuple[Past, list[Instrument]]":
         past.learn(instruments, stream.frames)
         found += [each for each in instruments if each.symbol not in files.instruments]
     if files.dropped:
-        typer.echo(f"gpi venue: --history: {files.dropped:,} rows are no bars, and left out", err=True)
+        say(f"gpi venue: --history: {files.dropped:,} rows are no bars, and left out", err=True)
     return past, found
 
 

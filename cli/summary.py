@@ -10,17 +10,18 @@ if TYPE_CHECKING:
 
 def summary(session: "Session", metrics: dict[str, Any] | None, latencies: "Latencies", out: Path | None) -> None:
     """What the run did: money, statistics with their standard error, orders, latencies per stage."""
-    from rich.console import Console
     from rich.table import Table
 
-    console = Console(stderr=True, highlight=False)
+    from gpi.cli.terminal import console
+
+    screen = console(width=None)
     table = Table(box=None, pad_edge=False, show_header=False)
     for name, value in _lines(session, metrics):
         table.add_row(name, value)
-    console.print(table)
-    console.print(_stages(latencies))
+    screen.print(table)
+    screen.print(_stages(latencies))
     if out is not None:
-        console.print(f"run: {out}   prove it: {proof(out)}", soft_wrap=True)
+        screen.print(f"run: {out}   prove it: {proof(out)}", soft_wrap=True)
 
 
 def proof(out: Path) -> str:

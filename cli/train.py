@@ -1,9 +1,12 @@
 """gpi train: encoders from recorded features."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from gpi.cli.terminal import console, rewrite, say
 
 if TYPE_CHECKING:
     from gpi.tools.stage import Stream
@@ -50,7 +53,7 @@ def tick(
     stream = _read(sources or [])
     report = train_tick(stream, out, _changed(Plan(), changed), chain(stream.schema), _told)
     _drawn(report)
-    typer.echo(f"model: {out}   serve it: gpi embed --model {out}", err=True)
+    say(f"model: {out}   serve it: gpi embed --model {out}", err=True)
 
 
 @app.command(epilog="Example: gpi featurize another_day.parquet | gpi train evaluate --model models/mine")
@@ -73,7 +76,6 @@ def evaluate(
 
 
 def _scored(report: dict[str, Any]) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     for kind in ("direction", "volatility"):
@@ -84,8 +86,8 @@ def _scored(report: dict[str, Any]) -> None:
             table.add_column(name, justify="right" if name else "left")
         for name, found in rows.items():
             table.add_row(name, *(f"{found[c]:.4f}" for c in columns))
-        Console(highlight=False).print(table)
-    typer.echo(f"{report['samples']:,} windows", err=True)
+        console(sys.stdout, None).print(table)
+    say(f"{report['samples']:,} windows", err=True)
 
 
 def _read(sources: list[str]) -> "Stream":
@@ -106,12 +108,11 @@ def _told(what: str, done: float) -> None:
     import sys
 
     if sys.stderr.isatty():
-        typer.echo(f"\r\x1b[2K{what}: {100 * done:.0f} %", err=True, nl=done >= 1.0)
+        rewrite(f"{what}: {100 * done:.0f} %", nl=done >= 1.0)
 
 
 def _drawn(report: dict[str, Any]) -> None:
     """The out-of-sample table: the encoder's mean and standard error over seeds, beside the baselines."""
-    from rich.console import Console
     from rich.table import Table
 
     columns = ("macro_f1", "weighted_f1", "mcc")
@@ -122,8 +123,8 @@ def _drawn(report: dict[str, Any]) -> None:
     table.add_row("encoder", *(f"{ours[c]['mean']:.4f} +- {ours[c]['standard_error']:.4f}" for c in columns))
     for name, found in report["baselines"]["direction"].items():
         table.add_row(name, *(f"{found[c]:.4f}" for c in columns))
-    console = Console(stderr=True, highlight=False)
-    console.print(table)
+    screen = console(width=None)
+    screen.print(table)
     table = Table(box=None, pad_edge=False, title="volatility, out of sample", title_justify="left")
     kinds = list(report["volatility"])
     for name in ("", *kinds):
@@ -132,5 +133,5 @@ def _drawn(report: dict[str, Any]) -> None:
     table.add_row("encoder", *(f"{ours[c]['mean']:.4f} +- {ours[c]['standard_error']:.4f}" for c in kinds))
     for name, found in report["baselines"]["volatility"].items():
         table.add_row(name, *(f"{found[c]:.4f}" for c in kinds))
-    console.print(table)
-    console.print(", ".join(f"{count:,} {split}" for split, count in report["samples"].items()) + " windows")
+    screen.print(table)
+    screen.print(", ".join(f"{count:,} {split}" for split, count in report["samples"].items()) + " windows")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gpi.cli import desk, setting
+from gpi.cli.terminal import say
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -136,7 +137,7 @@ def _serve(
         try:
             if ready is not None:
                 write_ready(ready, world, at)
-            typer.echo(json.dumps(ready_line(world, at)), err=True)
+            say(json.dumps(ready_line(world, at)), err=True)
             await live(world, feed, stop, **how)
         finally:
             await at.close()
@@ -145,7 +146,7 @@ def _serve(
 
     guarded = None if tls is None else (held(tls[0]), tls[1])
     line = held(options.port)  # taken now, answered on when everything stands: no client meets half a venue
-    warm(lambda: typer.echo("gpi venue: compiling kernels, once: a minute or two", err=True))  # Ctrl-C ends it
+    warm(lambda: say("gpi venue: compiling kernels, once: a minute or two", err=True))  # Ctrl-C ends it
     past, listed = setting.past(history)
     asyncio.run(serving())
 

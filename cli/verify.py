@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gpi.cli.io import Part, Tool, carry_out, composed
+from gpi.cli.terminal import say
 
 if TYPE_CHECKING:
     from gpi.tools.stage import Stream
@@ -54,7 +55,7 @@ def _readable(run: Path, into: Path) -> Path:
     found = restored(run, into)
     state = "is still being written" if alive(run) else f"did not end (`gpi runs recover {run}` makes it readable)"
     torn = f", {found.torn} bytes of a torn end left out" if found.torn else ""
-    typer.echo(f"note: {run} {state}: what it told up to row {found.ticks:,} is compared{torn}", err=True)
+    say(f"note: {run} {state}: what it told up to row {found.ticks:,} is compared{torn}", err=True)
     return into
 
 
@@ -73,10 +74,10 @@ def _compare(left: Path, right: Path, names: tuple[str, str]) -> None:
         if changed is not None:
             raise GpiError(f"{name}: {changed} is not what the run wrote: its digest is not the manifest's")
         if part:
-            typer.echo(f"note: {name} did not end: what it had told is compared, which is a beginning", err=True)
+            say(f"note: {name} did not end: what it had told is compared, which is a beginning", err=True)
         elif not complete(each):
-            typer.echo(f"note: {name} is incomplete: its stream ended before it said so", err=True)
-    typer.echo(
+            say(f"note: {name} is incomplete: its stream ended before it said so", err=True)
+    say(
         f"identical{' as far as it goes' if any(prefix) else ''}: {names[0]} and {names[1]}, {rows['orders']:,} order "
         f"events, {rows['fills']:,} fills and {rows['equity']:,} marks of equity",
         err=True,
@@ -94,8 +95,8 @@ def _rerun(run: Path, told: Path, again: Path, recording: Path | None) -> None:
     starts = [at for at, step in enumerate(steps) if step["command"] in SOURCES]
     if not starts and recording is None:
         raise UsageError(
-            f"{run} traded a stream of unknown origin: gpi verify {run} --recording FILE repeats it from where you kept "
-            f"the stream, `gpi verify {run} OTHER` compares"
+            f"{run} traded a stream of unknown origin: gpi verify {run} --recording FILE repeats it from where "
+            f"you kept the stream, `gpi verify {run} OTHER` compares"
         )
     steps = steps[starts[-1] :] if starts else [{"command": "unknown"}, *steps]
     steps = [_from_recording(run, steps[0], recording), *steps[1:]]

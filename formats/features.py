@@ -9,6 +9,9 @@ from typing import Final
 
 import pyarrow as pa
 
+from gpi.formats.errors import BadInput
+from gpi.formats.written import json_of
+
 TICK_FEATURES: Final = (
     "ret_1s",
     "ret_5s",
@@ -47,11 +50,17 @@ def vector(name: str, elements: tuple[str, ...]) -> pa.Field:
 
 
 def elements(field: pa.Field) -> tuple[str, ...]:
-    """The element names of a vector column; numbered when it carries none."""
+    """The element names of a vector column; numbered when it carries none. Raises BadInput."""
     stored = (field.metadata or {}).get(b"gpi.names")
     if stored is None:
         return tuple(str(i) for i in range(field.type.list_size))
-    return tuple(json.loads(stored))
+    try:
+        found = json_of(stored)
+    except ValueError as wrong:
+        raise BadInput(f"the names of {field.name!r} in the stream are unreadable: {wrong}") from None
+    if not isinstance(found, list) or len(found) != field.type.list_size or not all(isinstance(e, str) for e in found):
+        raise BadInput(f"the names of {field.name!r} in the stream are not its {field.type.list_size} elements'")
+    return tuple(found)
 
 
 FEATURES: Final = vector("features", TICK_FEATURES)

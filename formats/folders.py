@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from gpi.formats.errors import BadInput
 from gpi.formats.trust import trusted_whole
+from gpi.formats.written import inside, json_of, text_of
 
 MANIFEST: Final = "manifest.json"
 
@@ -29,10 +30,10 @@ def read_manifest(folder: Path, schema: str, required: Required) -> dict[str, An
     path = folder / MANIFEST
     trusted_whole(folder, "the folder")
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
+        manifest = json_of(text_of(inside(folder, MANIFEST)))
     except FileNotFoundError:
         raise BadInput(f"{path} does not exist: is {folder} the folder you meant?") from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise BadInput(f"{path} cannot be read ({error}): make the folder again") from None
     found = manifest.get("gpi.schema") if isinstance(manifest, dict) else None
     if found != schema:
@@ -68,10 +69,13 @@ def _temporary(folder: Path, name: str) -> Path:
     return folder / f".{name}.tmp"
 
 
-def verified(path: Path, digest: str) -> bytes:
-    """A file's bytes. Raises BadInput when it is absent or not the one its manifest describes."""
+def verified(folder: Path, name: str, digest: str) -> bytes:
+    """A file's bytes. Raises BadInput when it is absent, outside its folder, or not the one its manifest describes."""
+    path = folder / name
     try:
-        content = path.read_bytes()
+        content = inside(folder, name).read_bytes()
+    except ValueError as error:
+        raise BadInput(f"{folder / MANIFEST}: {error}: make the folder again") from None
     except OSError as error:
         raise BadInput(f"{path} cannot be read ({error.strerror}): copy the whole folder again") from None
     found = hashlib.sha256(content).hexdigest()

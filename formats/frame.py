@@ -76,7 +76,7 @@ def _padded(size: int) -> int:
 
 
 class Layout:
-    """The columns of a schema, and what follows from them: offsets, body size, message prefix.
+    """The columns of a schema, and what follows from them: bytes of a row, offsets, body size, message prefix.
 
     Layouts are interned by their fields (the schema's own metadata does not matter): `Layout.of(a) is Layout.of(b)`
     whenever a and b have the same fields.
@@ -90,6 +90,7 @@ class Layout:
         twice = sorted(name for name, times in Counter(c.name for c in self.columns).items() if times > 1)
         if twice:
             raise SchemaMismatch(f"the stream has two columns {twice[0]!r}")
+        self.row_bytes = sum(column.row_bytes for column in self.columns)
         self._prefixes: dict[int, bytes] = {}
         self._sizes: dict[int, int] = {}
         # By id: hashing Arrow fields costs a microsecond. The fields are kept, so that their id stays theirs.

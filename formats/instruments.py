@@ -13,12 +13,14 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from datetime import date
+from math import inf
 from typing import Any, Final, Literal
 
 import pyarrow as pa
 
 from gpi.formats.errors import BadInput
 from gpi.formats.ticks import MAX_INSTRUMENTS
+from gpi.formats.written import json_of
 
 KEY: Final = "gpi.instruments"
 OPTION_MULTIPLIER: Final = 100.0
@@ -184,7 +186,7 @@ class Instruments:
     def from_json(cls, text: str | bytes) -> Instruments:
         """The table that `to_json` wrote. Raises BadInput."""
         try:
-            rows = [_instrument(row) for row in json.loads(text)]
+            rows = [_instrument(row) for row in json_of(text, finite=False)]
             if len({row.symbol for row in rows}) < len(rows):
                 raise BadInput("the instrument table in the stream names a symbol twice: its ids mean nothing")
             return cls(rows)
@@ -216,6 +218,8 @@ def _instrument(row: dict[str, Any]) -> Instrument:
     expiry = row.get("expiry")
     for name in ("tick_size", "lot_size", "multiplier"):
         value = row.get(name, 1.0)
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
-            raise BadInput(f"the instrument table says {name} {value!r} of {row.get('symbol')!r}: it must be above 0")
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < inf:
+            raise BadInput(
+                f"the instrument table says {name} {value!r} of {row.get('symbol')!r}: it must be finite and above 0"
+            )
     return Instrument(**{**row, "expiry": date.fromisoformat(expiry) if expiry else None})

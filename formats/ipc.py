@@ -10,7 +10,6 @@ reads our streams; any Arrow writer's stream is read, up to the missing end mark
 """
 
 import contextlib
-import io
 import os
 import select
 import struct
@@ -20,16 +19,27 @@ from typing import Any, Final, NamedTuple, cast
 import pyarrow as pa
 import xxhash
 
+from gpi.formats.bounds import check_buffers, check_rows, largest, within
 from gpi.formats.errors import BadInput, TruncatedStream
 from gpi.formats.frame import Frame, Layout
-from gpi.formats.messages import CONTINUATION, END_OF_STREAM, body_bytes, end_mark, marked, sealed
+from gpi.formats.messages import (
+    CONTINUATION,
+    END_OF_STREAM,
+    MAX_METADATA,
+    agreed,
+    body_bytes,
+    decoded,
+    end_mark,
+    marked,
+    sent,
+)
 
 STAGING: Final = 1 << 18  # bytes asked of a pipe at once; a Linux pipe holds 64 KiB by default
 BUDGET: Final = 1 << 26  # bytes of memory lent to frames of all sizes together, about
 WAKE_MS: Final = 200  # how often a reader that waits looks up
-MAX_METADATA: Final = 1 << 26  # no honest message has more metadata than this
+PIECE: Final = 1 << 20  # bytes of a body that are asked for at once, and given only when they come
+CUT: Final = 1 << 16  # rows of a frame made of a foreign batch: what follows takes memory by the frame
 ARROW_ERRORS: Final = (pa.ArrowException, OSError, StopIteration, EOFError, struct.error, ValueError, KeyError)
-
 
 Buffer = Any  # bytes or a numpy array: typeshed's Buffer knows numpy only from Python 3.12 on
 
@@ -44,8 +54,8 @@ class _Loan(NamedTuple):
 class Writer:
     """Writes frames of one schema to a file descriptor, each at once.
 
-    The schema and an empty batch go out at construction; `close()` writes the end mark. A writer that is never
-    closed leaves a stream that every reader reports as truncated: that is the point.
+    The schema and an empty batch go out at construction; `close()` writes the end mark. One that is never closed
+    leaves a stream that every reader reports as truncated: that is the point.
     """
 
     def __init__(self, fd: int, schema: pa.Schema) -> None:
@@ -78,30 +88,23 @@ class Writer:
             self._digest.update(piece)
         written = os.writev(self._fd, pieces)
         if written != sum(len(piece) for piece in pieces):
-            self._send_rest(pieces, written)
-
-    def _send_rest(self, pieces: tuple[Buffer, ...], written: int) -> None:
-        for piece in pieces:
-            view = memoryview(piece)
-            skip = min(written, len(view))
-            written -= skip
-            view = view[skip:]
-            while view:
-                view = view[os.write(self._fd, view) :]
+            for piece in pieces:
+                sent(self._fd, memoryview(piece)[written:])
+                written = max(0, written - len(piece))
 
 
 class Reader:
     """Iterates the frames of a stream on a file descriptor; the frames are on loan.
 
-    Raises BadInput when it is not an Arrow stream or its digest is wrong, TruncatedStream when it lacks the end
-    mark. `rows` counts what was read before either. `spin`: how many times to look for data before sleeping.
-    `idle` is asked now and then while waiting; when it says True the iteration ends between two frames.
+    Raises BadInput when it is not an Arrow stream, its digest is wrong or a message asks for more memory than it may
+    (gpi.formats.bounds), TruncatedStream when it lacks the end mark. `rows` counts what was read before either.
+    `spin`: how many times to look for data before sleeping. `idle` is asked now and then while waiting; when it says
+    True the iteration ends between two frames.
     """
 
     def __init__(self, fd: int, name: str = "stdin", spin: int = 0, idle: Callable[[], bool] | None = None) -> None:
         self.name = name
-        self.rows = 0
-        self.batches = 0
+        self.rows = self.batches = 0
         self._fd = fd
         self._turns = spin
         self._idle = idle
@@ -112,7 +115,7 @@ class Reader:
         self._view = memoryview(self._staging)
         self._start = self._stop = 0
         self._loans: dict[bytes, _Loan] = {}
-        self._lent = 0
+        self._lent, self._limit = 0, largest()
         self._digest = xxhash.xxh3_64()
         self.schema = self._read_schema()
 
@@ -130,21 +133,18 @@ class Reader:
             prefix = bytes(self._view[self._start : self._start + 8 + length])
             loan = self._loans.get(prefix)
             if loan is None:
-                frame = self._read_unknown(prefix)
-                if frame is None:
+                made = self._read_unknown(prefix)
+                if made is None:
                     return
-            else:
-                self._start += len(prefix)
-                self._fill(loan.body)
-                self._digest.update(prefix)
-                self._digest.update(loan.body)
-                frame = loan.frame
-            if frame.rows:
-                self.rows += frame.rows
-                self.batches += 1
-                yield frame
-            elif frame.notes:
-                yield frame
+                yield from made
+                continue
+            self._start += len(prefix)
+            self._fill(loan.body)
+            self._digest.update(prefix)
+            self._digest.update(loan.body)
+            self.rows += loan.frame.rows
+            self.batches += 1
+            yield loan.frame
 
     def _have(self, size: int) -> bool:
         """Whether `size` bytes can be staged; reads until they are or the stream ends."""
@@ -195,8 +195,8 @@ class Reader:
                 raise self._truncated("cut inside a batch")
             staged += got
 
-    def _message(self) -> bytes:
-        """The next whole message, through pyarrow's own idea of its size."""
+    def _head(self) -> bytes:
+        """The next message up to its body: eight bytes and the metadata."""
         if not self._have(8):
             raise EOFError("empty")
         if bytes(self._view[self._start : self._start + 4]) != CONTINUATION:
@@ -204,22 +204,29 @@ class Reader:
         length = int.from_bytes(self._view[self._start + 4 : self._start + 8], "little")
         if length > MAX_METADATA or not self._have(8 + length):
             raise EOFError("cut inside a message")
-        head = bytes(self._view[self._start : self._start + 8 + length])
-        self._start += len(head)
-        body = bytearray(body_bytes(head))
-        self._fill(memoryview(body))
-        return head + bytes(body)
+        self._start += 8 + length
+        return bytes(self._view[self._start - 8 - length : self._start])
+
+    def _body(self, head: bytes) -> bytearray:
+        """The body of a message, by pyarrow's own idea of its size: memory grows with what has come, not before."""
+        size = body_bytes(head)
+        within(size, self._limit, f"{self.name}: a message of {size:,} bytes")
+        body = bytearray()
+        while (had := len(body)) < size:
+            body += bytes(min(max(PIECE, had), size - had))
+            with memoryview(body) as whole:
+                self._fill(whole[had:])
+        return body
 
     def _read_schema(self) -> pa.Schema:
         try:
-            message = self._message()
+            head = self._head()
+            message = head + bytes(self._body(head))
             schema = pa.ipc.read_schema(pa.py_buffer(message))
             self.layout = Layout.of(schema)
-        except BadInput:
-            raise
         except EOFError as error:
             if str(error) == "empty" and self._stop == self._start:
-                raise TruncatedStream(f"no data from {self.name}: the command before it probably failed", 0) from None
+                raise TruncatedStream(f"no data from {self.name}: the command before it probably failed") from None
             raise self._truncated("cut inside the schema") from None
         except ARROW_ERRORS as error:
             raise BadInput(f"{self.name} is not an Arrow stream: {error}") from None
@@ -227,49 +234,52 @@ class Reader:
         self._schema_message = message
         return schema
 
-    def _read_unknown(self, prefix: bytes) -> Frame | None:
+    def _read_unknown(self, prefix: bytes) -> Iterator[Frame] | None:
         """A message of a shape not seen before, by the pyarrow road. None at the honest end."""
         digest = self._digest.hexdigest()
         try:
-            message = self._message()
-            source = io.BytesIO(self._schema_message + message + END_OF_STREAM)
-            with pa.ipc.open_stream(source) as opened:
-                batch, notes = opened.read_next_batch_with_custom_metadata()
-            batch.validate(full=True)
-        except BadInput:
-            raise
+            head = self._head()
+            check_rows(head, self.layout.row_bytes, self._limit, self.name)
+            body = self._body(head)
+            check_buffers(head, body, self._limit, self.name)
+            batch, said = decoded(self._schema_message, head, body)
         except EOFError:
             raise self._truncated("cut inside a message") from None
         except ARROW_ERRORS as error:
             raise BadInput(f"{self.name}: a damaged message after {self.rows} rows: {error}") from None
-        self._digest.update(message)
-        said = {k.decode("utf8", "replace"): v.decode("utf8", "replace") for k, v in (notes or {}).items()}
+        self._digest.update(head)
+        self._digest.update(body)
         if "gpi.end" in said:
-            if not sealed(message, said.get("gpi.seal", "")):
-                raise BadInput(f"{self.name} is damaged: its end mark was changed")
-            self._check_end(said, digest)
+            agreed(head + bytes(body), said, (self.rows, self.batches, digest), self.name)
+            self._check_end()
             return None
-        self._learn(prefix, batch.num_rows)
-        frame = Frame.from_batch(batch)
-        frame.notes = said or None
-        return frame
+        return self._met(batch, said, self._learn(prefix, batch.num_rows))
 
-    def _learn(self, prefix: bytes, rows: int) -> None:
-        """Remember a shape, if it is laid out as ours."""
-        if rows and prefix == self.layout.prefix(rows):
-            frame = self.layout.empty(rows)
-            if self._lent > BUDGET:
-                self._loans.clear()
-                self._lent = 0
-            body = memoryview(cast(Buffer, frame.body[0]))
-            self._lent += len(body)
-            self._loans[prefix] = _Loan(frame, body)
+    def _met(self, batch: pa.RecordBatch, said: Mapping[str, str], ours: bool) -> Iterator[Frame]:
+        """The frames of such a message: one, or several of a large batch that is not laid out as ours."""
+        self.batches += batch.num_rows > 0
+        rows = max(batch.num_rows, 1) if ours else CUT
+        for start in range(0, max(batch.num_rows, 1), rows):
+            frame = Frame.from_batch(batch.slice(start, rows))
+            frame.notes = (said or None) if start == 0 else None
+            self.rows += frame.rows
+            if frame.rows or frame.notes:
+                yield frame
 
-    def _check_end(self, said: Mapping[str, str], digest: str) -> None:
-        found = {"gpi.rows": str(self.rows), "gpi.batches": str(self.batches), "gpi.digest": digest}
-        for key, value in found.items():
-            if said.get(key) != value:
-                raise BadInput(f"{self.name} is damaged: its end mark says {key[4:]} {said.get(key)}, read {value}")
+    def _learn(self, prefix: bytes, rows: int) -> bool:
+        """Remember a shape, if it is laid out as ours and not too large to keep; whether it is."""
+        if not rows or self.layout.body_bytes(rows) > BUDGET or prefix != self.layout.prefix(rows):
+            return False
+        frame = self.layout.empty(rows)
+        if self._lent > BUDGET:
+            self._loans.clear()
+            self._lent = 0
+        body = memoryview(cast(Buffer, frame.body[0]))
+        self._lent += len(body)
+        self._loans[prefix] = _Loan(frame, body)
+        return True
+
+    def _check_end(self) -> None:
         if not self._have(len(END_OF_STREAM)):
             raise self._truncated("cut inside the end mark")
         if self._view[self._start : self._start + len(END_OF_STREAM)] != END_OF_STREAM:

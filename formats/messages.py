@@ -8,8 +8,11 @@ from typing import Final
 import pyarrow as pa
 import xxhash
 
+from gpi.formats.errors import BadInput
+
 CONTINUATION: Final = b"\xff\xff\xff\xff"
 END_OF_STREAM: Final = CONTINUATION + b"\0\0\0\0"
+MAX_METADATA: Final = 1 << 26  # no honest message has more metadata than this
 UNSEALED: Final = b"-unsealed-stream"  # as long as a digest
 
 
@@ -41,7 +44,16 @@ def end_mark(schema: pa.Schema, rows: int, batches: int, digest: str) -> bytes:
     return mark.replace(UNSEALED, _seal(mark), 1)
 
 
-def sealed(message: bytes, seal: str) -> bool:
+def agreed(mark: bytes, said: Mapping[str, str], read: tuple[int, int, str], name: str) -> None:
+    """Raise BadInput unless an end mark is as its writer made it and tells of the rows, batches and digest `read`."""
+    if not _sealed(mark, said.get("gpi.seal", "")):
+        raise BadInput(f"{name} is damaged: its end mark was changed")
+    for key, value in zip(("gpi.rows", "gpi.batches", "gpi.digest"), map(str, read), strict=True):
+        if said.get(key) != value:
+            raise BadInput(f"{name} is damaged: its end mark says {key[4:]} {said.get(key)}, read {value}")
+
+
+def _sealed(message: bytes, seal: str) -> bool:
     """Whether an end mark is as its writer made it."""
     found = seal.encode()
     return len(found) == len(UNSEALED) and _seal(message.replace(found, UNSEALED, 1)) == found
@@ -61,15 +73,31 @@ def body_bytes(head: bytes) -> int:
     return int(size)
 
 
+def decoded(schema: bytes, head: bytes, body: bytearray) -> tuple[pa.RecordBatch, dict[str, str]]:
+    """A batch and its notes, by pyarrow: the stream's schema message, the message's metadata, its body.
+
+    Raises pyarrow's errors for what is damaged.
+    """
+    source = pa.BufferReader(pa.py_buffer(b"".join((schema, head, body, END_OF_STREAM))))
+    with pa.ipc.open_stream(source) as opened:
+        batch, notes = opened.read_next_batch_with_custom_metadata()
+    batch.validate(full=True)
+    return batch, {k.decode("utf8", "replace"): v.decode("utf8", "replace") for k, v in (notes or {}).items()}
+
+
+def sent(fd: int, view: memoryview) -> None:
+    """Write all of it, however little a pipe takes at once."""
+    while view:
+        view = view[os.write(fd, view) :]
+
+
 def write_table(fd: int, batches: pa.RecordBatchReader) -> None:
     """Any Arrow batches (strings too) as a stream with the honest end: the result of a query."""
     schema, rows, count, digest = batches.schema, 0, 0, xxhash.xxh3_64()
 
     def send(piece: bytes) -> None:
         digest.update(piece)
-        view = memoryview(piece)
-        while view:
-            view = view[os.write(fd, view) :]
+        sent(fd, memoryview(piece))
 
     send(schema.serialize().to_pybytes())
     for batch in batches:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from gpi.formats.bounds import largest, within
 from gpi.formats.errors import BadInput
 from gpi.formats.folders import MANIFEST, read_manifest, verified, write_folder
 
@@ -77,7 +79,7 @@ def read_model(folder: Path) -> Model:
     """The model in a folder. Raises BadInput, naming the file and the fix, unless every digest holds."""
     manifest = read_manifest(folder, MODEL, _REQUIRED)
     for name, digest in manifest["digests"].items():
-        verified(folder / name, str(digest))
+        verified(folder, name, str(digest))
     for name in ("window", "stride", "embedding_width"):
         if manifest[name] < 1:
             raise BadInput(f"{folder / MANIFEST}: {name} is {manifest[name]}, must be 1 or more")
@@ -100,9 +102,11 @@ def read_weights(model: Model) -> Arrays:
     if WEIGHTS not in model.manifest["digests"]:
         raise BadInput(f"{model.folder / MANIFEST} names no {WEIGHTS}: serve this model from its {GRAPH}")
     try:
+        with zipfile.ZipFile(path) as packed:
+            within(sum(each.file_size for each in packed.infolist()), largest(), str(path))
         with np.load(path, allow_pickle=False) as stored:
             return {name: np.ascontiguousarray(stored[name], np.float32) for name in stored.files}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError, MemoryError, zipfile.BadZipFile) as error:  # a shape of 2^60 among them
         raise BadInput(f"{path} is not an npz of numbers ({error}): retrain with `gpi train`") from None
 
 

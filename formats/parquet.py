@@ -24,6 +24,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from gpi.formats.bounds import largest, within
 from gpi.formats.errors import BadInput
 from gpi.formats.frame import Frame, Layout, concatenated
 from gpi.formats.instruments import KEY, Instrument, Instruments
@@ -135,15 +136,23 @@ def read_parquet(path: Path, batch: int) -> Stored:
     Raises BadInput when it is not Parquet or not ours, SchemaMismatch when a column cannot flow.
     """
     try:
-        schema, said = pq.read_schema(path), pq.read_metadata(path).metadata or {}
+        schema, about = pq.read_schema(path), pq.read_metadata(path)
     except (pa.ArrowException, OSError) as wrong:
         raise BadInput(f"{path} cannot be read as Parquet: {wrong}") from wrong
+    said = about.metadata or {}
     if KEY.encode() in said:
         schema = schema.with_metadata({**(schema.metadata or {}), KEY.encode(): said[KEY.encode()]})
     if b"gpi.schema" not in (schema.metadata or {}):
         raise BadInput(f"{path} was not written by gpi: its schema does not say gpi.schema")
     Layout.of(schema)
+    check_groups(about, str(path))
     return Stored(schema, _frames(path, batch))
+
+
+def check_groups(about: pq.FileMetaData, name: str) -> None:
+    """Raise BadInput when a row group would take more memory than a message may (gpi.formats.bounds)."""
+    for number in range(about.num_row_groups):
+        within(about.row_group(number).total_byte_size, largest(), f"{name}: row group {number}")
 
 
 def _frames(path: Path, batch: int) -> Iterator[Frame]:

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from gpi.formats.errors import BadInput
 from gpi.formats.version import __version__
+from gpi.formats.written import json_of
 
 KEY: Final = b"gpi.provenance"
 
@@ -22,9 +23,12 @@ Step = dict[str, Any]
 def chain(schema: pa.Schema) -> list[Step]:
     """The steps that made a stream, first first; empty for a stream of unknown origin. Raises BadInput."""
     try:
-        return list(json.loads((schema.metadata or {}).get(KEY, b"[]")))
+        steps = json_of((schema.metadata or {}).get(KEY, b"[]"), finite=False)
     except ValueError as wrong:
         raise BadInput(f"the provenance in the stream is unreadable: {wrong}") from None
+    if not isinstance(steps, list) or not all(isinstance(step, dict) for step in steps):
+        raise BadInput("the provenance in the stream is unreadable: it is no list of steps")
+    return steps
 
 
 def stamped(schema: pa.Schema, command: str, options: Mapping[str, Any], facts: Mapping[str, Any]) -> pa.Schema:

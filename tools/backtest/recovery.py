@@ -101,6 +101,8 @@ def restored(run: Path, into: Path) -> Recovered:
     log = Reading(run / NAME)
     if log.about is None:
         raise _nothing(run)
+    if set(log.schemas) not in (set(SCHEMAS), {*SCHEMAS, "answers"}):  # their names become files
+        raise BadInput(f"{run / NAME} holds other tables than a run's: {', '.join(sorted(log.schemas))}")
     into.mkdir(parents=True, exist_ok=True)
     about = dict(log.about)
     tables = {name: Table(into / f"{name}.parquet", schema) for name, schema in log.schemas.items()}
@@ -160,6 +162,6 @@ def follows(path: Path, setup: dict[str, Any], broker: dict[str, Any]) -> tuple[
     changed = [name for name in (*SAME, "account") if then.get(name) != now.get(name)]
     if changed:
         raise UsageError(
-            f"{path} holds a run with another {' and '.join(changed)}: this is no continuation of it; choose another --out"
+            f"{path} holds a run with another {' and '.join(changed)}: this does not continue it; choose another --out"
         )
     return path / f"{PART}{len(parts(path)) + 1}", found

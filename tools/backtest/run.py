@@ -9,8 +9,9 @@
 Tables are written under a dot name, flushed to disk and renamed at the end, so a table that can be seen is
 whole. The manifest is written twice: `complete: false` before the first tick, `complete: true` after the
 last word. Meanwhile a log (`gpi.tools.backtest.told`) keeps what has been told: with every frame that trades at a
-broker outside, else with every PACK of them; a backtest has none, because its manifest does it again. It goes when the tables are there; where it is left and nobody holds the
-lock (CLAIM), the run died, and `gpi.tools.backtest.recovery` reads it.
+broker outside, else with every PACK of them; a backtest has none, because its manifest does it again. It goes when
+the tables are there; where it is left and nobody holds the lock (CLAIM), the run died, and
+`gpi.tools.backtest.recovery` reads it.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ from gpi.formats.frame import Frame, concatenated
 from gpi.formats.instruments import KEY, Instruments
 from gpi.formats.orders import ACTIONS, EQUITY, FILLS, ORDERS, REASONS, REFUSE
 from gpi.formats.version import __version__
+from gpi.formats.written import inside, json_of, text_of
 from gpi.tools.backtest import opening
 from gpi.tools.backtest.answered import recorded
 from gpi.tools.backtest.delays import again
@@ -400,7 +402,7 @@ def _listed(values: list[Any]) -> tuple[Any, ...]:
 def manifest_of(path: Path) -> dict[str, Any]:
     """The manifest of a run directory. Raises UsageError when there is none."""
     try:
-        found: dict[str, Any] = json.loads((path / "manifest.json").read_text())
+        found: dict[str, Any] = json_of(text_of(inside(path, "manifest.json")))
     except (OSError, ValueError) as wrong:
         raise UsageError(f"{path} holds no run: {wrong}") from wrong
     return found

@@ -18,8 +18,9 @@ import numpy as np
 import pyarrow as pa
 import xxhash
 
-from gpi.formats.errors import GpiError
+from gpi.formats.errors import BadInput, GpiError
 from gpi.formats.frame import Frame, Layout
+from gpi.formats.written import json_of
 
 NAME: Final = ".told.log"
 MAGIC: Final = b"gpi.told/1\n\0\0\0\0\0"
@@ -111,19 +112,26 @@ class Reading:
     def __init__(self, path: Path) -> None:
         self._path, self.torn = path, 0
         first = next(self._payloads(), None)
-        told = {} if first is None else json.loads(first)
+        told = {} if first is None else _worded(first, path)
         self.about: dict[str, Any] | None = told.get("about")
-        self.schemas = {
-            name: pa.ipc.read_schema(pa.py_buffer(bytes.fromhex(each)))
-            for name, each in told.get("schemas", {}).items()
-        }
+        try:
+            self.schemas = {
+                name: pa.ipc.read_schema(pa.py_buffer(bytes.fromhex(each)))
+                for name, each in told.get("schemas", {}).items()
+            }
+        except (pa.ArrowException, ValueError, TypeError, AttributeError) as wrong:
+            raise _odd(path, wrong) from None
 
     def records(self) -> Iterator[Record]:
         """All whole records, first first; afterwards `torn` is what was left over, in bytes."""
         layouts = [(name, Layout.of(schema)) for name, schema in self.schemas.items()]
         for number, payload in enumerate(self._payloads()):
             if number:
-                yield _record(payload, layouts)
+                try:
+                    record = _record(payload, layouts)
+                except (IndexError, ValueError, struct.error) as wrong:
+                    raise _odd(self._path, wrong) from None
+                yield record
 
     def _payloads(self) -> Iterator[bytes]:
         with self._path.open("rb") as file:
@@ -142,6 +150,20 @@ class Reading:
             self.torn = size - at
 
 
+def _odd(path: Path, wrong: Exception) -> BadInput:
+    return BadInput(f"{path} was not written by a run of gpi, or by another version of it: {wrong}")
+
+
+def _worded(first: bytes, path: Path) -> dict[str, Any]:
+    try:
+        told = json_of(first)
+    except ValueError as wrong:
+        raise _odd(path, wrong) from None
+    if not isinstance(told, dict):
+        raise _odd(path, ValueError("it begins with something else"))
+    return told
+
+
 def _record(payload: bytes, layouts: list[tuple[str, Layout]]) -> Record:
     state, _, rest = payload.partition(b"\n")
     frames, at = list[tuple[str, Frame]](), 0
@@ -151,14 +173,14 @@ def _record(payload: bytes, layouts: list[tuple[str, Layout]]) -> Record:
         at, size = at + PIECE.size, layout.body_bytes(rows)
         frames.append((name, Frame.over(layout, rows, np.frombuffer(rest, np.uint8, size, at).copy())))
         at += size
-    return Record(json.loads(state), frames)
+    return Record(json_of(state), frames)
 
 
 def full(folder: Path, wrong: OSError) -> GpiError:
     """What to say when a run directory takes no more."""
     return GpiError(
-        f"the run directory {folder} cannot be written ({os.strerror(wrong.errno or 0)}): make room, or choose another --out; "
-        f"`gpi runs recover {folder}` keeps what it has told so far"
+        f"the run directory {folder} cannot be written ({os.strerror(wrong.errno or 0)}): make room, or choose "
+        f"another --out; `gpi runs recover {folder}` keeps what it has told so far"
     )
 
 

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import xxhash
 
 from gpi.formats.errors import BadInput
-from gpi.formats.messages import CONTINUATION
+from gpi.formats.messages import CONTINUATION, MAX_METADATA
 
 CHUNK: Final = 1 << 20
 SUFFIXES: Final = (".parquet", ".csv", ".csv.gz", ".csv.zst", ".csv.bz2", ".arrow", ".arrows")
@@ -71,11 +71,12 @@ def own_schema(path: Path) -> pa.Schema | None:
     if path.is_dir():
         return None
     with path.open("rb") as file:
-        magic = file.read(4)
+        magic, length = file.read(4), int.from_bytes(file.read(4), "little")
         file.seek(0)
         try:
-            found = pa.ipc.open_stream(file).schema if magic == CONTINUATION else None
-        except (pa.ArrowException, OSError):
+            known = magic == CONTINUATION and length <= MAX_METADATA
+            found = pa.ipc.open_stream(file).schema if known else None
+        except (pa.ArrowException, OSError, ValueError):
             return None
     found = parquet_schema(str(path)) if magic == b"PAR1" else found
     return found if found is not None and is_ours(found) else None

@@ -15,6 +15,7 @@ from gpi.tools.feeds.intake import Intake
 from gpi.tools.feeds.journal import Kind, Record, read
 from gpi.tools.feeds.subscription import Subscription
 
+ODD: Final = (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError)
 AT_ONCE: Final = 256  # records folded together
 
 
@@ -43,7 +44,14 @@ class Journaled:
             self._same_feed(batch)
             try:
                 frames = intake.take(batch).frames
-            except (ValueError, KeyError, TypeError, AttributeError, IndexError) as wrong:  # nothing of ours writes it
+            except (
+                ValueError,
+                KeyError,
+                TypeError,
+                AttributeError,
+                IndexError,
+                RecursionError,
+            ) as wrong:  # nothing of ours writes it
                 raise BadInput(f"{self._folder} holds a record that no capture writes: {wrong!r}") from None
             yield from frames
             if stopped():
@@ -63,7 +71,7 @@ class Journaled:
             about: dict[str, Any] = json.loads(record.payload)
             Subscription.of(about)
             good = isinstance(about["levels"], int) and 0 <= about["levels"] <= MAX_LEVELS
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             good = False
         if not good:
             raise BadInput(f"{self._folder} does not say what was captured as `gpi capture` says it")

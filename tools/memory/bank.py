@@ -131,7 +131,7 @@ def read_indexed(folder: Path) -> tuple[Bank, Any]:
     for name in (INDEX, PATTERNS):
         if name not in manifest["digests"]:
             raise BadInput(f"{folder / MANIFEST} names no {name}: build the bank again with `gpi index`")
-        files[name] = verified(folder / name, str(manifest["digests"][name]))
+        files[name] = verified(folder, name, str(manifest["digests"][name]))
     index = unpacked(files[INDEX], folder / INDEX)
     vectors, patterns = vectors_of(index), _patterns(pq.read_table(pa.BufferReader(files[PATTERNS])))
     if vectors.shape != (manifest["count"], manifest["width"]) or len(patterns) != manifest["count"]:

@@ -14,6 +14,7 @@ def told(stream: Stream, name: str) -> Stream:
     """The same stream; rows and rate are shown while it runs, if stderr is a terminal."""
     if not sys.stderr.isatty():
         return stream
+    terminal = getattr(sys.stderr, "beneath", sys.stderr)  # behind the command line's screen: the codes are ours
 
     def frames() -> Iterator[Frame]:
         began = shown = monotonic()
@@ -25,10 +26,10 @@ def told(stream: Stream, name: str) -> Stream:
                 now = monotonic()
                 if now - shown >= EVERY_S:
                     shown = now
-                    sys.stderr.write(f"\r\x1b[2K{name}: {rows:,} rows, {rows / (now - began):,.0f} rows/s")
-                    sys.stderr.flush()
+                    terminal.write(f"\r\x1b[2K{name}: {rows:,} rows, {rows / (now - began):,.0f} rows/s")
+                    terminal.flush()
         finally:
-            sys.stderr.write("\r\x1b[2K")
-            sys.stderr.flush()
+            terminal.write("\r\x1b[2K")
+            terminal.flush()
 
     return Stream(stream.schema, frames())

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import difflib
 import math
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -16,6 +15,7 @@ import numpy as np
 
 from gpi.formats.errors import UsageError
 from gpi.formats.trust import trusted
+from gpi.formats.written import toml_of
 from gpi.tools.kernels.orders import LIMIT_NAMES, LIMITS, Array
 
 SHIPPED: Final = Path(__file__).with_name("risk.toml")
@@ -32,7 +32,7 @@ def read(path: Path | None = None) -> Array:
     path = SHIPPED if path is None else path
     trusted(path, "the limits")
     try:
-        given = tomllib.loads(path.read_text())
+        given = toml_of(path)
     except OSError as wrong:
         raise UsageError(f"cannot read the limits: {wrong}") from wrong
     except ValueError as wrong:  # not TOML, or not even text

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,6 +10,7 @@ import pyarrow.parquet as pq
 
 from gpi.formats.errors import BadInput
 from gpi.formats.orders import CANCELED, EXPIRED, FILLED, MLEG, REASONS, REFUSE, REJECTED, SUBMIT
+from gpi.formats.written import json_of, text_of
 from gpi.tools.kernels.orders import DAY_NS, SECOND, Array
 from gpi.tools.risk.limits import as_dict
 
@@ -140,11 +140,11 @@ def _columns(run_dir: Path, name: str) -> dict[str, Array]:
 def _began(run_dir: Path) -> dict[int, float]:
     """With what a UTC day (days since 1970) had begun before the run did, by the manifest."""
     path = run_dir / "manifest.json"
-    told = json.loads(path.read_text()).get("start", {}).get("told_day", ()) if path.is_file() else ()
+    told = json_of(text_of(path)).get("start", {}).get("told_day", ()) if path.is_file() else ()
     return {int(each["day"]): float(each["equity"]) for each in told}
 
 
 def _multipliers(run_dir: Path) -> dict[int, float]:
     path = run_dir / "manifest.json"
-    stored = (json.loads(path.read_text())["setup"]["terms"] or {}) if path.is_file() else {}
+    stored = (json_of(text_of(path))["setup"]["terms"] or {}) if path.is_file() else {}
     return dict(enumerate(stored.get("multiplier", ())))

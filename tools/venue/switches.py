@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from gpi.formats.errors import UsageError
+from gpi.formats.written import toml_of
 
 
 class Switch(NamedTuple):
@@ -117,8 +117,8 @@ def parsed(text: str) -> tuple[str, dict[str, Any]]:
 def scenario(path: Path) -> list[tuple[str, dict[str, Any]]]:
     """The [[fault]] tables of a scenario file, in order. Raises UsageError."""
     try:
-        tables = tomllib.loads(path.read_text())
-    except (OSError, tomllib.TOMLDecodeError) as wrong:
+        tables = toml_of(path)
+    except (OSError, ValueError) as wrong:
         raise UsageError(f"--scenario {path}: {wrong}") from None
     found = []
     for table in tables.get("fault", ()):

@@ -1,0 +1,126 @@
+"""SQL that somebody else wrote: it reads what it is told to read, and does nothing else."""
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from gpi.cli.asking import answered, connected
+from gpi.formats.errors import UsageError
+from tests.shell import GPI, ROOT, environment, gpi
+
+COPIED = "COPY (SELECT 1 AS a) TO 'PATH/x.csv'"
+WRITES = [
+    COPIED,
+    f"WITH x AS ({COPIED}) FROM x",
+    f"WITH x AS ({COPIED}) SELECT 1",
+    f"EXPLAIN ANALYZE {COPIED}",
+    f"SELECT 1; {COPIED}",
+    "SELECT * FROM query('" + COPIED.replace("'", "''") + "')",
+    "SELECT * FROM query('WITH x AS (" + COPIED.replace("'", "''") + ") FROM x')",
+    "FROM json_execute_serialized_sql(json_serialize_sql('WITH x AS (" + COPIED.replace("'", "''") + ") FROM x'))",
+    "SELECT (WITH x AS (" + COPIED + ") SELECT count(*) FROM x)",
+    "COPY (PIVOT (SELECT 1 a, 2 b) ON a USING sum(b)) TO 'PATH/x.csv'",
+    "EXPORT DATABASE 'PATH/x'",
+    "ATTACH 'PATH/x.db'",
+    "CREATE TABLE t AS SELECT 1",
+    "FROM enable_logging(storage = 'file', storage_path = 'PATH/x')",
+    "PRAGMA enable_profiling",
+    "SET profile_output = 'PATH/x'",
+    "CALL enable_logging()",
+]
+ELSEWHERE = [
+    "INSTALL httpfs",
+    "LOAD httpfs",
+    "FROM 'http://127.0.0.1:1/a.csv'",
+    "FROM read_csv('https://127.0.0.1:1/a.csv')",
+    "FROM 's3://bucket/a.parquet'",
+    "FROM read_text('/proc/self/environ')",
+    "FROM read_csv('/proc/self/environ', header = false, columns = {'a': 'VARCHAR'}, delim = '|')",
+    "FROM read_text('PATH/../../../../../../proc/self/environ')",
+    "FROM read_text('PATH/link')",
+    "FROM glob('/proc/self/*')",
+    "SELECT getenv('HOME')",
+    "FROM hidden",
+    "FROM sqlite_scan('PATH/a', 'b')",
+    "SET enable_external_access = true",
+]
+
+
+def asked(sql: str, *rights: str) -> list[dict[str, object]]:
+    """The rows of an answer."""
+    import pyarrow as pa
+
+    hidden = pa.table({"a": ["a local variable"]})
+    assert hidden.num_rows
+    with connected(frozenset(rights)) as desk:
+        return list(answered(desk, sql, "none").read_all().to_pylist())
+
+
+@pytest.mark.parametrize("sql", [*WRITES, *ELSEWHERE])
+def test_a_query_that_does_more_than_read_is_refused(tmp_path: Path, sql: str) -> None:
+    """And leaves nothing behind."""
+    (tmp_path / "link").symlink_to("/proc/self/environ")
+    with pytest.raises(UsageError):
+        asked(sql.replace("PATH", str(tmp_path)))
+    assert [each.name for each in tmp_path.iterdir()] == ["link"]
+
+
+def test_files_are_read_by_name_as_ever(tmp_path: Path) -> None:
+    """Paths, globs, folders of a lake; text of any name; relative to where we are."""
+    (tmp_path / "d=1").mkdir()
+    (tmp_path / "d=1" / "a.csv").write_text("a,b\n1,2\n")
+    (tmp_path / "a.json").write_text('{"a": 3}')
+    assert asked(f"FROM '{tmp_path}/d=1/a.csv'") == [{"a": 1, "b": 2, "d": 1}]
+    assert asked(f"FROM read_csv('{tmp_path}/**/*.csv', hive_partitioning = true)") == [{"a": 1, "b": 2, "d": 1}]
+    assert asked(f"FROM '{tmp_path}/a.json'") == [{"a": 3}]
+    assert asked(f"SELECT count(*) n FROM glob('{os.path.relpath(tmp_path)}/*')") == [{"n": 1}]
+
+
+@pytest.mark.parametrize(
+    "sql",
+    ["SHOW TABLES", "DESCRIBE SELECT 1", "SUMMARIZE SELECT 1 a", "FROM range(3)", "VALUES (1)", "-- a\nSELECT 1",
+     "WITH RECURSIVE t AS (SELECT 1 x UNION ALL SELECT x + 1 FROM t WHERE x < 5) FROM t",
+     "PIVOT (SELECT 1 a, 2 b) ON a IN (1) USING sum(b)", "SELECT 'COPY', 'DELETE' AS \"INSERT\""],
+)  # fmt: skip
+def test_whatever_reads_is_answered(sql: str) -> None:
+    """All the ways to ask."""
+    asked(sql)
+
+
+def test_a_flag_opens_what_it_names_and_no_more(tmp_path: Path) -> None:
+    """Writing is not attaching."""
+    asked(f"COPY (SELECT 1 AS a) TO '{tmp_path}/x.csv'", "write")
+    assert (tmp_path / "x.csv").read_text() == "a\n1\n"
+    with pytest.raises(UsageError, match="--allow attach"):
+        asked(f"ATTACH '{tmp_path}/x.db'", "write")
+    with pytest.raises(UsageError, match="--allow network"):
+        asked("INSTALL httpfs", "write", "attach")
+    asked(f"ATTACH '{tmp_path}/x.db'", "attach")
+    assert b"choose of write" in gpi("query", "SELECT 1", "--allow", "all", check=2).stderr
+
+
+def test_a_query_without_end_is_given_up_by_ctrl_c_and_spills_nothing_here(tmp_path: Path) -> None:
+    """Exit 130; neither `.tmp` nor anything else stays in the working directory."""
+    endless = "WITH RECURSIVE t AS (SELECT 1 x UNION ALL SELECT x + 1 FROM t) SELECT count(*) FROM t"
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    child = subprocess.Popen(
+        [*GPI, "query", endless, "--to", "csv"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=tmp_path,
+        env=environment(TMPDIR=str(scratch), PYTHONPATH=str(ROOT)),
+    )
+    for _ in range(600):
+        if any(scratch.iterdir()):
+            break
+        time.sleep(0.05)
+    time.sleep(0.5)
+    child.send_signal(signal.SIGINT)
+    _, said = child.communicate(timeout=60)
+    assert child.returncode == 130, said
+    assert list(tmp_path.iterdir()) == [scratch] and not any(scratch.iterdir())
