@@ -156,7 +156,7 @@ def _odd(path: Path, wrong: Exception) -> BadInput:
 
 def _worded(first: bytes, path: Path) -> dict[str, Any]:
     try:
-        told = json_of(first)
+        told = json_of(first, finite=False)
     except ValueError as wrong:
         raise _odd(path, wrong) from None
     if not isinstance(told, dict):
@@ -173,7 +173,7 @@ def _record(payload: bytes, layouts: list[tuple[str, Layout]]) -> Record:
         at, size = at + PIECE.size, layout.body_bytes(rows)
         frames.append((name, Frame.over(layout, rows, np.frombuffer(rest, np.uint8, size, at).copy())))
         at += size
-    return Record(json_of(state), frames)
+    return Record(json_of(state, finite=False), frames)
 
 
 def full(folder: Path, wrong: OSError) -> GpiError:
