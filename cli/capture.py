@@ -131,7 +131,7 @@ def _live(wanted: "Subscription", keys: tuple["Secret", ...], how: dict[str, Any
         for lock in locks:
             lock.free()
 
-    frames = _limited(running_one.frames(running().stopped), how["rows"])
+    frames = _limited(running_one.frames(running().stopped, running().waiting), how["rows"])
     if how["lake"] is not None:
         about = stamped(schema, "capture", wanted.about(how["levels"]), {"journal": str(folder)})
         frames = _also_into(how["lake"], frames, about, folder)
@@ -139,7 +139,7 @@ def _live(wanted: "Subscription", keys: tuple["Secret", ...], how: dict[str, Any
     atexit.register(
         told.close
     )  # a reader that left us, a second Ctrl-C: the lake and the journal are closed all the same
-    return Tool(Stream(schema, told), {"journal": str(folder)}, told.close)
+    return Tool(Stream(schema, told), {"journal": str(folder)}, told.close, in_any_case=True)
 
 
 def _retold(folder: Path) -> Tool:

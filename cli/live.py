@@ -130,6 +130,8 @@ class LiveDesk:
 
         if self.session is None or self.broker is None:
             return
+        if self.run.left:
+            _say("whoever read the orders has left: they are cancelled, and trading has ended")
         summary(self.session, self.metrics, self.run.latencies, self.out)
         cash, equity = self.broker.cash
         apart = float(cash) - float(self.session.account.cash)
@@ -158,7 +160,7 @@ def live(terms: Terms, out: Path | None, account: Account) -> Tool:
     found_keys(account)  # now, not when the first tick comes: a missing key is known before the market opens
     setup = prepared(replace(terms, rules=(*terms.rules[:-1], "alpaca")), external=True)
     made = LiveDesk(setup, terms.fees, out, account, running())
-    return Tool(made.trade, {"strategy": setup.strategy.digest}, made.conclude)
+    return Tool(made.trade, {"strategy": setup.strategy.digest}, made.conclude, in_any_case=True)
 
 
 def opened(account: Account, instruments: Any, setup: "Setup") -> "Alpaca":

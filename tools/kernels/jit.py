@@ -17,6 +17,8 @@ from typing import ParamSpec, TypeVar
 import numba
 from numba.core import config
 
+from gpi.tools.kernels.cached import lean
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -47,7 +49,7 @@ if "NUMBA_CACHE_DIR" not in os.environ:
 def jit(function: Callable[P, R]) -> Callable[P, R]:
     """Compile a kernel that may make arrays, called from whatever kernel."""
     compiled: Callable[P, R] = numba.njit(cache=True, nogil=True, error_model="numpy", _nrt=True)(function)
-    return compiled
+    return lean(compiled)
 
 
 def borrowing(function: Callable[P, R]) -> Callable[P, R]:
@@ -56,7 +58,7 @@ def borrowing(function: Callable[P, R]) -> Callable[P, R]:
     Numba refuses at once to compile an allocation in it.
     """
     compiled: Callable[P, R] = numba.njit(cache=True, nogil=True, error_model="numpy", _nrt=False)(function)
-    return compiled
+    return lean(compiled)
 
 
 def inlined(function: Callable[P, R]) -> Callable[P, R]:
@@ -66,4 +68,4 @@ def inlined(function: Callable[P, R]) -> Callable[P, R]:
     """
     make = numba.njit(cache=True, nogil=True, error_model="numpy", inline="always", _nrt=False)
     compiled: Callable[P, R] = make(function)
-    return compiled
+    return lean(compiled)
