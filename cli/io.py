@@ -199,7 +199,7 @@ def carry_out(parts: list[Part], to: str | None, out: str | None, quiet: bool = 
 
 
 def _delivered(stream: "Stream", deliver: Callable[[], None]) -> None:
-    """Deliver a stream; where its reader leaves, its makers end now (a trader cancels), not whenever they are forgotten."""
+    """Deliver a stream; where its reader leaves, its makers end now (a trader cancels), not when they are forgotten."""
     try:
         deliver()
     except BrokenPipeError:

@@ -1,7 +1,8 @@
 """Whether anybody still reads what we write: asked of the operating system, without writing anything.
 
 A write into a pipe whose readers are all gone fails at once, but a tool on a quiet feed has nothing to write for
-minutes. `poll` knows it earlier: the write end of such a pipe shows POLLERR, a socket whose other end is closed POLLHUP.
+minutes. `poll` knows it earlier: the write end of such a pipe shows POLLERR, a socket whose other end is closed
+POLLHUP.
 """
 
 import os

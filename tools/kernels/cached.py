@@ -1,8 +1,8 @@
 """A kernel that lies compiled on the disk is loaded without the compiler.
 
-Numba, asked for a cached kernel, first refreshes its target: it imports every module that could help to compile anything
-(its own library of numpy functions, scipy's linear algebra) and fills its registries, a fifth of a second in each
-process. Machine code needs none of that, only the runtime that counts its references. So on a hit the runtime is
+Numba, asked for a cached kernel, first refreshes its target: it imports every module that could help to compile
+anything (its own library of numpy functions, scipy's linear algebra) and fills its registries, a fifth of a second in
+each process. Machine code needs none of that, only the runtime that counts its references. So on a hit the runtime is
 started and the code linked; a miss goes the ordinary road, and the compiler refreshes before it compiles.
 
 This rests on numba's inside: only versions it was tried with, only what is plain machine code, and whatever goes wrong
