@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gpi.cli import warming
 from gpi.cli.desk import Terms, fitted_fees, prepared
 from gpi.cli.io import Tool
 from gpi.cli.running import Run, running
@@ -157,6 +158,7 @@ def live(terms: Terms, out: Path | None, account: Account) -> Tool:
         _typed(account.number)
     if account.pace != 1.0 and account.url is None:
         raise UsageError("--pace is for a venue that replays a day: give its --url, too")
+    warming.before_a_session(_say)
     found_keys(account)  # now, not when the first tick comes: a missing key is known before the market opens
     setup = prepared(replace(terms, rules=(*terms.rules[:-1], "alpaca")), external=True)
     made = LiveDesk(setup, terms.fees, out, account, running())

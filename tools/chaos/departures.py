@@ -1,4 +1,4 @@
-"""F31: a tool of a pipe is killed while the feed is quiet; what stands before it has nothing to write and ends all the same.
+"""F31: a tool of a pipe is killed while the feed is quiet; those before it have nothing to write and end all the same.
 
 The capture's slot at the venue is free at once: another with the same key is subscribed without waiting for it.
 """
