@@ -23,10 +23,11 @@ $(VENV)/.dev: $(VENV)/.cpu
 	@touch $@
 
 demo: $(VENV)/.cpu ## the main job on a synthetic market: no account, no key, no download
+	$(BIN)/gpi doctor --warm
 	PATH="$(CURDIR)/$(BIN):$$PATH" bash examples/demo.sh $(DEMO)
 
 test: $(VENV)/.dev ## the whole suite, then once more with the JIT off
-	$(BIN)/python -m tests.warm
+	$(BIN)/gpi doctor --warm
 	$(BIN)/python -m pytest -n 2 tests
 	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -n 2 tests -m 'not jit'
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from gpi.cli import warming
 from gpi.cli.io import Tool, source
 from gpi.cli.running import running
 from gpi.cli.terminal import say
@@ -101,6 +102,7 @@ def _live(wanted: "Subscription", keys: tuple["Secret", ...], how: dict[str, Any
     from gpi.tools.feeds.watchdog import Watchdog
     from gpi.tools.stage import Stream
 
+    warming.before_a_session(lambda words: typer.echo(f"gpi capture: {words}", err=True))
     link, rest = wanted.link(keys), wanted.rest(keys) if how["refill"] else None
     intake = wanted.intake(how["levels"], wanted.live)
     venue = wanted.venue_time(keys, min(5.0, how["mute"] / 3 or 5.0)) if how["venue"] else None
@@ -135,7 +137,7 @@ def _live(wanted: "Subscription", keys: tuple["Secret", ...], how: dict[str, Any
         for lock in locks:
             lock.free()
 
-    frames = _limited(running_one.frames(running().stopped), how["rows"])
+    frames = _limited(running_one.frames(running().stopped, running().waiting), how["rows"])
     if how["lake"] is not None:
         about = stamped(schema, "capture", wanted.about(how["levels"]), {"journal": str(folder)})
         frames = _also_into(how["lake"], frames, about, folder)
@@ -143,7 +145,7 @@ def _live(wanted: "Subscription", keys: tuple["Secret", ...], how: dict[str, Any
     atexit.register(
         told.close
     )  # a reader that left us, a second Ctrl-C: the lake and the journal are closed all the same
-    return Tool(Stream(schema, told), {"journal": str(folder)}, told.close)
+    return Tool(Stream(schema, told), {"journal": str(folder)}, told.close, in_any_case=True)
 
 
 def _retold(folder: Path) -> Tool:

@@ -147,6 +147,8 @@ class Desk:
 
         if self.session is None:
             return
+        if self.run.left:
+            typer.echo("gpi: whoever read the orders has left: they are cancelled, and trading has ended", err=True)
         summary(self.session, self.metrics, self.run.latencies, self.out)
         breach = self.session.breach()
         if breach is not None:
@@ -157,7 +159,7 @@ def desk(terms: Terms, out: Path | None, kill_file: Path | None) -> Tool:
     """The tool of a trading command. Raises UsageError for a strategy, parameter or limit that is not right."""
     setup = prepared(terms, external=terms.answers is not None)
     made = Desk(setup, terms.fees, out, kill_file, running(), terms.answers)
-    return Tool(made.trade, {"strategy": setup.strategy.digest}, made.conclude)
+    return Tool(made.trade, {"strategy": setup.strategy.digest}, made.conclude, in_any_case=True)
 
 
 def prepared(terms: Terms, external: bool) -> "Setup":

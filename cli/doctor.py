@@ -1,7 +1,7 @@
 """gpi doctor: is this machine ready?"""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import typer
 
@@ -20,8 +20,14 @@ class Finding(NamedTuple):
 
 
 @app.command(epilog="Example: gpi doctor")
-def doctor() -> None:
+def doctor(
+    warm: Annotated[bool, typer.Option("--warm", help="Compile every kernel that is not yet; once a version.")] = False,
+) -> None:
     """Check packages, kernels, model, pipe and keys; exit 1 if something must be mended."""
+    if warm:
+        from gpi.cli.warming import compile_all
+
+        compile_all(lambda words: typer.echo(f"gpi doctor: {words}", err=True))
     checks: list[Callable[[], Finding]] = [_python, _extras, _onnx, _kernels, _model, _pipe, _keys]
     findings = [check() for check in checks]
     for each in findings:

@@ -27,12 +27,14 @@ class Tool:
     """What a body makes: a source, a stage, or any change of a stream; and what follows at the end.
 
     `facts` (digests of files and models) stand in the stream's provenance beside the options. `conclude` runs after
-    the last frame was delivered: the place of summaries and of breaches that are exit codes.
+    the last frame was delivered: the place of summaries and of breaches that are exit codes. `in_any_case`: also when
+    whoever read our output has left.
     """
 
     work: "Stream | Stage | Callable[[Stream], Stream]"
     facts: Mapping[str, Any] = field(default_factory=dict)
     conclude: Callable[[], None] = lambda: None
+    in_any_case: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +160,8 @@ def carry_out(parts: list[Part], to: str | None, out: str | None, quiet: bool = 
     `quiet`: nothing on a terminal. `to` may also be "nowhere".
     """
     from gpi.cli.outputs import deliver
+    from gpi.formats.errors import TruncatedStream
+    from gpi.formats.pipes import watchable
     from gpi.tools.stage import Stream
 
     run = running()
@@ -165,23 +169,44 @@ def carry_out(parts: list[Part], to: str | None, out: str | None, quiet: bool = 
     made_here = isinstance(parts[0].tool.work, Stream)
     try:
         with _private_stdout() as stdout:
-            stream = _chained(parts, run)
+            run.sink = stdout if out is None and to != "nowhere" and watchable(stdout) else None
             try:
-                deliver(stream, to, out, stdout, quiet)
-            except OSError as error:
-                if made_here and not isinstance(error, BrokenPipeError):
+                stream = _chained(parts, run)
+                _delivered(stream, lambda: deliver(stream, to, out, stdout, quiet))
+            except BrokenPipeError:
+                run.left = True
+            except TruncatedStream:  # asked to end in the middle of a message
+                if not run.left:
+                    raise
+            except OSError:
+                if made_here:
                     parts[0].tool.conclude()  # the source tells its books before the error that ended it
                 raise
+            finally:
+                run.sink = None
             for part in parts:
-                part.tool.conclude()
-    except BrokenPipeError:
-        raise typer.Exit(141) from None
+                if part.tool.in_any_case or not run.left:
+                    part.tool.conclude()
     except KeyboardInterrupt:
         run.deaf()
         raise typer.Exit(130) from None
+    if run.left:
+        run.deaf()
+        raise typer.Exit(141)
     if run.terminated or (run.interrupted and made_here):
         run.deaf()
         raise typer.Exit(130)
+
+
+def _delivered(stream: "Stream", deliver: Callable[[], None]) -> None:
+    """Deliver a stream; where its reader leaves, its makers end now (a trader cancels), not when they are forgotten."""
+    try:
+        deliver()
+    except BrokenPipeError:
+        close = getattr(stream.frames, "close", None)
+        if close is not None:
+            close()
+        raise
 
 
 def _chained(parts: list[Part], run: Run) -> "Stream":
@@ -195,7 +220,7 @@ def _chained(parts: list[Part], run: Run) -> "Stream":
         schema = stamped(made.schema, first.command, first.options, first.tool.facts)
         stream = told(_stoppable(Stream(schema, made.frames), run.stopped), f"gpi {first.command}")
     else:
-        stream, rest = _stoppable(_stdin(first.command), lambda: run.terminated), parts
+        stream, rest = _stoppable(_stdin(first.command), lambda: run.terminated or run.left), parts
     stream = run.latencies.waited(stream, "read")
     for part in rest:
         work = part.tool.work
@@ -244,7 +269,8 @@ def _stdin(command: str) -> "Stream":
 
     if sys.stdin.isatty():
         raise UsageError(f"nothing to read: gpi replay FILE | gpi {command} ..., or gpi {command} FILE")
-    reader = Reader(os.dup(0), spin=_spin(), idle=running().idle)
+    run = running()
+    reader = Reader(os.dup(0), spin=_spin(), idle=run.idle, sink=run.sink)
     return Stream(reader.schema, iter(reader))
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gpi.cli import warming
 from gpi.cli.desk import Terms, fitted_fees, prepared
 from gpi.cli.io import Tool
 from gpi.cli.running import Run, running
@@ -175,6 +176,8 @@ class LiveDesk:
 
         if self.session is None or self.broker is None:
             return
+        if self.run.left:
+            _say("whoever read the orders has left: they are cancelled, and trading has ended")
         summary(self.session, self.metrics, self.run.latencies, self.out)
         cash, equity = self.broker.cash
         apart = round(float(cash) - float(self.session.account.cash), 2) + 0.0  # never -0.00
@@ -200,10 +203,11 @@ def live(terms: Terms, out: Path | None, account: Account) -> Tool:
         _typed(account.number)
     if account.pace != 1.0 and account.url is None:
         raise UsageError("--pace is for a venue that replays a day: give its --url, too")
+    warming.before_a_session(_say)
     found_keys(account)  # now, not when the first tick comes: a missing key is known before the market opens
     setup = prepared(replace(terms, rules=(*terms.rules[:-1], "alpaca")), external=True)
     made = LiveDesk(setup, terms.fees, out, account, running())
-    return Tool(made.trade, {"strategy": setup.strategy.digest}, made.conclude)
+    return Tool(made.trade, {"strategy": setup.strategy.digest}, made.conclude, in_any_case=True)
 
 
 def opened(account: Account, instruments: Any, setup: "Setup", charged: bool = False) -> "Alpaca":

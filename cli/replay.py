@@ -85,7 +85,7 @@ def recorded(
         ends = [None if each is None else wall_clock(each) for each in (since, until)]
         stream = Stream(stream.schema, excerpt(stream.frames, *ends))
     if speed != "max":
-        stream = Stream(stream.schema, paced(stream.frames, pace_of(speed), sleep=napping(running().stopped)))
+        stream = Stream(stream.schema, paced(stream.frames, pace_of(speed), sleep=napping(running().waiting)))
     facts = {"digests": [[str(path.resolve()), digest(path)] for path in paths]}
     return Tool(stream, facts, lambda: _report(held, quarantine))
 

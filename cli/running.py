@@ -17,17 +17,32 @@ class Run:
     latencies: "Latencies"
     interrupted: bool = False
     terminated: bool = False
+    left: bool = False  # whoever read our output is gone
+    sink: int | None = None  # the pipe or socket that our output goes to, if it does
     watchers: list[Callable[[], object]] = field(default_factory=list)  # called now and then while waiting
 
     def stopped(self) -> bool:
         """Whether a source should end its stream."""
-        return self.interrupted or self.terminated
+        return self.interrupted or self.terminated or self.left
+
+    def waiting(self) -> bool:
+        """Asked by a source while it has nothing to tell: whether it should end its stream."""
+        self._look()
+        return self.stopped()
 
     def idle(self) -> bool:
         """Let the watchers look while there is nothing to read; whether a reader of stdin should end, too."""
         for watcher in self.watchers:
             watcher()
-        return self.terminated
+        self._look()
+        return self.terminated or self.left
+
+    def _look(self) -> None:
+        """On a quiet feed nothing is written, so nothing would tell that nobody reads."""
+        if self.sink is not None and not self.left:
+            from gpi.formats.pipes import deserted
+
+            self.left = deserted(self.sink)
 
     def listen(self) -> None:
         """Ctrl-C goes to a whole pipeline: the source ends its stream, the rest drain; a second one interrupts.

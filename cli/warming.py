@@ -1,6 +1,22 @@
-"""A warm interpreter for the chaos suite: everything imported and every kernel loaded, before it is forked."""
+"""Warm: every kernel compiled once and kept on the disk (`gpi doctor --warm`), or loaded before the chaos suite forks.
 
-from typing import Any
+A kernel that is not on the disk is compiled by whoever calls it first, which takes a session seconds to minutes in
+which it hears nothing. So a session says so before it connects, and waits where another process compiles already.
+"""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+PIPELINES: Final = {
+    "features, embedding, a compiled strategy": (
+        "simulate --events 3000 --levels 0 | featurize | embed | backtest --strategy market_making"
+    ),
+    "microstructure, books, momentum": (
+        "simulate --events 3000 --levels 5 | featurize --microstructure | embed | backtest --strategy momentum"
+    ),
+}
 
 
 def carried_out(words: list[str]) -> Any:
@@ -43,6 +59,103 @@ def warm() -> None:
             carried_out(["run", line, "--out", f"{folder}/out.arrow"])
     _warm_exchange()
     _warm_session()
+
+
+def compile_all(say: Callable[[str], None]) -> None:
+    """Compile what is not on the disk yet, once, however many processes ask for it; `say` hears of the progress."""
+    import fcntl
+
+    from gpi.tools.kernels.jit import cache_folder
+
+    cache_folder().mkdir(parents=True, exist_ok=True)
+    with open(_lock(), "a", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if _mark().exists():
+            return
+        works = _works()
+        for number, (name, work) in enumerate(works.items(), 1):
+            say(f"compiling kernels, once for this machine and version: {name} ({number} of {len(works)})")
+            work()
+        _mark().touch()
+
+
+def before_a_session(say: Callable[[str], None]) -> None:
+    """Say before a session connects that kernels may have to be compiled in it; wait while somebody compiles them."""
+    import fcntl
+    import os
+
+    if os.environ.get("NUMBA_DISABLE_JIT") == "1" or _mark().exists():
+        return
+    if _lock().exists():
+        with open(_lock(), encoding="utf-8") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                say("another process is compiling the kernels: waiting for it, before anything is connected")
+                fcntl.flock(lock, fcntl.LOCK_SH)
+    if not _mark().exists():
+        say("not all kernels are compiled yet, which a session may have to wait for: `gpi doctor --warm` does it once")
+
+
+def _mark() -> Path:
+    """There when everything has been compiled, for this place of the sources and this processor."""
+    from hashlib import blake2b
+
+    import llvmlite.binding as llvm
+
+    from gpi.tools.kernels.jit import SOURCES, cache_folder
+
+    stamps = [(str(each), each.stat().st_mtime_ns) for folder in SOURCES for each in sorted(folder.glob("*.py"))]
+    told = f"{llvm.get_host_cpu_name()} {stamps}".encode()
+    return cache_folder() / f"warm-{blake2b(told, digest_size=8).hexdigest()}"
+
+
+def _lock() -> Path:
+    from gpi.tools.kernels.jit import cache_folder
+
+    return cache_folder() / "warming.lock"
+
+
+def _works() -> dict[str, Callable[[], None]]:
+    """What runs through every room that has kernels, by what it compiles."""
+    from functools import partial
+
+    from gpi.tools.feeds.decoding import warm as warm_feeds
+    from gpi.tools.venue.warming import warm as warm_venue
+
+    works: dict[str, Callable[[], None]] = {"feeds": warm_feeds}
+    works |= {name: partial(_quietly, [["run", line]]) for name, line in PIPELINES.items()}
+    works["the pattern bank, paper trading"] = _warm_bank
+    works["sessions"] = _warm_session
+    works["the exchange"] = _warm_exchange
+    works["the venue"] = warm_venue
+    return works
+
+
+def _quietly(lines: list[list[str]]) -> None:
+    """Command lines one after another, each in a process of its own, as they would be used."""
+    import subprocess
+
+    command = [sys.executable, "-P", "-m", "gpi.cli.main"]
+    root = Path(__file__).resolve().parents[1]
+    for words in lines:
+        subprocess.run([*command, *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=root, check=False)
+
+
+def _warm_bank() -> None:
+    """Rows embedded, remembered, matched, traded and judged."""
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        embedded = f"{folder}/embedded.arrow"
+        match = f"index match --bank {folder}/bank"
+        _quietly(
+            [
+                ["run", "simulate --events 3000 | featurize | embed", "--out", embedded],
+                ["index", "build", embedded, "--bank", f"{folder}/bank"],
+                ["run", f"replay {embedded} | {match} | trade --paper | risk-check"],
+            ]
+        )
 
 
 def _warm_exchange() -> None:

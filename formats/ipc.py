@@ -99,10 +99,18 @@ class Reader:
     Raises BadInput when it is not an Arrow stream, its digest is wrong or a message asks for more memory than it may
     (gpi.formats.bounds), TruncatedStream when it lacks the end mark. `rows` counts what was read before either.
     `spin`: how many times to look for data before sleeping. `idle` is asked now and then while waiting; when it says
-    True the iteration ends between two frames.
+    True the iteration ends between two frames. `sink`: a descriptor that is watched meanwhile; `idle` is asked at
+    once when its reader leaves.
     """
 
-    def __init__(self, fd: int, name: str = "stdin", spin: int = 0, idle: Callable[[], bool] | None = None) -> None:
+    def __init__(
+        self,
+        fd: int,
+        name: str = "stdin",
+        spin: int = 0,
+        idle: Callable[[], bool] | None = None,
+        sink: int | None = None,
+    ) -> None:
         self.name = name
         self.rows = self.batches = 0
         self._fd = fd
@@ -111,6 +119,11 @@ class Reader:
         self.stopped = False
         self._poll = select.poll()
         self._poll.register(fd, select.POLLIN)
+        self._sleep = select.poll()  # as above, and wakes up when the reader of our output leaves
+        self._sleep.register(fd, select.POLLIN)
+        self._sink = sink
+        if sink is not None:
+            self._sleep.register(sink, 0)
         self._staging = bytearray(STAGING)
         self._view = memoryview(self._staging)
         self._start = self._stop = 0
@@ -168,11 +181,16 @@ class Reader:
             if self._poll.poll(0):
                 return True
             os.sched_yield()
-        while not self._poll.poll(WAKE_MS):
+        while True:
+            woken = self._sleep.poll(WAKE_MS)
+            if any(fd == self._fd for fd, _ in woken):
+                return True
             if self._idle is not None and self._idle():
                 self.stopped = True
                 return False
-        return True
+            if woken and self._sink is not None:  # it would wake us for ever
+                self._sleep.unregister(self._sink)
+                self._sink = None
 
     def _make_room(self, size: int) -> None:
         left = bytes(self._view[self._start : self._stop])

@@ -11,15 +11,18 @@ from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
 import requests
-from alpaca.common.exceptions import APIError
-from alpaca.trading.client import TradingClient
 from requests.adapters import HTTPAdapter
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
 from gpi.formats.errors import UsageError, VenueError
+from gpi.formats.pandas_later import pandas_later
 from gpi.formats.secrets import Secret
 from gpi.tools.brokers.lastmoment import Late, Pulled, look, pools
 from gpi.tools.brokers.patience import WHOLE_S, within
+
+with pandas_later():
+    from alpaca.common.exceptions import APIError
+    from alpaca.trading.client import TradingClient
 
 CONNECT_S: Final = 3.05
 READ_S: Final = 5.0

@@ -14,9 +14,12 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import websockets
-from alpaca.trading.stream import TradingStream
 
+from gpi.formats.pandas_later import pandas_later
 from gpi.tools.brokers.rest import Keys, stream_url
+
+with pandas_later():
+    from alpaca.trading.stream import TradingStream
 
 HANDSHAKE_S: Final = 5.0
 PING_S: Final = 5.0

@@ -53,12 +53,16 @@ class Floor:
         fresh: bool = False,
     ) -> Child:
         """A capture of both symbols; its stream is kept in a file, or thrown away."""
-        words: list[object] = ["capture", "--source", "venue", "--wire", wire, "--venue-ready", self.venue.keys]
-        words += ["--symbols", ",".join(SYMBOLS), "--journal", self.folder / "feed", *options]
+        words = [*self.words(wire), *options]
         if key_file is not None:
             words += ["--key-file", key_file]
         with open(self.out if kept else os.devnull, "wb") as file:
             return self.commands.start(*words, stdout=file.fileno(), name=name, fresh=fresh)
+
+    def words(self, wire: str = "alpaca") -> list[object]:
+        """The command line of a capture of both symbols."""
+        words: list[object] = ["capture", "--source", "venue", "--wire", wire, "--venue-ready", self.venue.keys]
+        return [*words, "--symbols", ",".join(SYMBOLS), "--journal", self.folder / "feed"]
 
     def subscribed(self, child: Child, times: int = 1, timeout_s: float = 20.0) -> float | None:
         """Seconds until the capture has said so often that it is subscribed to everything."""

@@ -6,6 +6,7 @@ from typing import Final
 
 from gpi.tools.chaos import (
     canary,
+    departures,
     feeds,
     folding,
     journals,
@@ -26,6 +27,7 @@ from gpi.tools.chaos.rows import Row
 
 TOPICS: Final = (
     canary,
+    departures,
     feeds,
     folding,
     journals,

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
 
-from alpaca.data.enums import CryptoFeed, DataFeed, OptionsFeed
-from alpaca.data.live import CryptoDataStream, OptionDataStream, StockDataStream
-from alpaca.data.live.websocket import DataStream
-
 from gpi.formats.errors import UsageError
+from gpi.formats.pandas_later import pandas_later
 from gpi.formats.secrets import Secret
 from gpi.tools.feeds.link import SOCKET, Said, Step, Tap, dialled, topics
+
+with pandas_later():
+    from alpaca.data.enums import CryptoFeed, DataFeed, OptionsFeed
+    from alpaca.data.live import CryptoDataStream, OptionDataStream, StockDataStream
+    from alpaca.data.live.websocket import DataStream
 
 Asset = Literal["stocks", "options", "crypto"]
 PATHS: Final = {"stocks": "/v2/{feed}", "options": "/v1beta1/{feed}", "crypto": "/v1beta3/crypto/us"}

@@ -61,8 +61,11 @@ class Capture:
     _empty_holes: int = 0
     _closed: bool = False
 
-    def frames(self, stopped: Callable[[], bool]) -> Iterator[Frame]:
-        """Rows as they come, until `stopped`, the time is over, or the feed fails (VenueError, GpiError)."""
+    def frames(self, stopped: Callable[[], bool], waiting: Callable[[], bool] | None = None) -> Iterator[Frame]:
+        """Rows as they come, until `stopped`, the time is over, or the feed fails (VenueError, GpiError).
+
+        `waiting` is asked in its place while nothing comes: it may look farther.
+        """
         self._thread = threading.Thread(target=self._listen, name="feed", daemon=True)
         self._thread.start()
         try:
@@ -72,7 +75,7 @@ class Capture:
                     yield frame
                 elif self.outlet.over:
                     return
-                if stopped():
+                if stopped() if frame is not None or waiting is None else waiting():
                     self.stop()
         finally:
             self.close()

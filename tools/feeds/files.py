@@ -14,12 +14,10 @@ from gpi.formats.frame import Frame, Layout
 from gpi.formats.instruments import Instruments
 from gpi.formats.quarantine import Quarantine
 from gpi.formats.ticks import ticks
-from gpi.tools.feeds.csvs import csv_source
 from gpi.tools.feeds.merge import Run, merged, recut
 from gpi.tools.feeds.paths import SUFFIXES, expanded, is_ours, parquet_schema
 from gpi.tools.feeds.sources import Block, Plan, Source, fitted
 from gpi.tools.feeds.stored import recorded_source, stored_source
-from gpi.tools.feeds.vendors import vendor_source
 from gpi.tools.stage import Stream
 
 MEMORY: Final = 1 << 26  # bytes of ticks that the open runs hold together, about
@@ -93,11 +91,16 @@ def _source(path: str, wanted: frozenset[str] | None, by_order: bool) -> Source:
 def _read(path: str, wanted: frozenset[str] | None, by_order: bool) -> Source:
     with open(path, "rb") as file:
         magic = file.read(4)
-    if magic == b"PAR1":
-        ours = is_ours(parquet_schema(path))
-        return stored_source(path, wanted) if ours else vendor_source(path, wanted, by_order)
     if magic == b"\xff\xff\xff\xff":
         return recorded_source(path, wanted)
+    if magic == b"PAR1":
+        if is_ours(parquet_schema(path)):
+            return stored_source(path, wanted)
+        from gpi.tools.feeds.vendors import vendor_source  # noqa: PLC0415 - its kernels, for its files only
+
+        return vendor_source(path, wanted, by_order)
     if path.endswith(SUFFIXES) and ".csv" in path:
+        from gpi.tools.feeds.csvs import csv_source  # noqa: PLC0415
+
         return csv_source(path, wanted, by_order)
     raise BadInput(f"{path} is neither Parquet nor an Arrow stream nor a .csv file")

@@ -14,13 +14,16 @@ from typing import Any, Final, NamedTuple, Protocol
 import msgpack
 import numpy as np
 import requests
-from alpaca.data.historical import StockHistoricalDataClient
 from requests.adapters import HTTPAdapter
 
 from gpi.formats.errors import VenueError
+from gpi.formats.pandas_later import pandas_later
 from gpi.formats.secrets import Secret, masked
 from gpi.formats.ticks import TRADE
 from gpi.tools.feeds.polygon import package
+
+with pandas_later():
+    from alpaca.data.historical import StockHistoricalDataClient
 
 TIMEOUT_S: Final = (3.0, 10.0)  # to connect, to read: alpaca-py itself has none, a hung request would never return
 DEADLINE_PAGES: Final = 500  # of one symbol group; more is a day, which belongs into a lake

@@ -19,6 +19,8 @@ from numba.core import caching, config
 
 from gpi.formats.trust import guard_cache
 
+from gpi.tools.kernels.cached import lean
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -50,7 +52,7 @@ guard_cache(caching, config.CACHE_DIR)  # what lies there is unpickled
 def jit(function: Callable[P, R]) -> Callable[P, R]:
     """Compile a kernel that may make arrays, called from whatever kernel."""
     compiled: Callable[P, R] = numba.njit(cache=True, nogil=True, error_model="numpy", _nrt=True)(function)
-    return compiled
+    return lean(compiled)
 
 
 def borrowing(function: Callable[P, R]) -> Callable[P, R]:
@@ -59,7 +61,7 @@ def borrowing(function: Callable[P, R]) -> Callable[P, R]:
     Numba refuses at once to compile an allocation in it.
     """
     compiled: Callable[P, R] = numba.njit(cache=True, nogil=True, error_model="numpy", _nrt=False)(function)
-    return compiled
+    return lean(compiled)
 
 
 def inlined(function: Callable[P, R]) -> Callable[P, R]:
@@ -69,4 +71,4 @@ def inlined(function: Callable[P, R]) -> Callable[P, R]:
     """
     make = numba.njit(cache=True, nogil=True, error_model="numpy", inline="always", _nrt=False)
     compiled: Callable[P, R] = make(function)
-    return compiled
+    return lean(compiled)
