@@ -102,7 +102,7 @@ def _live(wanted: "Subscription", keys: tuple["Secret", ...], how: dict[str, Any
     from gpi.tools.feeds.watchdog import Watchdog
     from gpi.tools.stage import Stream
 
-    warming.before_a_session(lambda words: typer.echo(f"gpi capture: {words}", err=True))
+    warming.before_a_session(lambda words: say(f"gpi capture: {words}", err=True))
     link, rest = wanted.link(keys), wanted.rest(keys) if how["refill"] else None
     intake = wanted.intake(how["levels"], wanted.live)
     venue = wanted.venue_time(keys, min(5.0, how["mute"] / 3 or 5.0)) if how["venue"] else None

@@ -10,6 +10,7 @@ import typer
 
 from gpi.cli.io import Tool
 from gpi.cli.running import Run, running
+from gpi.cli.terminal import say
 
 if TYPE_CHECKING:
     from gpi.formats.frame import Frame
@@ -148,7 +149,7 @@ class Desk:
         if self.session is None:
             return
         if self.run.left:
-            typer.echo("gpi: whoever read the orders has left: they are cancelled, and trading has ended", err=True)
+            say("gpi: whoever read the orders has left: they are cancelled, and trading has ended", err=True)
         summary(self.session, self.metrics, self.run.latencies, self.out)
         breach = self.session.breach()
         if breach is not None:

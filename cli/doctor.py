@@ -27,7 +27,7 @@ def doctor(
     if warm:
         from gpi.cli.warming import compile_all
 
-        compile_all(lambda words: typer.echo(f"gpi doctor: {words}", err=True))
+        compile_all(lambda words: say(f"gpi doctor: {words}", err=True))
     checks: list[Callable[[], Finding]] = [_python, _extras, _onnx, _kernels, _model, _pipe, _keys]
     findings = [check() for check in checks]
     for each in findings:

@@ -18,7 +18,6 @@ import numba
 from numba.core import caching, config
 
 from gpi.formats.trust import guard_cache
-
 from gpi.tools.kernels.cached import lean
 
 P = ParamSpec("P")
