@@ -13,8 +13,8 @@ from tests.test_trade_cli import keys, trader, venue  # noqa: F401
 
 @pytest.fixture
 def loose() -> Iterator[None]:
-    """A umask that hides nothing."""
-    before = os.umask(0)
+    """The usual umask: others may read."""
+    before = os.umask(0o022)
     yield
     os.umask(before)
 

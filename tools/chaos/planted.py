@@ -15,7 +15,7 @@ from gpi.tools.chaos.processes import until
 from gpi.tools.chaos.rows import Case, Row
 
 CANCELLED_S: Final = 10.0
-FED_S: Final = 60.0
+FED_S: Final = 240.0  # the first one may have to compile its kernels
 PLANTED: Final = """
 import os, sys
 with open({marker!r}, "a") as file:
