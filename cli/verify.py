@@ -92,8 +92,8 @@ def _rerun(run: Path, told: Path, again: Path, recording: Path | None) -> None:
     starts = [at for at, step in enumerate(steps) if step["command"] in SOURCES]
     if not starts and recording is None:
         raise UsageError(
-            f"{run} traded a stream of unknown origin: gpi verify {run} --recording FILE repeats it from where you kept "
-            f"the stream, `gpi verify {run} OTHER` compares"
+            f"{run} traded a stream of unknown origin: gpi verify {run} --recording FILE repeats it from where "
+            f"you kept the stream, `gpi verify {run} OTHER` compares"
         )
     steps = steps[starts[-1] :] if starts else [{"command": "unknown"}, *steps]
     steps = [_from_recording(run, steps[0], recording), *steps[1:]]

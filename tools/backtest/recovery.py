@@ -158,6 +158,7 @@ def follows(path: Path, setup: dict[str, Any], broker: dict[str, Any]) -> tuple[
     changed = [name for name in (*SAME, "account") if then.get(name) != now.get(name)]
     if changed:
         raise UsageError(
-            f"{path} holds a run with another {' and '.join(changed)}: this is no continuation of it; choose another --out"
+            f"{path} holds a run with another {' and '.join(changed)}: this is no continuation of it; "
+            "choose another --out"
         )
     return path / f"{PART}{len(parts(path)) + 1}", found

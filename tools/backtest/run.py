@@ -9,8 +9,9 @@
 Tables are written under a dot name, flushed to disk and renamed at the end, so a table that can be seen is
 whole. The manifest is written twice: `complete: false` before the first tick, `complete: true` after the
 last word. Meanwhile a log (`gpi.tools.backtest.told`) keeps what has been told: with every frame that trades at a
-broker outside, else with every PACK of them; a backtest has none, because its manifest does it again. It goes when the tables are there; where it is left and nobody holds the
-lock (CLAIM), the run died, and `gpi.tools.backtest.recovery` reads it.
+broker outside, else with every PACK of them; a backtest has none, because its manifest does it again. It goes when
+the tables are there; where it is left and nobody holds the lock (CLAIM), the run died, and
+`gpi.tools.backtest.recovery` reads it.
 """
 
 from __future__ import annotations
@@ -174,7 +175,12 @@ class Run:
     """
 
     def __init__(
-        self, path: Path, session: Session, schema: pa.Schema, about: Mapping[str, Any] | None = None, each: bool = False
+        self,
+        path: Path,
+        session: Session,
+        schema: pa.Schema,
+        about: Mapping[str, Any] | None = None,
+        each: bool = False,
     ) -> None:
         self._lock = _claim(path)
         self.path, self._session, self._schema, self._about = path, session, schema, dict(about or {})

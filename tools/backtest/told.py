@@ -113,9 +113,8 @@ class Reading:
         first = next(self._payloads(), None)
         told = {} if first is None else json.loads(first)
         self.about: dict[str, Any] | None = told.get("about")
-        self.schemas = {
-            name: pa.ipc.read_schema(pa.py_buffer(bytes.fromhex(each))) for name, each in told.get("schemas", {}).items()
-        }
+        schemas = {name: bytes.fromhex(each) for name, each in told.get("schemas", {}).items()}
+        self.schemas = {name: pa.ipc.read_schema(pa.py_buffer(each)) for name, each in schemas.items()}
 
     def records(self) -> Iterator[Record]:
         """All whole records, first first; afterwards `torn` is what was left over, in bytes."""
@@ -156,8 +155,8 @@ def _record(payload: bytes, layouts: list[tuple[str, Layout]]) -> Record:
 def full(folder: Path, wrong: OSError) -> GpiError:
     """What to say when a run directory takes no more."""
     return GpiError(
-        f"the run directory {folder} cannot be written ({os.strerror(wrong.errno or 0)}): make room, or choose another --out; "
-        f"`gpi runs recover {folder}` keeps what it has told so far"
+        f"the run directory {folder} cannot be written ({os.strerror(wrong.errno or 0)}): make room, or choose another "
+        f"--out; `gpi runs recover {folder}` keeps what it has told so far"
     )
 
 

@@ -19,7 +19,7 @@ LOOK_S: Final = 0.02
 
 
 class Switch:
-    """A trader's end of it. Raises UsageError where the file could not be made by anybody: then nothing would stop it."""
+    """A trader's end of it. Raises UsageError where nobody could make the file: then nothing would stop it."""
 
     def __init__(self, file: Path) -> None:
         self.file = file
