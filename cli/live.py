@@ -85,9 +85,9 @@ class LiveDesk:
 
         Raises UsageError where that one was no former part of this.
         """
+        from gpi.tools.backtest.manifest import as_dict
         from gpi.tools.backtest.recovery import follows
         from gpi.tools.backtest.run import Run as RunDirectory
-        from gpi.tools.backtest.run import as_dict
 
         assert self.out is not None
         whose = {"account": broker.account, "url": broker.url}
@@ -271,7 +271,7 @@ def attested(setup: "Setup") -> dict[str, Any]:
 
     import gpi.cli
     from gpi.formats.version import __version__
-    from gpi.tools.backtest.run import as_dict
+    from gpi.tools.backtest.manifest import as_dict
 
     root = Path(gpi.cli.__path__[0]).parent
     sources = xxhash.xxh3_128()

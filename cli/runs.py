@@ -33,8 +33,8 @@ def listed(
 def show(run: Annotated[Path, typer.Argument(help="A run directory.")]) -> None:
     """A run, part by part: what it was, how it ended, what it made; and all parts together."""
     from gpi.cli.summary import proof
+    from gpi.tools.backtest.manifest import manifest_of
     from gpi.tools.backtest.recovery import parts
-    from gpi.tools.backtest.run import manifest_of
 
     manifest_of(run)
     found = parts(run)
@@ -92,7 +92,7 @@ def _state(run: Path, manifest: dict[str, Any]) -> str:
 
 def _manifest(run: Path) -> dict[str, Any] | None:
     from gpi.formats.errors import UsageError
-    from gpi.tools.backtest.run import manifest_of
+    from gpi.tools.backtest.manifest import manifest_of
 
     try:
         return manifest_of(run)

@@ -28,7 +28,7 @@ def proof(out: Path) -> str:
     """The command that repeats a run, as a shell takes it: with the recording, where its ticks came live."""
     import shlex
 
-    from gpi.tools.backtest.run import manifest_of
+    from gpi.tools.backtest.manifest import manifest_of
 
     words = ["gpi", "verify", str(out)]
     steps = manifest_of(out)["provenance"]

@@ -61,7 +61,7 @@ def _readable(run: Path, into: Path) -> Path:
 
 def _compare(left: Path, right: Path, names: tuple[str, str]) -> None:
     from gpi.formats.errors import GpiError
-    from gpi.tools.backtest.run import manifest_of
+    from gpi.tools.backtest.manifest import manifest_of
     from gpi.tools.backtest.verify import altered, compare, complete
 
     prefix = [bool(manifest_of(each).get("recovered")) for each in (left, right)]
@@ -87,7 +87,7 @@ def _compare(left: Path, right: Path, names: tuple[str, str]) -> None:
 def _rerun(run: Path, told: Path, again: Path, recording: Path | None) -> None:
     from gpi.formats.errors import RiskBreach, UsageError
     from gpi.formats.trust import trusted
-    from gpi.tools.backtest.run import manifest_of
+    from gpi.tools.backtest.manifest import manifest_of
 
     trusted(told / "manifest.json", "the run's manifest, which names the strategy to run,")
     manifest = manifest_of(told)

@@ -15,10 +15,12 @@ from gpi.formats.errors import BadInput, UsageError
 from gpi.formats.frame import Frame
 from gpi.formats.instruments import Instruments, crypto, equity, index
 from gpi.formats.orders import EQUITY, GTC, REASONS, REFUSE, SUBMIT
-from gpi.tools.backtest.run import Run, columns, manifest_of, setup_of
+from gpi.tools.backtest.manifest import manifest_of, setup_of
+from gpi.tools.backtest.run import Run
 from gpi.tools.backtest.session import Session
 from gpi.tools.backtest.setup import ALPACA_EQUITY, Latency, Setup, Terms
 from gpi.tools.backtest.statistics import Sampling, max_drawdown, metrics, sampled, sharpe
+from gpi.tools.backtest.tables import columns
 from gpi.tools.backtest.traded import NOTHING, Traded, joined
 from gpi.tools.backtest.trading import trading
 from gpi.tools.backtest.verify import altered, compare, complete

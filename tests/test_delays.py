@@ -15,7 +15,7 @@ from gpi.formats.ipc import writing
 from gpi.formats.orders import ACCEPTED, CANCEL, CANCELED, GTC, IOC, REASONS, SUBMIT
 from gpi.formats.ticks import TICKS
 from gpi.tools.backtest.delays import Delays, Model, fitted, parsed
-from gpi.tools.backtest.run import manifest_of
+from gpi.tools.backtest.manifest import manifest_of
 from gpi.tools.backtest.session import Session
 from gpi.tools.backtest.setup import Rules
 from gpi.tools.backtest.traded import Traded, joined

@@ -31,9 +31,9 @@ from gpi.formats.orders import (
 from gpi.formats.settlement import ending
 from gpi.formats.ticks import TICKS
 from gpi.tools.backtest import outside
-from gpi.tools.backtest.run import columns
 from gpi.tools.backtest.session import Session
 from gpi.tools.backtest.setup import Latency, Rules, Setup, unlimited
+from gpi.tools.backtest.tables import columns
 from gpi.tools.backtest.traded import Traded, joined
 from gpi.tools.kernels.options import TRAVEL
 from gpi.tools.stage import load, save

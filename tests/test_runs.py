@@ -22,9 +22,11 @@ from gpi.formats.frame import Frame
 from gpi.formats.ipc import Writer
 from gpi.formats.ticks import TICKS
 from gpi.tools.backtest.heard import Heard, part
+from gpi.tools.backtest.manifest import as_dict, manifest_of
 from gpi.tools.backtest.recovery import alive, follows, parts, recover, restored, unfinished
-from gpi.tools.backtest.run import PACK, Run, as_dict, columns, manifest_of
+from gpi.tools.backtest.run import Run
 from gpi.tools.backtest.session import Session
+from gpi.tools.backtest.tables import PACK, columns
 from gpi.tools.backtest.told import NAME, Reading
 from gpi.tools.backtest.verify import altered, compare
 from tests.brokerage import KEY_ID, SECRET, Venue

@@ -17,19 +17,9 @@ import pyarrow as pa
 from gpi.formats.errors import BadInput, UsageError
 from gpi.formats.instruments import KEY, Instruments
 from gpi.tools.backtest import opening
-from gpi.tools.backtest.run import (
-    CLAIM,
-    SCHEMAS,
-    STATED,
-    Table,
-    claimed,
-    columns,
-    counted,
-    manifest_of,
-    measured,
-    sampling_of,
-    write_json,
-)
+from gpi.tools.backtest.manifest import manifest_of, write_json
+from gpi.tools.backtest.run import CLAIM, STATED, claimed, measured, sampling_of
+from gpi.tools.backtest.tables import SCHEMAS, Table, columns, counted
 from gpi.tools.backtest.told import NAME, Reading
 from gpi.tools.kernels.orders import Array
 
@@ -162,6 +152,7 @@ def follows(path: Path, setup: dict[str, Any], broker: dict[str, Any]) -> tuple[
     changed = [name for name in (*SAME, "account") if then.get(name) != now.get(name)]
     if changed:
         raise UsageError(
-            f"{path} holds a run with another {' and '.join(changed)}: this does not continue it; choose another --out"
+            f"{path} holds a run with another {' and '.join(changed)}: this is no continuation of it; "
+            "choose another --out"
         )
     return path / f"{PART}{len(parts(path)) + 1}", found

@@ -17,116 +17,37 @@ the tables are there; where it is left and nobody holds the lock (CLAIM), the ru
 from __future__ import annotations
 
 import fcntl
-import json
-import math
 import os
 import platform
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import numba
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
-import xxhash
 
 from gpi.formats import provenance
-from gpi.formats.answers import ANSWERS, Answer
+from gpi.formats.answers import Answer
 from gpi.formats.errors import UsageError
-from gpi.formats.frame import Frame, concatenated
+from gpi.formats.frame import Frame
 from gpi.formats.instruments import KEY, Instruments
-from gpi.formats.orders import ACTIONS, EQUITY, FILLS, ORDERS, REASONS, REFUSE
+from gpi.formats.orders import ACTIONS, REASONS, REFUSE
 from gpi.formats.version import __version__
-from gpi.formats.written import inside, json_of, text_of
 from gpi.tools.backtest import opening
 from gpi.tools.backtest.answered import recorded
-from gpi.tools.backtest.delays import again
 from gpi.tools.backtest.heard import MARKS, Heard
+from gpi.tools.backtest.manifest import as_dict, write_json
 from gpi.tools.backtest.session import Session
-from gpi.tools.backtest.setup import Fees, Latency, Rules, Setup, Strategy, Terms
 from gpi.tools.backtest.statistics import ALWAYS_SECONDS, Sampling, metrics
+from gpi.tools.backtest.tables import PACK, SCHEMAS, Table, columns, counted, tables
 from gpi.tools.backtest.told import NAME as LOG
 from gpi.tools.backtest.told import Log, full
 from gpi.tools.backtest.traded import Traded
-from gpi.tools.kernels.orders import LIMIT_NAMES, LIMITS, Array
+from gpi.tools.kernels.orders import Array
 
-ROW_GROUP: Final = 65_536
-PACK: Final = 256
 FRESH: Final = 16_384  # rows of large frames after which the log is written
 CLAIM: Final = ".claim"  # stands in a directory while a run is written there, and locked by who writes it
-SCHEMAS: Final = {"orders": ORDERS, "fills": FILLS, "equity": EQUITY}
-
-
-class Contents:
-    """A digest of a table's contents, however they are cut or compressed: of every column's bytes, by name."""
-
-    def __init__(self, names: Iterable[str]) -> None:
-        self._digests = {name: xxhash.xxh3_128() for name in names}
-
-    def add(self, columns: Mapping[str, Array]) -> None:
-        """The next rows."""
-        for name, digest in self._digests.items():
-            digest.update(np.ascontiguousarray(columns[name]).data)
-
-    def __str__(self) -> str:
-        whole = xxhash.xxh3_128()
-        for name, digest in self._digests.items():
-            whole.update(f"{name}:{digest.hexdigest()};".encode())
-        return str(whole.hexdigest())
-
-
-class Table:
-    """One growing Parquet file: bounded memory, a digest of the columns' bytes, seen only when whole."""
-
-    def __init__(self, path: Path, schema: pa.Schema, logged: bool = False) -> None:
-        self._logged = logged
-        self.path, self._hidden = path, path.with_name(f".{path.name}.tmp")
-        self._writer = pq.ParquetWriter(self._hidden, schema, compression="zstd")
-        self.schema, self._held = schema, 0
-        self._waiting, self._packed, self._untold = list[Frame](), list[Frame](), list[Frame]()
-        self.contents = Contents(schema.names)
-        self.rows = 0
-
-    def add(self, frame: Frame) -> None:
-        """Append rows: only held for now, because a tick is waiting; written many at a time.
-
-        A frame of one row is twenty times as large as its row: every PACK of them become one.
-        """
-        if frame.rows:
-            self._waiting.append(frame)
-            if self._logged:
-                self._untold.append(frame)
-            self.rows, self._held = self.rows + frame.rows, self._held + frame.rows
-            if self._held >= ROW_GROUP:
-                self._flush()
-            elif len(self._waiting) >= PACK:
-                self._packed.append(concatenated(self._waiting, self.schema))
-                self._waiting = []
-
-    def untold(self) -> list[Frame]:
-        """What was added since the last call, many small frames as one."""
-        found, self._untold = self._untold, []
-        few = len(found) < 2 or sum(frame.rows for frame in found) >= ROW_GROUP
-        return found if few else [concatenated(found, self.schema)]
-
-    def _flush(self) -> None:
-        if self._held:
-            whole = concatenated([*self._packed, *self._waiting], self.schema)
-            self.contents.add(whole.columns)
-            batch = whole.to_batch().replace_schema_metadata(self.schema.metadata)
-            self._writer.write_batch(batch, row_group_size=ROW_GROUP)
-        self._waiting, self._packed, self._held = [], [], 0
-
-    def close(self, notes: Mapping[str, str]) -> None:
-        """Write the rest and the `notes` (what was learned since the file was opened), and show the file."""
-        self._flush()
-        self._writer.add_key_value_metadata(dict(notes))
-        self._writer.close()
-        with open(self._hidden, "rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(self._hidden, self.path)
 
 
 def claimed(path: Path) -> int:
@@ -161,12 +82,6 @@ def _claim(path: Path) -> int:
         os.close(fd)
         raise UsageError(f"{path} already holds a run: choose another --out or remove it")
     return fd
-
-
-def _continued(table: pa.Schema, stream: pa.Schema) -> pa.Schema:
-    """The schema of a table, with the instruments and the origin of the stream that was traded."""
-    carried = {key: value for key, value in (stream.metadata or {}).items() if key in (KEY.encode(), provenance.KEY)}
-    return table.with_metadata({**carried, **table.metadata})
 
 
 class Run:
@@ -318,20 +233,6 @@ class Run:
 STATED: Final = ("ticks", "late_ticks", "kill_row", "heard", "start")  # of a state, what stands in the manifest
 
 
-def tables(path: Path, schema: pa.Schema, external: bool, logged: bool) -> dict[str, Table]:
-    """The growing tables of a run."""
-    kinds = {**SCHEMAS, "answers": ANSWERS} if external else SCHEMAS
-    return {name: Table(path / f"{name}.parquet", _continued(kind, schema), logged) for name, kind in kinds.items()}
-
-
-def counted(found: Mapping[str, Table]) -> dict[str, Any]:
-    """Rows and digests of tables, for the manifest."""
-    return {
-        "rows": {name: table.rows for name, table in found.items()},
-        "digests": {name: str(table.contents) for name, table in found.items()},
-    }
-
-
 def measured(path: Path, state: Mapping[str, Any], multiplier: Array, sampling: Sampling) -> dict[str, Any]:
     """The metrics of the tables that stand in a directory, of a session that has come to `state`."""
     equity = columns(path / "equity.parquet")
@@ -348,94 +249,12 @@ def measured(path: Path, state: Mapping[str, Any], multiplier: Array, sampling: 
     }
 
 
-def as_dict(setup: Setup) -> dict[str, Any]:
-    """A setup as plain numbers and words, for the manifest."""
-    strategy = setup.strategy
-    return {
-        "strategy": {"name": strategy.name, "params": dict(strategy.values), "digest": strategy.digest},
-        "limits": {name: float(setup.limits[0][name]) for name in LIMIT_NAMES},
-        "fees": asdict(setup.fees),
-        "latency": asdict(setup.latency),
-        "terms": None if setup.terms is None else _told(setup.terms),
-        "cash": setup.cash,
-        "seed": setup.seed,
-        "trading_state": setup.trading_state,
-        "rules": asdict(setup.rules),
-        "schedule": setup.schedule,
-        "delays": setup.delays.told(),
-        "external": setup.external,
-    }
-
-
-def _told(terms: Terms) -> dict[str, Any]:
-    """Terms as JSON has them: it knows no infinity."""
-    return {name: ["inf" if v == math.inf else v for v in values] for name, values in asdict(terms).items()}
-
-
-def setup_of(manifest: dict[str, Any], strategy: Strategy) -> Setup:
-    """The setup a manifest tells of, with the strategy found again; a kill happens at the same row.
-
-    Raises UsageError when the strategy's source is no longer the one that ran.
-    """
-    told = manifest["setup"]
-    if strategy.digest != told["strategy"]["digest"]:
-        raise UsageError(f"the source of {strategy.name} has changed since the run: check out the version that ran")
-    limits = np.zeros(1, LIMITS)
-    for name, value in told["limits"].items():
-        limits[0][name] = value
-    columns: Any = {name: _listed(values) for name, values in (told["terms"] or {}).items()}
-    terms = None if told["terms"] is None else Terms(**columns)
-    fees, latency = Fees(**told["fees"]), Latency(**told["latency"])
-    state, kill_row = told["trading_state"], manifest["kill_row"]
-    rules: Any = {k: tuple(v) if isinstance(v, list) else v for k, v in told.get("rules", {}).items()}
-    return Setup(
-        strategy, limits, fees, latency, told["cash"], terms, told["seed"], state, kill_row,
-        Rules(**rules),
-        told.get("schedule", ""), again(told.get("delays")), told["external"],
-    )  # fmt: skip
-
-
-def _listed(values: list[Any]) -> tuple[Any, ...]:
-    return tuple(tuple(v) if isinstance(v, list) else float(v) for v in values)
-
-
-def manifest_of(path: Path) -> dict[str, Any]:
-    """The manifest of a run directory. Raises UsageError when there is none."""
-    try:
-        found: dict[str, Any] = json_of(text_of(inside(path, "manifest.json")))
-    except (OSError, ValueError) as wrong:
-        raise UsageError(f"{path} holds no run: {wrong}") from wrong
-    return found
-
-
 def _counted(names: tuple[str, ...], codes: Array) -> dict[str, int]:
     counts = np.bincount(codes, minlength=len(names))
     return {name: int(n) for name, n in sorted(zip(names, counts, strict=True)) if n}
-
-
-def columns(path: Path, names: list[str] | None = None) -> dict[str, Array]:
-    """The columns of a table of a run (or some of them), times as int64 ns."""
-    table = pq.read_table(path, columns=names)
-    found = {name: table[name].to_numpy() for name in table.column_names}
-    return {name: v.view(np.int64) if v.dtype.kind == "M" else v for name, v in found.items()}
 
 
 def sampling_of(instruments: Instruments) -> Sampling:
     """How a run over these is sampled: coins trade around the clock."""
     classes = {row.asset_class for row in instruments}
     return Sampling(year_s=ALWAYS_SECONDS) if classes == {"crypto"} else Sampling()
-
-
-def write_json(path: Path, content: dict[str, Any]) -> None:
-    """A JSON file that is seen only when whole, flushed to the disk."""
-    hidden = path.with_name(f".{path.name}.tmp")
-    with open(hidden, "w") as file:
-        json.dump(content, file, indent=2, sort_keys=True, allow_nan=False, default=_plain)
-        file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(hidden, path)
-
-
-def _plain(value: Any) -> Any:
-    return value.item() if isinstance(value, np.generic) else str(value)

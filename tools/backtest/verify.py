@@ -14,7 +14,8 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from gpi.formats.errors import BadInput
-from gpi.tools.backtest.run import Contents, manifest_of
+from gpi.tools.backtest.manifest import manifest_of
+from gpi.tools.backtest.tables import Contents
 from gpi.tools.kernels.orders import Array
 
 TABLES: Final = ("orders", "fills", "equity")

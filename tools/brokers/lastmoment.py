@@ -62,7 +62,7 @@ def pools(looks: Callable[[], object]) -> dict[str, Any]:
     return {"http": PlainPool, "https": SecurePool}
 
 
-def look(until: float, switch: str) -> int:
+def look(until: float, switch: str = "") -> int:
     """The time (ns) at which it might still leave. Raises Late after `until` (seconds of a steady clock), Pulled where
     the file `switch` is there ("": no switch stops it)."""
     now = time.time_ns()  # before the looks: what left then did not leave after a file that they did not find

@@ -66,7 +66,7 @@ class Unanswered(VenueError):
 
 
 class _Impatient(HTTPAdapter):
-    """Gives every request the timeouts that alpaca-py leaves out; sends none after `until`, or once `switch` is."""
+    """Gives every request the timeouts that alpaca-py leaves out; sends none after `until` or `switch`."""
 
     def __init__(self) -> None:
         self.until, self.switch, self.left = math.inf, "", 0

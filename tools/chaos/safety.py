@@ -149,9 +149,8 @@ def _killed_by_command(desk: Desk) -> None:
         return
     desk.market.tick(20)
     words = ("trade", "--broker", "alpaca", "--paper", "--url", desk.venue.url, "--key-file", desk.venue.keys)
-    pulled = desk.commands.start(
-        *words, "--journal", desk.journal, "--kill-file", desk.kill_file, "--kill", name="kill"
-    )
+    files = ("--journal", desk.journal, "--kill-file", desk.kill_file)
+    pulled = desk.commands.start(*words, *files, "--kill", name="kill")
     until(lambda: desk.market.tick() or not pulled.alive(), 60, 0.002)
     desk.seen.expect(pulled.wait(5) == 0, f"`--kill` failed: {pulled.last_line()}")
     there, before = time.time_ns(), _new(desk)
