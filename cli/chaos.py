@@ -205,14 +205,10 @@ def _facts() -> dict[str, str]:
 
 def _commit() -> str:
     """Of the checkout this runs from, "-dirty" behind it where files were changed since; "none" when installed."""
-    import subprocess
+    from gpi.tools.children import answer
 
-    told = ["git", "-C", str(Path(__file__).resolve().parents[1]), "describe", "--always", "--dirty", "--exclude=*"]
-    try:
-        done = subprocess.run(told, capture_output=True, text=True, check=True, timeout=10)
-    except (OSError, subprocess.SubprocessError):
-        return "none"
-    return done.stdout.strip()
+    home = str(Path(__file__).resolve().parents[1])
+    return answer("git", "-C", home, "describe", "--always", "--dirty", "--exclude=*") or "none"
 
 
 def _drawn() -> int:

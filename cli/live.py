@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gpi.cli import warming
+from gpi.cli.account import Account, broker_terms, found_keys, tell, typed
 from gpi.cli.desk import Terms, fitted_fees, prepared
 from gpi.cli.io import Tool
 from gpi.cli.running import Run, running
-from gpi.cli.terminal import say
 
 if TYPE_CHECKING:
     from gpi.formats.answers import Answer
@@ -19,27 +19,10 @@ if TYPE_CHECKING:
     from gpi.tools.backtest.session import Session
     from gpi.tools.backtest.setup import Setup
     from gpi.tools.brokers.alpaca import Alpaca
-    from gpi.tools.brokers.rest import Keys
     from gpi.tools.stage import Stream
 
 WIND_DOWN_S = 10.0
 FLUSH_S = 1.0
-SETTLED_S = 12.0  # a little more than the longest that a request may take
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """Which account, and how: the options of `gpi trade` that only a real broker needs."""
-
-    live: bool = False
-    number: str | None = None
-    url: str | None = None
-    key_file: Path | None = None
-    journal: Path | None = None
-    kill_file: Path | None = None
-    claims: tuple[str, ...] = ()
-    take_over: bool = False
-    pace: float = 1.0
 
 
 @dataclass
@@ -76,7 +59,7 @@ class LiveDesk:
             broker.close()
             raise
         cash, equity = broker.cash
-        _say(f"reconciled: cash {cash:,.2f}, equity {equity:,.2f}; trading")
+        tell(f"reconciled: cash {cash:,.2f}, equity {equity:,.2f}; trading")
         schema = ORDERS.with_metadata({**(stream.schema.metadata or {}), **ORDERS.metadata})
         return Stream(schema, self._frames(stream, session, broker, directory))
 
@@ -94,7 +77,7 @@ class LiveDesk:
         into, found = follows(self.out, as_dict(session.setup), whose)
         if into != self.out:
             kept = "" if found is None else f", {found.rows['fills']:,} fills of the former part recovered"
-            _say(f"{self.out} goes on as {into}{kept}")
+            tell(f"{self.out} goes on as {into}{kept}")
             self.out = into
         made = RunDirectory(into, session, stream.schema, {"broker": whose}, each=True)
         self._flusher = threading.Thread(target=self._flush, args=(made,), name="gpi-run-log", daemon=True)
@@ -177,14 +160,14 @@ class LiveDesk:
         if self.session is None or self.broker is None:
             return
         if self.run.left:
-            _say("whoever read the orders has left: they are cancelled, and trading has ended")
+            tell("whoever read the orders has left: they are cancelled, and trading has ended")
         summary(self.session, self.metrics, self.run.latencies, self.out)
         cash, equity = self.broker.cash
         apart = round(float(cash) - float(self.session.account.cash), 2) + 0.0  # never -0.00
-        _say(f"broker: cash {cash:,.2f}, equity {equity:,.2f}; the session's cash is {apart:+,.2f} away from it")
+        tell(f"broker: cash {cash:,.2f}, equity {equity:,.2f}; the session's cash is {apart:+,.2f} away from it")
         odd = ", ".join(f"{name} {count:,}" for name, count in self.broker.counts().items())
         if odd:
-            _say(f"met on the way: {odd}")
+            tell(f"met on the way: {odd}")
         failure = self.broker.failure or self.session.breach()
         if failure is not None:
             raise failure
@@ -199,11 +182,11 @@ def live(terms: Terms, out: Path | None, account: Account) -> Tool:
         if not account.number:
             raise UsageError("--live trades real money: say which account with --account NUMBER")
         if host(True, account.url) != LIVE:
-            _say(f"a rehearsal: everything that --live asks for, but the orders go to {account.url}")
-        _typed(account.number)
+            tell(f"a rehearsal: everything that --live asks for, but the orders go to {account.url}")
+        typed(account.number)
     if account.pace != 1.0 and account.url is None:
         raise UsageError("--pace is for a venue that replays a day: give its --url, too")
-    warming.before_a_session(_say)
+    warming.before_a_session(tell)
     found_keys(account)  # now, not when the first tick comes: a missing key is known before the market opens
     setup = prepared(replace(terms, rules=(*terms.rules[:-1], "alpaca")), external=True)
     made = LiveDesk(setup, terms.fees, out, account, running())
@@ -218,49 +201,11 @@ def opened(account: Account, instruments: Any, setup: "Setup", charged: bool = F
     keys, url = found_keys(account)
     facts = attested(setup)
     limits = ", ".join(f"{name} {value:g}" for name, value in facts["limits"].items())
-    _say(f"attested: code {facts['code'][:16]}, configuration {facts['config'][:16]}, {url}; limits: {limits}")
+    tell(f"attested: code {facts['code'][:16]}, configuration {facts['config'][:16]}, {url}; limits: {limits}")
     told = replace(broker_terms(account), attested=facts, stale_s=facts["limits"]["stale_data_s"], charged=charged)
-    broker = Alpaca(keys, url, instruments, told, _say, Guards.at(account.pace))
+    broker = Alpaca(keys, url, instruments, told, tell, Guards.at(account.pace))
     broker.open()
     return broker
-
-
-def broker_terms(account: Account) -> Any:
-    """The options as the broker takes them."""
-    import os
-
-    from gpi.tools.brokers.startup import Terms as BrokerTerms
-    from gpi.tools.brokers.wire import key
-
-    state = Path(os.environ.get("XDG_STATE_HOME") or "~/.local/state").expanduser() / "gpi"
-    return BrokerTerms(
-        state,
-        account.live,
-        account.number,
-        account.journal,
-        account.kill_file,
-        frozenset(map(key, account.claims)),
-        account.take_over,
-    )
-
-
-def found_keys(account: Account) -> tuple["Keys", str]:
-    """(keys, host); from here on what this process makes is its owner's alone: journal, run directory, kill file.
-
-    Raises UsageError for live keys with --paper, or paper keys with --live.
-    """
-    from gpi.cli.keys import alpaca_keys
-    from gpi.formats.errors import UsageError
-    from gpi.formats.trust import secluded
-    from gpi.tools.brokers.rest import Keys, host, loopback
-
-    secluded()
-    url = host(account.live, account.url)
-    found = alpaca_keys(url, account.key_file)
-    start = found.key_id.reveal()[:2]
-    if not loopback(url) and start == ("PK" if account.live else "AK"):
-        raise UsageError(f"these are {'paper keys: --live needs live keys' if account.live else 'live keys: --live'}")
-    return Keys(found.key_id, found.secret), url
 
 
 def attested(setup: "Setup") -> dict[str, Any]:
@@ -281,75 +226,3 @@ def attested(setup: "Setup") -> dict[str, Any]:
     told = as_dict(setup)
     config = xxhash.xxh3_128(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()
     return {"gpi": __version__, "code": sources.hexdigest(), "config": config, "limits": told["limits"]}
-
-
-def pull_kill(account: Account) -> None:
-    """Kill from outside: the kill file, every order cancelled, trading suspended; returns when no order can follow.
-
-    Raises VenueError if the broker did not confirm it.
-    """
-    from gpi.formats.errors import VenueError
-    from gpi.formats.trust import private_folder
-    from gpi.tools.brokers.deadman import cancel, kill
-    from gpi.tools.brokers.rest import Rest
-    from gpi.tools.brokers.startup import kill_files
-    from gpi.tools.brokers.switch import settled
-
-    keys, url = found_keys(account)
-    rest = Rest(keys, url)
-    files = kill_files(rest, broker_terms(account), url)
-    for path in files:
-        private_folder(path.parent)
-        path.touch(0o600)
-        _say(f"killed: {path}")
-    done = kill(rest)
-    for path in files:
-        if settled(path, SETTLED_S):
-            _say(f"no order leaves any more, none is on its way ({path})")
-        else:
-            _say(f"the trader of {path} gives no sign (is it stopped?): it sends nothing new when it goes on")
-    if not (done and cancel(rest, None)):  # once more: what was on its way at the first look has arrived
-        raise VenueError("the broker did not confirm that every order is cancelled and trading suspended: look there")
-    _say(
-        "every order is cancelled, and trading is suspended at the broker; `gpi trade --broker alpaca --rearm` ends it"
-    )
-
-
-def rearm(account: Account) -> None:
-    """A person says that it is over: the kill file and flag go, and the broker trades again."""
-    from gpi.formats.errors import VenueError
-    from gpi.tools.brokers.deadman import suspend
-    from gpi.tools.brokers.journal import Journal
-    from gpi.tools.brokers.rest import Rest
-    from gpi.tools.brokers.startup import journal_path, kill_file_of, number_of
-
-    keys, url = found_keys(account)
-    rest = Rest(keys, url)
-    terms = broker_terms(account)
-    journal = Journal(journal_path(terms, number_of(rest, terms), url))
-    journal.lower_flag("kill")
-    journal.commit()
-    journal.close()
-    kill_file_of(rest, terms, url).unlink(missing_ok=True)
-    if not suspend(rest, False):
-        raise VenueError("the broker did not lift the suspension: try again, or on its page")
-    _say("armed again")
-
-
-def _typed(number: str) -> None:
-    """Have the account number typed on the terminal. Raises UsageError where there is none, or another is typed."""
-    from gpi.formats.errors import UsageError
-
-    try:
-        with open("/dev/tty", "w", encoding="utf-8") as asked:  # one file for both would have to be seekable
-            asked.write("This trades real money. Type the account number to go on: ")
-        with open("/dev/tty", encoding="utf-8") as answered:
-            typed = answered.readline().strip()
-    except OSError:
-        raise UsageError("--live asks for the account number on a terminal, and there is none") from None
-    if typed != number:
-        raise UsageError("that is not the account of --account: nothing was sent")
-
-
-def _say(line: str) -> None:
-    say(f"gpi trade: {line}", err=True)

@@ -117,14 +117,9 @@ def _to_fd(stream: Stream, form: str, fd: int) -> None:
 
 def _named_error(error: OSError, fd: int) -> OSError:
     """The same with the file's name, which one that writes to a descriptor does not know."""
-    return error if isinstance(error, BrokenPipeError) else OSError(error.errno, error.strerror, _path(fd))
-
-
-def _path(fd: int) -> str:
-    try:
-        return os.readlink(f"/proc/self/fd/{fd}")
-    except OSError:
-        return "the output"
+    link = Path(f"/proc/self/fd/{fd}")
+    name = os.readlink(link) if link.is_symlink() else "the output"
+    return error if isinstance(error, BrokenPipeError) else OSError(error.errno, error.strerror, name)
 
 
 def _named(stream: Stream, empty: bool = False) -> Iterator[pa.RecordBatch]:

@@ -82,3 +82,22 @@ def running() -> Run:
         found = Run(Latencies())
         _running.set(found)
     return found
+
+
+class private_stdout:
+    """Our own copy of fd 1, with fd 1 pointed at stderr: a stray print cannot corrupt the stream."""
+
+    def __enter__(self) -> int:
+        import os
+        import sys
+
+        sys.stdout.flush()
+        self.fd = os.dup(1)
+        os.dup2(2, 1)
+        return self.fd
+
+    def __exit__(self, *failure: object) -> None:
+        import os
+
+        os.dup2(self.fd, 1)
+        os.close(self.fd)

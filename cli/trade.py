@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from gpi.cli import desk, live
+from gpi.cli.account import Account, pull_kill, release
 from gpi.cli.io import Tool, trading
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -72,9 +73,9 @@ def trade(
     rules = (fill, hours, self_trade, luld, seed, option_slippage, account_rules)
     more = (rules, latency, unshortable, breaker)
     terms = desk.Terms(strategy, param, limits, fees, cash, delays, kill_row, None, *more)
-    where = live.Account(real, account, url, key_file, journal, kill_file, tuple(claim or ()), take_over, pace)
+    where = Account(real, account, url, key_file, journal, kill_file, tuple(claim or ()), take_over, pace)
     if broker is None:
-        if not paper or kill or rearm or where != live.Account(kill_file=kill_file):
+        if not paper or kill or rearm or where != Account(kill_file=kill_file):
             raise UsageError(HERE)
         return desk.desk(terms, out, kill_file)
     if broker != "alpaca":
@@ -82,6 +83,6 @@ def trade(
     if paper == real:
         raise UsageError("choose the account: --broker alpaca --paper, or --broker alpaca --live --account NUMBER")
     if kill or rearm:
-        (live.pull_kill if kill else live.rearm)(where)
+        (pull_kill if kill else release)(where)
         raise typer.Exit()
     return live.live(terms, out, where)

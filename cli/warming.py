@@ -4,7 +4,6 @@ A kernel that is not on the disk is compiled by whoever calls it first, which ta
 which it hears nothing. So a session says so before it connects, and waits where another process compiles already.
 """
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -134,12 +133,10 @@ def _works() -> dict[str, Callable[[], None]]:
 
 def _quietly(lines: list[list[str]]) -> None:
     """Command lines one after another, each in a process of its own, as they would be used."""
-    import subprocess
+    from gpi.tools.children import NOWHERE, start
 
-    command = [sys.executable, "-P", "-m", "gpi.cli.main"]
-    root = Path(__file__).resolve().parents[1]
     for words in lines:
-        subprocess.run([*command, *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=root, check=False)
+        start("gpi.cli.main", *words, stdout=NOWHERE, stderr=NOWHERE).wait()
 
 
 def _warm_bank() -> None:

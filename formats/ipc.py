@@ -11,7 +11,6 @@ reads our streams; any Arrow writer's stream is read, up to the missing end mark
 
 import contextlib
 import os
-import select
 import struct
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, NamedTuple, cast
@@ -19,25 +18,21 @@ from typing import Any, Final, NamedTuple, cast
 import pyarrow as pa
 import xxhash
 
-from gpi.formats.bounds import check_buffers, check_rows, largest, within
+from gpi.formats.bounds import check_buffers, check_rows
 from gpi.formats.errors import BadInput, TruncatedStream
 from gpi.formats.frame import Frame, Layout
 from gpi.formats.messages import (
-    CONTINUATION,
     END_OF_STREAM,
     MAX_METADATA,
     agreed,
-    body_bytes,
     decoded,
     end_mark,
     marked,
     sent,
 )
+from gpi.formats.staging import Staging
 
-STAGING: Final = 1 << 18  # bytes asked of a pipe at once; a Linux pipe holds 64 KiB by default
 BUDGET: Final = 1 << 26  # bytes of memory lent to frames of all sizes together, about
-WAKE_MS: Final = 200  # how often a reader that waits looks up
-PIECE: Final = 1 << 20  # bytes of a body that are asked for at once, and given only when they come
 CUT: Final = 1 << 16  # rows of a frame made of a foreign batch: what follows takes memory by the frame
 ARROW_ERRORS: Final = (pa.ArrowException, OSError, StopIteration, EOFError, struct.error, ValueError, KeyError)
 
@@ -93,7 +88,7 @@ class Writer:
                 written = max(0, written - len(piece))
 
 
-class Reader:
+class Reader(Staging):
     """Iterates the frames of a stream on a file descriptor; the frames are on loan.
 
     Raises BadInput when it is not an Arrow stream, its digest is wrong or a message asks for more memory than it may
@@ -111,24 +106,10 @@ class Reader:
         idle: Callable[[], bool] | None = None,
         sink: int | None = None,
     ) -> None:
-        self.name = name
-        self.rows = self.batches = 0
-        self._fd = fd
-        self._turns = spin
-        self._idle = idle
-        self.stopped = False
-        self._poll = select.poll()
-        self._poll.register(fd, select.POLLIN)
-        self._sleep = select.poll()  # as above, and wakes up when the reader of our output leaves
-        self._sleep.register(fd, select.POLLIN)
-        self._sink = sink
-        if sink is not None:
-            self._sleep.register(sink, 0)
-        self._staging = bytearray(STAGING)
-        self._view = memoryview(self._staging)
-        self._start = self._stop = 0
+        super().__init__(fd, name, spin, idle, sink)
+        self.batches = 0
         self._loans: dict[bytes, _Loan] = {}
-        self._lent, self._limit = 0, largest()
+        self._lent = 0
         self._digest = xxhash.xxh3_64()
         self.schema = self._read_schema()
 
@@ -158,83 +139,6 @@ class Reader:
             self.rows += loan.frame.rows
             self.batches += 1
             yield loan.frame
-
-    def _have(self, size: int) -> bool:
-        """Whether `size` bytes can be staged; reads until they are or the stream ends."""
-        while self._stop - self._start < size:
-            if self._start + size > len(self._staging) or self._stop == len(self._staging):
-                self._make_room(size)
-            if not self._ready():
-                return False
-            got = os.readv(self._fd, [self._view[self._stop :]])
-            if got == 0:
-                return False
-            self._stop += got
-        return True
-
-    def _ready(self) -> bool:
-        """Wait for data; False when asked to stop meanwhile.
-
-        Looks a while, letting others run, before sleeping: waking up costs more than a tick.
-        """
-        for _ in range(self._turns):
-            if self._poll.poll(0):
-                return True
-            os.sched_yield()
-        while True:
-            woken = self._sleep.poll(WAKE_MS)
-            if any(fd == self._fd for fd, _ in woken):
-                return True
-            if self._idle is not None and self._idle():
-                self.stopped = True
-                return False
-            if woken and self._sink is not None:  # it would wake us for ever
-                self._sleep.unregister(self._sink)
-                self._sink = None
-
-    def _make_room(self, size: int) -> None:
-        left = bytes(self._view[self._start : self._stop])
-        if size > len(self._staging):
-            self._staging = bytearray(2 * size)
-            self._view = memoryview(self._staging)
-        self._view[: len(left)] = left
-        self._start, self._stop = 0, len(left)
-
-    def _fill(self, body: memoryview) -> None:
-        """Move the next bytes into `body`: first what is staged, the rest straight from the descriptor."""
-        staged = min(self._stop - self._start, len(body))
-        body[:staged] = self._view[self._start : self._start + staged]
-        self._start += staged
-        if self._start == self._stop:
-            self._start = self._stop = 0
-        while staged < len(body):
-            got = os.readv(self._fd, [body[staged:]]) if self._ready() else 0
-            if got == 0:
-                raise self._truncated("cut inside a batch")
-            staged += got
-
-    def _head(self) -> bytes:
-        """The next message up to its body: eight bytes and the metadata."""
-        if not self._have(8):
-            raise EOFError("empty")
-        if bytes(self._view[self._start : self._start + 4]) != CONTINUATION:
-            raise ValueError("no Arrow message")
-        length = int.from_bytes(self._view[self._start + 4 : self._start + 8], "little")
-        if length > MAX_METADATA or not self._have(8 + length):
-            raise EOFError("cut inside a message")
-        self._start += 8 + length
-        return bytes(self._view[self._start - 8 - length : self._start])
-
-    def _body(self, head: bytes) -> bytearray:
-        """The body of a message, by pyarrow's own idea of its size: memory grows with what has come, not before."""
-        size = body_bytes(head)
-        within(size, self._limit, f"{self.name}: a message of {size:,} bytes")
-        body = bytearray()
-        while (had := len(body)) < size:
-            body += bytes(min(max(PIECE, had), size - had))
-            with memoryview(body) as whole:
-                self._fill(whole[had:])
-        return body
 
     def _read_schema(self) -> pa.Schema:
         try:
@@ -305,9 +209,6 @@ class Reader:
         self._start += len(END_OF_STREAM)
         if self._have(1):
             raise BadInput(f"{self.name} goes on after its end: streams are merged by `gpi replay A B`, not joined")
-
-    def _truncated(self, why: str) -> TruncatedStream:
-        return TruncatedStream(f"{self.name} was truncated after {self.rows} rows ({why}): its writer died", self.rows)
 
 
 @contextlib.contextmanager

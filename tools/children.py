@@ -53,6 +53,15 @@ def start(module: str, *words: str, **given: Any) -> Process:
     return subprocess.Popen(command(module, words, LOUD_ENV in how["env"]), **how)
 
 
+def answer(*words: str) -> str:
+    """What a program of the system says, such as git; nothing where it is not there or fails."""
+    try:
+        done = subprocess.run(words, cwd=NEUTRAL, env=environment(), capture_output=True, text=True, timeout=10)
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
 def start_script(script: Path, *words: str, **given: Any) -> Process:
     """A program of the chaos suite as a person starts it: not isolated, so that it must look after itself."""
     return subprocess.Popen([sys.executable, str(script), *words], **{"cwd": NEUTRAL, "env": environment(), **given})

@@ -31,7 +31,7 @@ EXECUTIONS: Final = "SELECT execution_id, ts, qty, px, cumulative, source, buste
 CLOCK_TRIES: Final = 3
 OTHER_DAY_S: Final = 86_400.0
 SAME_DAY_NS: Final = 48 * 3_600_000_000_000  # executions of the day, and of the one before, in New York
-BEFORE_NS: Final = 60_000_000_000
+BEFORE_NS: Final = 60 * 1_000_000_000
 
 
 @dataclass(frozen=True)
@@ -70,8 +70,7 @@ class Opened:
 
 def open_account(rest: Rest, terms: Terms, url: str) -> Opened:
     """Raises UsageError, RiskBreach or VenueError, each with the way out, where nothing may be traded."""
-    about = identified(rest, terms)
-    account = str(about["account_number"])
+    account = str(identified(rest, terms)["account_number"])
     asked(rest, "/account/configurations", "suspend_trade", False)
     path = journal_path(terms, account, url)
     warnings: list[str] = []

@@ -16,7 +16,7 @@ from gpi.tools.chaos.ledger import Book
 from gpi.tools.chaos.market import Ticking
 from gpi.tools.chaos.processes import until
 from gpi.tools.chaos.rows import Case, Row
-from gpi.tools.chaos.safety import instant
+from gpi.tools.chaos.times import instant
 
 HOUR_S: Final = 3600
 SLEEP_S: Final = 3.0

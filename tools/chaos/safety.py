@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import time
-from datetime import datetime
 from typing import Any, Final
 
 from gpi.formats.errors import VenueError
@@ -12,12 +11,12 @@ from gpi.tools.chaos.desk import Desk
 from gpi.tools.chaos.lab import Lab
 from gpi.tools.chaos.processes import until
 from gpi.tools.chaos.rows import Case, Row
+from gpi.tools.chaos.times import densest, instant
 
 CEILING: Final = 200  # new orders in any second
 KILLED_S: Final = 1.0
 DEAD_S: Final = 6.0  # heartbeat 5 s + 1 s
 RESTING: Final = 5
-NS: Final = 1_000_000_000
 
 
 def floods(lab: Lab, case: Case) -> None:
@@ -30,11 +29,11 @@ def floods(lab: Lab, case: Case) -> None:
         while time.monotonic() < end:
             desk.market.tick(10)
         orders = [order for order in desk.venue.account()["orders"] if order["from"] == "api"]
-        most = _densest([instant(order["submitted_at"]) for order in orders])
+        most = densest([instant(order["submitted_at"]) for order in orders])
         desk.seen.measure("orders in the densest second", most)
         desk.seen.expect(most <= CEILING, f"{most} orders reached the wire within a second")
         book = desk.book()
-        wanted = _densest([int(row["intended"]) for row in book.orders.values()]) if book else 0
+        wanted = densest([int(row["intended"]) for row in book.orders.values()]) if book else 0
         desk.seen.measure("wanted in the densest second", wanted)
         if wanted > CEILING:  # a machine too slow to flood shows the ceiling, and nothing more
             desk.seen.count("floods")
@@ -48,23 +47,6 @@ def floods(lab: Lab, case: Case) -> None:
         if desk.trader:
             desk.trader.wait(60)
         desk.judge()
-
-
-def _densest(times: list[int]) -> int:
-    times.sort()
-    most = start = 0
-    for at, ts in enumerate(times):
-        while ts - times[start] >= NS:
-            start += 1
-        most = max(most, at - start + 1)
-    return most
-
-
-def instant(text: str) -> int:
-    """RFC 3339 with nanoseconds as ns."""
-    head, _, rest = text.partition(".")
-    whole = datetime.fromisoformat(head.rstrip("Z") + "+00:00")
-    return int(whole.timestamp()) * NS + int((rest.rstrip("Z") or "0")[:9].ljust(9, "0"))
 
 
 def kill_switches(lab: Lab, case: Case) -> None:
