@@ -205,10 +205,14 @@ def _facts() -> dict[str, str]:
 
 def _commit() -> str:
     """Of the checkout this runs from, "-dirty" behind it where files were changed since; "none" when installed."""
-    from gpi.tools.children import answer
+    from gpi.tools.children import program
 
     home = str(Path(__file__).resolve().parents[1])
-    return answer("git", "-C", home, "describe", "--always", "--dirty", "--exclude=*") or "none"
+    try:
+        told = program("git", "-C", home, "describe", "--always", "--dirty", "--exclude=*")
+    except OSError:
+        return "none"
+    return told.out if told.code == 0 else "none"
 
 
 def _drawn() -> int:

@@ -12,7 +12,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from gpi.formats import searchpath
 
@@ -53,13 +53,21 @@ def start(module: str, *words: str, **given: Any) -> Process:
     return subprocess.Popen(command(module, words, LOUD_ENV in how["env"]), **how)
 
 
-def answer(*words: str) -> str:
-    """What a program of the system says, such as git; nothing where it is not there or fails."""
+class Said(NamedTuple):
+    """How a program ended, and what it wrote."""
+
+    code: int
+    out: str
+    err: str
+
+
+def program(*words: str, seconds: float = 10.0) -> Said:
+    """A program of the system, such as git, to its end. Raises OSError where it is not there or does not end."""
     try:
-        done = subprocess.run(words, cwd=NEUTRAL, env=environment(), capture_output=True, text=True, timeout=10)
-    except (OSError, subprocess.SubprocessError):
-        return ""
-    return done.stdout.strip() if done.returncode == 0 else ""
+        done = subprocess.run(words, cwd=NEUTRAL, env=environment(), capture_output=True, timeout=seconds)
+    except subprocess.TimeoutExpired:
+        raise TimeoutError(f"no end after {seconds:g} s") from None
+    return Said(done.returncode, done.stdout.decode(errors="replace").strip(), done.stderr.decode(errors="replace"))
 
 
 def start_script(script: Path, *words: str, **given: Any) -> Process:

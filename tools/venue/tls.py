@@ -8,7 +8,6 @@ work is OpenSSL's own command's: nothing else that makes certificates is there w
 from __future__ import annotations
 
 import ssl
-import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -17,6 +16,7 @@ from shutil import which
 from typing import Final
 
 from gpi.formats.errors import UsageError, VenueError
+from gpi.tools import children
 
 HOME: Final = ("localhost", "127.0.0.1", "::1")
 DAYS: Final = "365"
@@ -65,11 +65,11 @@ def certified(names: Sequence[str], folder: Path) -> Certificate:
 
     def run(*words: str | Path) -> None:
         try:
-            done = subprocess.run([program, *map(str, words)], capture_output=True, env={}, timeout=WAIT_S, check=False)
-        except (OSError, subprocess.TimeoutExpired) as wrong:
+            done = children.program(program, *map(str, words), seconds=WAIT_S)
+        except OSError as wrong:
             raise VenueError(f"--tls: {program} {words[0]}: {wrong}") from None
-        if done.returncode:
-            said = " ".join(done.stderr.decode(errors="replace").split())[-200:]
+        if done.code:
+            said = " ".join(done.err.split())[-200:]
             raise VenueError(f"--tls: {program} {words[0]} failed: {said}; or give --tls-cert and --tls-key")
 
     try:
