@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gpi.cli.running import Run, running
+from gpi.cli.running import Run, private_stdout, running
 
 if TYPE_CHECKING:
     from gpi.tools.stage import Stage, Stream
@@ -168,7 +168,7 @@ def carry_out(parts: list[Part], to: str | None, out: str | None, quiet: bool = 
     run.listen()
     made_here = isinstance(parts[0].tool.work, Stream)
     try:
-        with _private_stdout() as stdout:
+        with private_stdout() as stdout:
             run.sink = stdout if out is None and to != "nowhere" and watchable(stdout) else None
             try:
                 stream = _chained(parts, run)
@@ -283,22 +283,3 @@ def _spin() -> int:
     if not told.isdigit():
         raise UsageError(f"GPI_SPIN={told}: how many times to look at an empty pipe before sleeping, such as {SPIN}")
     return int(told)
-
-
-class _private_stdout:
-    """Our own copy of fd 1, with fd 1 pointed at stderr: a stray print cannot corrupt the stream."""
-
-    def __enter__(self) -> int:
-        import os
-        import sys
-
-        sys.stdout.flush()
-        self.fd = os.dup(1)
-        os.dup2(2, 1)
-        return self.fd
-
-    def __exit__(self, *failure: object) -> None:
-        import os
-
-        os.dup2(self.fd, 1)
-        os.close(self.fd)

@@ -23,6 +23,7 @@ import xxhash
 from gpi.formats.errors import BadInput, TruncatedStream
 from gpi.formats.frame import Frame, Layout
 from gpi.formats.messages import CONTINUATION, END_OF_STREAM, body_bytes, end_mark, marked, sealed
+from gpi.formats.pipes import Nap
 
 STAGING: Final = 1 << 18  # bytes asked of a pipe at once; a Linux pipe holds 64 KiB by default
 BUDGET: Final = 1 << 26  # bytes of memory lent to frames of all sizes together, about
@@ -116,11 +117,7 @@ class Reader:
         self.stopped = False
         self._poll = select.poll()
         self._poll.register(fd, select.POLLIN)
-        self._sleep = select.poll()  # as above, and wakes up when the reader of our output leaves
-        self._sleep.register(fd, select.POLLIN)
-        self._sink = sink
-        if sink is not None:
-            self._sleep.register(sink, 0)
+        self._nap = Nap(fd, sink)
         self._staging = bytearray(STAGING)
         self._view = memoryview(self._staging)
         self._start = self._stop = 0
@@ -181,16 +178,11 @@ class Reader:
             if self._poll.poll(0):
                 return True
             os.sched_yield()
-        while True:
-            woken = self._sleep.poll(WAKE_MS)
-            if any(fd == self._fd for fd, _ in woken):
-                return True
+        while not self._nap.sleep(WAKE_MS):
             if self._idle is not None and self._idle():
                 self.stopped = True
                 return False
-            if woken and self._sink is not None:  # it would wake us for ever
-                self._sleep.unregister(self._sink)
-                self._sink = None
+        return True
 
     def _make_room(self, size: int) -> None:
         left = bytes(self._view[self._start : self._stop])
