@@ -1,6 +1,8 @@
 """One command line being carried out: what its tools share, and how it hears signals."""
 
+import os
 import signal
+import sys
 from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -88,16 +90,11 @@ class private_stdout:
     """Our own copy of fd 1, with fd 1 pointed at stderr: a stray print cannot corrupt the stream."""
 
     def __enter__(self) -> int:
-        import os
-        import sys
-
         sys.stdout.flush()
         self.fd = os.dup(1)
         os.dup2(2, 1)
         return self.fd
 
     def __exit__(self, *failure: object) -> None:
-        import os
-
         os.dup2(self.fd, 1)
         os.close(self.fd)

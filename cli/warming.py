@@ -100,12 +100,12 @@ def _mark() -> Path:
     """There when everything has been compiled, for this place of the sources and this processor."""
     from hashlib import blake2b
 
-    import llvmlite.binding as llvm
+    from numba.core.registry import cpu_target
 
     from gpi.tools.kernels.jit import SOURCES, cache_folder
 
     stamps = [(str(each), each.stat().st_mtime_ns) for folder in SOURCES for each in sorted(folder.glob("*.py"))]
-    told = f"{llvm.get_host_cpu_name()} {stamps}".encode()
+    told = f"{cpu_target.target_context.codegen().magic_tuple()} {stamps}".encode()
     return cache_folder() / f"warm-{blake2b(told, digest_size=8).hexdigest()}"
 
 

@@ -24,3 +24,24 @@ def deserted(fd: int) -> bool:
     poll = select.poll()
     poll.register(fd, 0)  # errors and hang-ups are told unasked
     return any(told & GONE for _, told in poll.poll(0))
+
+
+class Nap:
+    """Sleeps until there is something to read from `fd`; woken once, too, when the reader of `sink` leaves."""
+
+    def __init__(self, fd: int, sink: int | None = None) -> None:
+        self._fd, self._sink = fd, sink
+        self._poll = select.poll()
+        self._poll.register(fd, select.POLLIN)
+        if sink is not None:
+            self._poll.register(sink, 0)
+
+    def sleep(self, ms: int) -> bool:
+        """Whether there is something to read (the end, too), after `ms` at most."""
+        woken = self._poll.poll(ms)
+        if any(fd == self._fd for fd, _ in woken):
+            return True
+        if woken and self._sink is not None:  # it would wake us for ever
+            self._poll.unregister(self._sink)
+            self._sink = None
+        return False

@@ -8,6 +8,7 @@ from typing import Final
 from gpi.formats.bounds import largest, within
 from gpi.formats.errors import TruncatedStream
 from gpi.formats.messages import CONTINUATION, MAX_METADATA, body_bytes
+from gpi.formats.pipes import Nap
 
 STAGING: Final = 1 << 18  # bytes asked of a pipe at once; a Linux pipe holds 64 KiB by default
 WAKE_MS: Final = 200  # how often a reader that waits looks up
@@ -22,13 +23,10 @@ class Staging:
 
     def __init__(self, fd: int, name: str, spin: int, idle: Callable[[], bool] | None, sink: int | None) -> None:
         self.name, self.rows, self.stopped = name, 0, False
-        self._fd, self._turns, self._idle, self._sink = fd, spin, idle, sink
+        self._fd, self._turns, self._idle = fd, spin, idle
         self._poll = select.poll()
         self._poll.register(fd, select.POLLIN)
-        self._sleep = select.poll()  # as above, and wakes up when the reader of our output leaves
-        self._sleep.register(fd, select.POLLIN)
-        if sink is not None:
-            self._sleep.register(sink, 0)
+        self._nap = Nap(fd, sink)
         self._staging = bytearray(STAGING)
         self._view = memoryview(self._staging)
         self._start = self._stop = 0
@@ -56,16 +54,11 @@ class Staging:
             if self._poll.poll(0):
                 return True
             os.sched_yield()
-        while True:
-            woken = self._sleep.poll(WAKE_MS)
-            if any(fd == self._fd for fd, _ in woken):
-                return True
+        while not self._nap.sleep(WAKE_MS):
             if self._idle is not None and self._idle():
                 self.stopped = True
                 return False
-            if woken and self._sink is not None:  # it would wake us for ever
-                self._sleep.unregister(self._sink)
-                self._sink = None
+        return True
 
     def _make_room(self, size: int) -> None:
         left = bytes(self._view[self._start : self._stop])

@@ -61,9 +61,15 @@ class Line:
         """The exit codes, all of them soon."""
         return [child.wait(SOON) for child in self.children]
 
+    def over(self) -> None:
+        """Nothing more comes from us."""
+        if self.feed >= 0:
+            os.close(self.feed)
+            self.feed = -1
+
     def close(self) -> str:
         """Nothing of it is left; what was said on stderr."""
-        os.close(self.feed)
+        self.over()
         said = ""
         for child in self.children:
             child.kill()
@@ -78,15 +84,14 @@ def started(words: list[object], stdin: int, stdout: int) -> subprocess.Popen[by
 
 
 def reads(child: subprocess.Popen[bytes]) -> None:
-    """Wait until it sleeps in its `poll`, or sleeps a nap: it has nothing to do."""
-    quiet = 0
+    """Wait until it has slept for a while: it has started, and has nothing to do."""
+    quiet, before = 0, -1
     for _ in range(1200):
         assert child.poll() is None, "it ended by itself"
-        asleep = Path(f"/proc/{child.pid}/wchan").read_text() in ("do_sys_poll", "poll_schedule_timeout", "0")
         state = Path(f"/proc/{child.pid}/stat").read_text().rpartition(")")[2].split()
-        ticks_used = int(state[11]) + int(state[12])
-        quiet = quiet + 1 if asleep and state[0] == "S" and ticks_used == getattr(reads, "before", None) else 0
-        reads.before = ticks_used  # type: ignore[attr-defined]
+        used = int(state[11]) + int(state[12])  # hundredths of a second of processor
+        quiet = quiet + 1 if state[0] == "S" and 0 <= used - before <= 1 else 0
+        before = used
         if quiet >= 6:
             return
         time.sleep(0.05)
@@ -223,6 +228,7 @@ def test_one_reader_of_two_may_leave() -> None:
     time.sleep(0.6)
     writer.write(ticks(4))
     writer.close()
+    line.over()
     assert sum(frame.rows for frame in Reader(second)) == 7
     assert line.ends() == [0]
     line.close()
@@ -245,6 +251,7 @@ def test_a_sink_that_is_no_pipe_is_never_left(tmp_path: Path, sink: str) -> None
     time.sleep(0.6)
     assert line.children[0].poll() is None
     writer.close()
+    line.over()
     assert line.ends() == [0]
     line.close()
 

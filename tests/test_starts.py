@@ -1,0 +1,116 @@
+"""What a command does not load: a start is paid at every restart of a session."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gpi.cli import warming
+from tests.shell import ROOT, environment, gpi
+
+
+def python(code: str, **more: str) -> str:
+    """What a fresh interpreter prints."""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, cwd=ROOT, env=environment(**more), timeout=300
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    return done.stdout.decode().strip()
+
+
+def test_the_vendors_client_comes_without_pandas() -> None:
+    """And whoever needs pandas gets the real one: the client itself, and anybody else."""
+    told = python(
+        "import sys, gpi.tools.feeds.subscription, gpi.tools.feeds.refill, gpi.tools.brokers.alpaca\n"
+        "print('pandas' in sys.modules)\n"
+        "from alpaca.data.models import BarSet\n"
+        "bar = {'t': '2026-01-05T10:00:00Z', 'o': 1, 'h': 1, 'l': 1, 'c': 1, 'v': 1, 'n': 1, 'vw': 1}\n"
+        "made = BarSet({'A': [bar]}).df\n"
+        "import pandas\n"
+        "print(isinstance(made, pandas.DataFrame), len(made), len(pandas.DataFrame([1, 2])))\n"
+        "import alpaca.trading.requests as asked\n"
+        "print(asked.pd.Timestamp is pandas.Timestamp)\n"
+    )
+    assert told.split("\n") == ["False", "True 1 2", "True"]
+
+
+def test_pandas_that_is_there_already_stays() -> None:
+    """Imported before ours, it is what the client gets."""
+    code = "import pandas, gpi.tools.feeds.alpaca, alpaca.data.models.base as base\nprint(base.pd is pandas)"
+    assert python(code) == "True"
+
+
+def test_opening_files_of_our_own_loads_no_compiler() -> None:
+    """The vendors' readers and their kernels are loaded for their files only."""
+    assert python("import sys, gpi.tools.feeds.files\nprint('numba' in sys.modules)") == "False"
+
+
+@pytest.mark.jit
+def test_a_cached_kernel_is_loaded_without_the_compilers_library(tmp_path: Path) -> None:
+    """The first run compiles it; the second finds it, refreshes nothing, gives the same; then another is compiled."""
+    code = (
+        "import sys, numpy as np\n"
+        "from gpi.tools.kernels.jit import jit\n"
+        "import planted\n"
+        "got = planted.made(np.arange(5.0))\n"
+        "lean = 'numba.np.linalg' not in sys.modules\n"
+        "print(lean, got.tolist(), planted.made(np.arange(3)).tolist(), 'numba.np.linalg' in sys.modules)"
+    )
+    source = (
+        "from gpi.tools.kernels.jit import jit\nimport numpy as np\n@jit\ndef made(x):\n    return np.sort(x * 2)\n"
+    )
+    (tmp_path / "planted.py").write_text(source)
+    more = {"GPI_CACHE_DIR": str(tmp_path / "cache"), "PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}
+    only_floats = code.replace("planted.made(np.arange(3)).tolist()", "[0, 2, 4]")
+    rest = "[0.0, 2.0, 4.0, 6.0, 8.0] [0, 2, 4] True"
+    assert python(only_floats, **more) == f"False {rest}"
+    assert python(code, **more) == f"True {rest}"
+
+
+@pytest.mark.jit
+def test_a_damaged_cache_is_compiled_anew(tmp_path: Path) -> None:
+    """Whatever is wrong with what lies there, the ordinary road knows."""
+    source = "from gpi.tools.kernels.jit import jit\n@jit\ndef made(x):\n    return x + 1\n"
+    (tmp_path / "planted.py").write_text(source)
+    more = {"GPI_CACHE_DIR": str(tmp_path / "cache"), "PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}
+    code = "import planted\nprint(planted.made(1))"
+    assert python(code, **more) == "2"
+    for path in (tmp_path / "cache").rglob("planted*.nbc"):
+        path.write_bytes(b"")
+    assert python(code, **more) == "2"
+
+
+def test_a_session_says_that_kernels_may_be_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Once they are compiled it says nothing."""
+    said: list[str] = []
+    monkeypatch.setenv("GPI_CACHE_DIR", str(tmp_path))
+    monkeypatch.delenv("NUMBA_DISABLE_JIT", raising=False)
+    warming.before_a_session(said.append)
+    assert len(said) == 1 and "gpi doctor --warm" in said[0]
+    monkeypatch.setattr(warming, "_works", lambda: {"nothing": lambda: None})
+    warming.compile_all(said.append)
+    assert "nothing (1 of 1)" in said[1]
+    warming.compile_all(said.append)
+    warming.before_a_session(said.append)
+    assert len(said) == 2
+
+
+@pytest.mark.jit
+def test_two_that_warm_at_once_compile_once(tmp_path: Path) -> None:
+    """The second waits for the first, and a session for either."""
+    code = (
+        "import sys, time\nfrom gpi.cli import warming\n"
+        "warming._works = lambda: {'slow': lambda: time.sleep(1.0)}\n"
+        "warming.compile_all(lambda words: print('compiled'))\n"
+    )
+    env = environment(GPI_CACHE_DIR=str(tmp_path))
+    both = [subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, cwd=ROOT, env=env) for _ in range(2)]
+    told = [each.communicate(timeout=120)[0] for each in both]
+    assert sorted(told) == [b"", b"compiled\n"]
+
+
+def test_doctor_offers_it() -> None:
+    """Found where one looks."""
+    assert b"--warm" in gpi("doctor", "--help", check=0).stdout
