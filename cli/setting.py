@@ -51,7 +51,7 @@ def past(sources: Sequence[str]) -> "tuple[Past, list[Instrument]]":
         past.learn(instruments, stream.frames)
         found += [each for each in instruments if each.symbol not in files.instruments]
     if files.dropped:
-        say(f"gpi venue: --history: {files.dropped:,} rows are no bars, and left out", err=True)
+        say(f"gpi venue: --history: {files.dropped:,} rows are no bars of a day or less, and left out", err=True)
     return past, found
 
 

@@ -69,6 +69,8 @@ def _compare(left: Path, right: Path, names: tuple[str, str]) -> None:
     difference = compare(left, right, (prefix[0], prefix[1]))
     if difference is not None:
         raise GpiError(f"{names[0]} and {names[1]} differ: {difference}")
+    if any(prefix) and not sum(rows.values()):
+        raise GpiError(f"nothing was compared: {names[0]} had told nothing before it died")
     for each, name, part in zip((left, right), names, prefix, strict=True):
         changed = altered(each)
         if changed is not None:
@@ -106,9 +108,10 @@ def _rerun(run: Path, told: Path, again: Path, recording: Path | None) -> None:
             _same_facts(run, step, part)
     source = parts[0]
     work = source.tool.work
-    if recording is not None and manifest.get("heard"):
+    known = recording is not None and bool(manifest.get("heard"))
+    if known:
         work = _heard(work, manifest["heard"], recording)
-    limited = Tool(_first_rows(work, manifest["ticks"]), source.tool.facts)
+    limited = Tool(_first_rows(work, manifest["ticks"], known), source.tool.facts)
     parts = [Part(source.command, source.options, limited), *parts[1:-1], _silent(parts[-1])]
     try:
         carry_out(parts, "nowhere", None)
@@ -120,7 +123,7 @@ def _silent(part: Part) -> Part:
     return Part(part.command, part.options, Tool(part.tool.work, part.tool.facts))
 
 
-def _heard(work: Any, told: dict[str, Any], recording: Path) -> "Stream":
+def _heard(work: Any, told: dict[str, Any], recording: Path | None) -> "Stream":
     """The rows of a recording that the session heard: it may hold other sessions before and after."""
     from gpi.tools.backtest.heard import part
     from gpi.tools.stage import Stream
@@ -128,19 +131,25 @@ def _heard(work: Any, told: dict[str, Any], recording: Path) -> "Stream":
     return Stream(work.schema, part(iter(work.frames), told, str(recording)))
 
 
-def _first_rows(work: Any, rows: int) -> "Stream":
-    """A run that was interrupted saw fewer rows than its files hold."""
+def _first_rows(work: Any, rows: int, known: bool) -> "Stream":
+    """A run that was interrupted saw fewer rows than its files hold.
+
+    `known`: it is read on until it shows whether these are the rows that the run heard, for a wrong recording is to be
+    blamed before the run is.
+    """
     from gpi.tools.stage import Stream
 
     def frames() -> Iterator[Any]:
-        left = rows
-        for frame in work.frames:
+        left, all_frames = rows, iter(work.frames)
+        for frame in all_frames:
             if frame.rows >= left:
                 if left:
                     yield frame.slice(0, left).copy()
-                return
+                break
             left -= frame.rows
             yield frame
+        for _ in all_frames if known else ():
+            pass
 
     return Stream(work.schema, frames())
 

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 
 from gpi.formats.answers import CASH, POSITION, Answer
 from gpi.formats.errors import BadInput, GpiError, UsageError
-from gpi.formats.frame import Frame
-from gpi.formats.ipc import Writer
+from gpi.formats.frame import Frame, concatenated
+from gpi.formats.ipc import Reader, Writer, writing
 from gpi.formats.ticks import TICKS
 from gpi.tools.backtest.heard import Heard, part
 from gpi.tools.backtest.manifest import as_dict, manifest_of
@@ -215,16 +215,17 @@ def _cut(ticks: Frame, data: st.DataObject) -> list[Frame]:
 
 
 @pytest.mark.parametrize("wrong, said", [
-    ("gone", "no row in it is the session's first"), ("short", "ends 10 rows before"), ("other", "has other rows"),
+    ("gone", "no row in it is the session's first"), ("short", "ends 10 rows before"), ("seq", "has other rows"),
+    ("bid_px", "has other rows"), ("ask_sz", "has other rows"), ("flags", "has other rows"),
 ])  # fmt: skip
 def test_a_recording_that_does_not_hold_the_session_is_told_so(wrong: str, said: str) -> None:
     """Another day, one that stopped early, one with a row changed."""
     ticks, heard = marked(60, 10**18), Heard()
     heard.add(ticks.slice(10, 60))
     told = heard.told()
-    recording = {"gone": marked(60, 10**18 + 10**15), "short": ticks.slice(0, 50), "other": ticks.copy()}[wrong]
-    if wrong == "other":
-        recording["seq"][30] += 1
+    recording = {"gone": marked(60, 10**18 + 10**15), "short": ticks.slice(0, 50)}.get(wrong, ticks.copy())
+    if wrong in recording.columns:
+        recording[wrong][30] += 1
     with pytest.raises(BadInput, match=said):
         list(part(iter([recording]), told, "day.arrow"))
 
@@ -251,6 +252,24 @@ def test_a_session_at_a_broker_goes_on_in_the_same_directory_if_it_is_the_same(t
         follows(tmp_path / "b", setup, whose)
     Run(into, session, ticks.layout.schema, {"broker": whose})._leave()
     assert parts(tmp_path / "a") == [tmp_path / "a", into]
+
+
+def test_a_wrong_recording_is_blamed_and_not_the_run(tmp_path: Path) -> None:
+    """A price of the last row that decides nothing: the orders are the same, the recording is not."""
+    day, other, run = tmp_path / "day.arrow", tmp_path / "other.arrow", tmp_path / "run"
+    gpi("simulate", "--seed", "3", "--events", "400", "--symbols", "AAA", "--out", day, check=0)
+    piped = subprocess.run([*GPI, "trade", "--paper", "--out", str(run)], stdin=day.open("rb"), capture_output=True)
+    assert piped.returncode == 0, piped.stderr
+    with open(day, "rb") as file:
+        reader = Reader(file.fileno(), "day")
+        frames = [each.copy() for each in reader]
+    whole = concatenated(frames, reader.schema)
+    whole["bid_sz"][-1] += 1
+    with open(other, "wb") as file:
+        with writing(file.fileno(), reader.schema) as writer:
+            writer.write(whole)
+    gpi("verify", run, "--recording", day, check=0)
+    assert b"is not what the session heard" in gpi("verify", run, "--recording", other, check=3).stderr
 
 
 def test_a_killed_run_is_verified_queried_recovered_and_verified_again(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -130,6 +130,47 @@ def test_no_bar_knows_what_comes_after_the_feed_began(seconds: int, length: tupl
 
 @given(st.lists(st.integers(0, 40 * 24 * 60), min_size=1, max_size=200, unique=True), st.integers(1, 59))
 @settings(max_examples=60, deadline=None)
+def _bars(path: Path, clock: str, rows: dict[str, list[Any]]) -> Path:
+    symbols = [symbol for symbol, starts in rows.items() for _ in starts]
+    kind = pa.date32() if clock == "date" else pa.timestamp("ns", "UTC")
+    columns: dict[str, Any] = {clock: pa.array([each for starts in rows.values() for each in starts], kind)}
+    columns["symbol"] = pa.array(symbols)
+    columns |= {name: pa.array([10.0] * len(symbols)) for name in ("open", "high", "low", "close", "volume")}
+    pq.write_table(pa.table(columns), path)
+    return path
+
+
+def test_the_length_of_bars_is_each_symbols_own(tmp_path: Path) -> None:
+    """Minutes and hours in one file: an hour is never told as a minute, which would be 59 minutes early."""
+    hours = [BEFORE + k * 60 * MINUTE for k in (0, 1, 5, 7)]
+    minutes = [BEFORE + k * MINUTE for k in (0, 3, 5, 60)]
+    found = past_files([str(_bars(tmp_path / "a.parquet", "ts", {"NVDA": minutes, "SPY": hours, "ONE": hours[:1]}))])
+    assert {symbol: list(each) for symbol, each in found.bars.items()} == {
+        "NVDA": [MINUTE], "SPY": [60 * MINUTE], "ONE": [60 * MINUTE],
+    }  # fmt: skip
+
+
+def test_bars_longer_than_a_day_are_left_out_and_counted(tmp_path: Path) -> None:
+    """January's bar, dated the first, is known at its end: it must not be told as the day's."""
+    months = [date(2024, month, 1) for month in range(1, 7)]
+    days = [date(2024, 3, day) for day in (7, 8, 11, 12)]  # over the night in which the clocks change
+    found = past_files([str(_bars(tmp_path / "a.parquet", "date", {"SLOW": months, "SPY": days, "ONE": days[:1]}))])
+    assert found.dropped == len(months) and {symbol: list(each) for symbol, each in found.bars.items()} == {
+        "SPY": [DAY], "ONE": [DAY],
+    }  # fmt: skip
+    weeks = [datetime(2024, 1, 1, tzinfo=UTC) + timedelta(weeks=n) for n in range(5)]
+    assert past_files([str(_bars(tmp_path / "b.parquet", "ts", {"SPY": weeks}))]).dropped == 5
+
+
+def test_days_at_midnight_utc_are_the_dates_they_name(tmp_path: Path) -> None:
+    """Monday stays Monday; a coin's day is UTC's anyhow."""
+    days = [datetime(2025, 6, day, tzinfo=UTC) for day in (2, 3, 4)]
+    found = past_files([str(_bars(tmp_path / "a.parquet", "ts", {"SPY": days, "BTC/USD": days}))]).bars
+    there = [datetime.fromtimestamp(each / 1e9, NEW_YORK) for each in found["SPY"][DAY][:, 0]]
+    assert [(each.day, each.hour) for each in there] == [(2, 0), (3, 0), (4, 0)]
+    assert found["BTC/USD"][DAY][0, 0] == days[0].timestamp() * 1e9
+
+
 def test_longer_bars_are_the_sum_of_their_minutes(at: list[int], amount: int) -> None:
     """By a twin that counts on its fingers: first open, highest, lowest, last close, and all the volume."""
     starts = [day_start(45) + k * MINUTE for k in sorted(at)]

@@ -10,8 +10,10 @@ import xxhash
 
 from gpi.formats.errors import BadInput
 from gpi.formats.frame import Frame
+from gpi.formats.ticks import TICKS
 
 MARKS: Final = ("ts_event", "ts_recv", "seq", "instrument_id")
+COLUMNS: Final = tuple(TICKS.names)  # what a tick says; what stages append to it follows from it
 
 
 class Heard:
@@ -20,13 +22,13 @@ class Heard:
     def __init__(self) -> None:
         self.rows = 0
         self._first, self._final = list[int](), list[Any]()
-        self._digests = [xxhash.xxh3_64() for _ in MARKS]
+        self._digests = [xxhash.xxh3_64() for _ in COLUMNS]
 
     def add(self, frame: Frame) -> None:
         """The next rows."""
         if not frame.rows:
             return
-        for name, digest in zip(MARKS, self._digests, strict=True):
+        for name, digest in zip(COLUMNS, self._digests, strict=True):
             digest.update(np.ascontiguousarray(frame[name]).data)
         if not self.rows:
             self._first = _marks(frame, 0)
@@ -34,8 +36,8 @@ class Heard:
         self._final = [frame[name][-1] for name in MARKS]
 
     def told(self) -> dict[str, Any]:
-        """{"rows", "first", "last", "digest"}: first and last row by ts_event, ts_recv, seq and instrument_id."""
-        digest = "".join(each.hexdigest() for each in self._digests)
+        """{"rows", "first", "last", "digest"}: the ends by MARKS, the digest of all COLUMNS."""
+        digest = xxhash.xxh3_128("".join(each.hexdigest() for each in self._digests)).hexdigest()
         last = [int(each) for each in self._final] if self.rows else []
         return {"rows": self.rows, "first": self._first, "last": last, "digest": digest}
 

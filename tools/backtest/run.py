@@ -36,7 +36,7 @@ from gpi.formats.orders import ACTIONS, REASONS, REFUSE
 from gpi.formats.version import __version__
 from gpi.tools.backtest import opening
 from gpi.tools.backtest.answered import recorded
-from gpi.tools.backtest.heard import MARKS, Heard
+from gpi.tools.backtest.heard import COLUMNS, Heard
 from gpi.tools.backtest.manifest import as_dict, write_json
 from gpi.tools.backtest.session import Session
 from gpi.tools.backtest.statistics import ALWAYS_SECONDS, Sampling, metrics
@@ -102,7 +102,7 @@ class Run:
         self._lock = _claim(path)
         self.path, self._session, self._schema, self._about = path, session, schema, dict(about or {})
         steps = provenance.chain(schema)
-        told = bool(steps) and steps[-1]["command"] == "trade" and all(name in schema.names for name in MARKS)
+        told = bool(steps) and steps[-1]["command"] == "trade" and all(name in schema.names for name in COLUMNS)
         self._heard, self._every, self._steps = Heard() if told else None, 1 if each else PACK, 0
         self._fresh = 0
         self._known: Instruments | None = None

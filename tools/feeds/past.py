@@ -1,8 +1,10 @@
 """What lies before a feed: bars as a vendor told them, and the files whose ticks make bars and can be read again.
 
 A table of bars becomes arrays of (start ns, open, high, low, close, volume, vwap, trades), by symbol and by the length
-of its bars, which is the smallest step between two of a symbol in the file (days where it tells dates). Where it
-tells no vwap that is the mean of the four prices, and a count of trades it does not tell is 0. All else must be ticks.
+of its bars, which is what all steps between two of the symbol in the file are multiples of. A bar is known at its end,
+so none may be taken for a shorter one: a lone bar is as long as the longest of the file, and bars longer than a day,
+whose end no step tells, are left out. Where a table tells no vwap that is the mean of the four prices, and a count of
+trades it does not tell is 0. All else must be ticks.
 """
 
 from __future__ import annotations
@@ -31,6 +33,7 @@ from gpi.tools.stage import Stream
 
 TABLES: Final = (OPTION_QUOTE_BARS, OPTION_TRADE_BARS, BARS, BARS_BY_END, DAILY_BARS)
 DAY: Final = 86_400 * 10**9
+HOUR: Final = 3_600 * 10**9
 ROWS: Final = 1 << 18  # of a table read at once
 BATCH: Final = 1 << 13  # rows of a frame of ticks
 PRICES: Final = ("open", "high", "low", "close")
@@ -110,11 +113,17 @@ class _Tables:
         except (pa.ArrowException, OSError) as wrong:
             raise BadInput(f"{path} is damaged: {wrong}") from wrong
         tables = {symbol: _once(np.concatenate(parts)) for symbol, parts in rows.items()}
-        steps = [int(np.diff(table[:, 0]).min()) for table in tables.values() if len(table) > 1]
-        step = DAY if vendor.clock == "date" else min(steps, default=DAY)
+        lengths = {symbol: length(table[:, 0]) for symbol, table in tables.items() if len(table) > 1}
+        longest = max((each for each in lengths.values() if each <= DAY), default=DAY)
         for symbol, table in tables.items():
+            step = lengths.get(symbol, DAY if vendor.clock == "date" else longest)
+            if step > DAY:
+                self.dropped += len(table)
+                continue
             if vendor.clock == "ts_end":
                 table[:, 0] -= step
+            if step == DAY and vendor.instrument(symbol).asset_class != "crypto":
+                table[:, 0] = _new_york(table[:, 0])
             self._parts.setdefault(symbol, {}).setdefault(step, []).append(table)
             self.instruments.setdefault(symbol, vendor.instrument(symbol))
 
@@ -144,6 +153,25 @@ class _Tables:
             symbol: {step: _once(np.concatenate(parts)) for step, parts in steps.items()}
             for symbol, steps in self._parts.items()
         }
+
+
+def length(starts: Array) -> int:
+    """How long the bars are that start at these times (ns, ascending, at least two); more than DAY where it is unknown.
+
+    A step of days may be an hour off where the clocks change. Months have no common step: bars of which no two are
+    within a day are longer than one.
+    """
+    steps = np.diff(starts.astype(np.int64))
+    days = np.round(steps / DAY).astype(np.int64) * DAY
+    steps = np.where((days > 0) & (np.abs(steps - days) <= HOUR), days, steps)
+    return int(np.gcd.reduce(steps)) if steps.min() <= DAY else int(steps.min())
+
+
+def _new_york(starts: Array) -> Array:
+    """Days that begin at midnight UTC are dates: midnight in New York on the same."""
+    if (starts % DAY).any():
+        return starts
+    return midnights(pa.array((starts // DAY).astype(np.int32), pa.date32()))
 
 
 def _once(table: Array) -> Array:
