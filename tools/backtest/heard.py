@@ -37,7 +37,7 @@ class Heard:
 
     def told(self) -> dict[str, Any]:
         """{"rows", "first", "last", "digest"}: the ends by MARKS, the digest of all COLUMNS."""
-        digest = xxhash.xxh3_128("".join(each.hexdigest() for each in self._digests)).hexdigest()
+        digest = xxhash.xxh3_128(b"".join(each.digest() for each in self._digests)).hexdigest()
         last = [int(each) for each in self._final] if self.rows else []
         return {"rows": self.rows, "first": self._first, "last": last, "digest": digest}
 
