@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import http.client
 import io
-import time
+from collections.abc import Callable
 from typing import Any, Final, NamedTuple, cast
 
 import requests
@@ -28,6 +28,7 @@ class Bounds(NamedTuple):
 
     most: int
     seconds: float
+    clock: Callable[[], float]  # seconds of a steady clock: rooms have one
 
 
 class TooMuch(HTTPError):
@@ -40,14 +41,14 @@ class _Metered(io.RawIOBase):
     def __init__(self, sock: Any, bounds: Bounds) -> None:
         super().__init__()
         self._raw = sock.makefile("rb", buffering=0)
-        self._left, self._bounds, self._end = bounds.most, bounds, time.monotonic() + bounds.seconds
+        self._left, self._bounds, self._end = bounds.most, bounds, bounds.clock() + bounds.seconds
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, room: Any) -> int | None:
         """As a socket's, but for TooMuch."""
-        if time.monotonic() > self._end:
+        if self._bounds.clock() > self._end:
             raise TooMuch(f"the answer takes more than {self._bounds.seconds:g} s")
         if self._left <= 0:
             raise TooMuch(f"the answer is longer than {self._bounds.most:,} bytes")

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -125,7 +126,7 @@ def _refillers(url: str) -> list[refill.Refiller]:
 @pytest.mark.parametrize("vendor", [0, 1])
 def test_a_gap_is_not_refilled_without_end(monkeypatch: pytest.MonkeyPatch, serve: Serve, vendor: int) -> None:
     """The symbols are lost, and why is said."""
-    monkeypatch.setattr(refill, "PAGE", Bounds(1 << 20, 60.0))
+    monkeypatch.setattr(refill, "PAGE", Bounds(1 << 20, 60.0, time.monotonic))
     with peer(serve) as url:
         found = _refillers(url)[vendor].since(0)
     assert found.lost == ["SPY"] and "1,048,576 bytes" in found.why
@@ -141,7 +142,7 @@ def test_a_page_that_comes_too_slowly_is_given_up(monkeypatch: pytest.MonkeyPatc
             one.sendall(b" ")
 
     over = threading.Event()
-    monkeypatch.setattr(refill, "PAGE", Bounds(1 << 20, 0.3))
+    monkeypatch.setattr(refill, "PAGE", Bounds(1 << 20, 0.3, time.monotonic))
     with peer(drip) as url:
         found = _refillers(url)[vendor].since(0)
     over.set()

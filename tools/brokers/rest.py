@@ -71,7 +71,7 @@ class _Impatient(Bounded):
 
     def __init__(self) -> None:
         self.until, self.switch, self.left = math.inf, "", 0
-        super().__init__((CONNECT_S, READ_S), Bounds(MOST, WHOLE_S))
+        super().__init__((CONNECT_S, READ_S), Bounds(MOST, WHOLE_S, time.monotonic))
 
     def pools(self) -> dict[str, Any]:
         """Connections that look before they send."""

@@ -7,6 +7,7 @@ Alpaca has no quotes of options in its history, Polygon none of coins: those sym
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple, Protocol
@@ -25,7 +26,7 @@ with pandas_later():
     from alpaca.data.historical import StockHistoricalDataClient
 
 TIMEOUT_S: Final = (3.0, 10.0)  # to connect, to read: alpaca-py itself has none, a hung request would never return
-PAGE: Final = Bounds(64 << 20, 60.0)  # 50,000 quotes of Polygon are 15 MB
+PAGE: Final = Bounds(64 << 20, 60.0, time.monotonic)  # 50,000 quotes of Polygon are 15 MB
 DEADLINE_PAGES: Final = 500  # of one symbol group; more is a day, which belongs into a lake
 GROUP: Final = 50  # symbols asked for at once
 BATCH: Final = 500  # items of a message

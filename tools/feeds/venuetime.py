@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
@@ -13,7 +14,7 @@ from gpi.formats.secrets import Secret
 from gpi.tools.replies import Bounded, Bounds
 
 TIMEOUT_S: Final = (3.0, 5.0)
-CLOCK: Final = Bounds(1 << 16, 10.0)
+CLOCK: Final = Bounds(1 << 16, 10.0, time.monotonic)
 FEED: Final = "X-Gpi-Feed"  # header of /v2/clock: playing, over, ...
 
 
