@@ -268,7 +268,8 @@ def test_a_request_whose_time_ends_between_two_bytes_is_not_sent_whole(at: int) 
     with socket.create_server(("127.0.0.1", 0)) as server:
         rest = Rest(Keys(Secret("k"), Secret("s")), f"http://127.0.0.1:{server.getsockname()[1]}")
         untils = iter([math.inf] * at + [0.0])
-        rest._adapter.poolmanager.pool_classes_by_scheme = pools(lambda: look(next(untils)))
+        looks = pools(lambda: look(next(untils)), rest._adapter._bounds)
+        rest._adapter.poolmanager.pool_classes_by_scheme = looks
         with pytest.raises(Unanswered, match="too old"):
             rest.call("POST", "/orders", {"qty": "1"})
         rest.close()

@@ -144,3 +144,86 @@ def test_power_is_asked_for_at_every_commit(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "j") as again:
         assert again.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
     again.close()
+
+
+CHANGES = [
+    "CREATE TRIGGER forget BEFORE INSERT ON orders BEGIN SELECT RAISE(IGNORE); END",
+    "CREATE TRIGGER fill AFTER INSERT ON about BEGIN DELETE FROM flags; END",
+    "CREATE VIEW looks AS SELECT 1",
+    "CREATE TABLE more (x)",
+    "CREATE UNIQUE INDEX once ON events (source)",
+    "ALTER TABLE flags ADD COLUMN x",
+    "DROP TABLE flags; CREATE TABLE flags (name TEXT PRIMARY KEY, value TEXT, since INTEGER CHECK (since < 0))",
+    "DROP TABLE flags; CREATE VIEW flags AS SELECT 'kill' AS name, '' AS value, 0 AS since WHERE 0",
+    "DROP INDEX of_order; CREATE INDEX of_order ON executions (symbol)",
+]
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_journal_that_is_not_as_it_was_made_is_not_believed(tmp_path: Path, change: str) -> None:
+    """A trigger, a view, a table or an index of somebody else's: named, with the fix, and nothing is written."""
+    path = tmp_path / "j"
+    Journal(path).close()
+    db = sqlite3.connect(path)
+    db.executescript(change)
+    db.close()
+    before = path.read_bytes()
+    with pytest.raises(UsageError, match=r"gpi (makes|does not make).*not believed.*(copy|move it away)"):
+        Journal(path)
+    assert path.read_bytes() == before
+    with pytest.raises(UsageError, match="not believed"):  # not "another trader holds this account"
+        Journal(path)
+
+
+def test_a_journal_of_an_older_release_that_lacks_a_table_is_completed(tmp_path: Path) -> None:
+    """What is missing is made; line breaks in what made the rest do not matter."""
+    path = tmp_path / "j"
+    Journal(path).close()
+    db = sqlite3.connect(path)
+    db.executescript("DROP TABLE days; DROP TABLE flags;")
+    db.execute(
+        "CREATE TABLE flags (name TEXT PRIMARY KEY,\n  value TEXT NOT NULL, since INTEGER NOT NULL) WITHOUT ROWID"
+    )
+    db.close()
+    journal = Journal(path)
+    assert journal.day(1) is None
+    journal.close()
+
+
+def test_a_row_that_was_not_kept_fails_the_commit(tmp_path: Path) -> None:
+    """A trigger of later than the opening: an intent that is not in the journal is not sent."""
+    journal = Journal(tmp_path / "j")
+    journal.begin_run(1, "A", "", {})
+    journal._db.execute(CHANGES[0])
+    journal.intend(journal.client_id("A", 1), Ask(NEW, 1, 1, 0, "AAA", 1), {"qty": "1"}, 1)
+    with pytest.raises(JournalError, match="0 rows were kept of one"):
+        journal.commit()
+    journal._db.execute("DROP TRIGGER forget")
+    journal.commit()
+    assert journal.first("SELECT count(*) FROM orders")[0] == 1
+    journal.close()
+
+
+CRAMPED = """
+import resource, signal, sys
+from pathlib import Path
+from gpi.tools.brokers.journal import Journal
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+room = int(sys.argv[2])
+if room < 100_000:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
+journal = Journal(Path(sys.argv[1]))
+resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
+for n in range(1000):
+    journal.heard("rest", "x" * 1000, n)
+journal.commit()
+"""
+
+
+@pytest.mark.parametrize("room", [2_000, 20_000, 200_000])
+def test_a_journal_without_room_says_so(tmp_path: Path, room: int) -> None:
+    """At the opening, and later: SQLite alone says "disk I/O error"."""
+    words = [sys.executable, "-c", CRAMPED, str(tmp_path / "j"), str(room)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    said = done.stderr.splitlines()[-1]
+    assert "JournalError" in said and "no room" in said and f"Make room in {tmp_path}" in said, done.stderr

@@ -77,7 +77,7 @@ def test_a_request_is_not_sent_whole_once_the_file_is_there(tmp_path: Path, at: 
 
     with socket.create_server(("127.0.0.1", 0)) as server:
         rest = Rest(Keys(Secret("k"), Secret("s")), f"http://127.0.0.1:{server.getsockname()[1]}")
-        rest._adapter.poolmanager.pool_classes_by_scheme = pools(looked)
+        rest._adapter.poolmanager.pool_classes_by_scheme = pools(looked, rest._adapter._bounds)
         with pytest.raises(NotSent, match="kill switch"):
             rest.call("POST", "/orders", {"qty": "1"}, switch=str(file))
         assert rest.left == 0

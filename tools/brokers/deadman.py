@@ -15,11 +15,11 @@ import select
 import signal
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from gpi.formats.errors import VenueError
 from gpi.formats.secrets import Secret
@@ -34,7 +34,10 @@ LATE_S: Final = 5.0  # how long a request that was on its way when the trader di
 BEAT: Final = b"."
 GOODBYE: Final = b"q"
 LEG: Final = re.compile(rb"\+([0-9A-Za-z-]+)\n")
+Made = TypeVar("Made")
 MOST: Final = 500  # orders in one answer
+LONGEST: Final = 18  # digits of an epoch
+FELL: Final = 6  # exit code of a dead-man that fell itself: orders may be left, as with 5
 
 
 @dataclass(frozen=True)
@@ -165,28 +168,37 @@ def cancel(
     while (now := time.monotonic()) < end:
         if quiet >= 2 and now - since >= late_s:
             return True
-        reply = _asked(rest, "GET", "/orders", {"status": "open", "limit": MOST})
-        if reply is not None and reply.status == 200 and isinstance(reply.body, list):
-            if tag is not None and reply.body:
-                ours |= _legs(rest, tag)
-            rows = [row for row in reply.body if isinstance(row, dict) and (row.get("id") in ours or _ours(row, tag))]
-            if not rows:
-                quiet, since = quiet + 1, since if quiet else now
-            else:
-                quiet = 0
-                for path in ["/orders"] if tag is None else [f"/orders/{row.get('id')}" for row in rows]:
-                    _asked(rest, "DELETE", path)
+        found = _tried(_swept, rest, tag, ours)
+        if found:
+            quiet = 0
+        elif found is not None:
+            quiet, since = quiet + 1, since if quiet else now
         time.sleep(wait)
         wait = min(wait * 1.5, 1.0)
     return False
+
+
+def _swept(rest: Rest, tag: str | None, ours: set[str]) -> int | None:
+    """One look, and a cancel for every order that it finds: how many, None where the broker does not tell."""
+    reply = _asked(rest, "GET", "/orders", {"status": "open", "limit": MOST})
+    if reply is None or reply.status != 200 or not isinstance(reply.body, list):
+        return None
+    if tag is not None and reply.body:
+        ours |= _legs(rest, tag)
+    rows = [row for row in reply.body if isinstance(row, dict) and (str(row.get("id")) in ours or _ours(row, tag))]
+    if rows:
+        for path in ["/orders"] if tag is None else [f"/orders/{row.get('id')}" for row in rows]:
+            _asked(rest, "DELETE", path)
+    return len(rows)
 
 
 def _legs(rest: Rest, tag: str) -> set[str]:
     """The legs of our last orders, those that have filled among them."""
     reply = _asked(rest, "GET", "/orders", {"status": "all", "nested": True, "limit": MOST, "direction": "desc"})
     body = reply.body if reply is not None and isinstance(reply.body, list) else []
-    rows = [row for row in body if isinstance(row, dict) and row.get("legs") and _ours(row, tag)]
-    return {str(leg["id"]) for row in rows for leg in row["legs"] if isinstance(leg, dict) and leg.get("id")}
+    legs = [row["legs"] for row in body if isinstance(row, dict) and row.get("legs") and _ours(row, tag)]
+    each = [leg for some in legs if isinstance(some, list) for leg in some]
+    return {str(leg["id"]) for leg in each if isinstance(leg, dict) and leg.get("id")}
 
 
 def suspend(rest: Rest, on: bool = True) -> bool:
@@ -202,13 +214,18 @@ def _ours(row: dict[str, Any], tag: str | None) -> bool:
     owner, _, last = tag.rstrip("-").rpartition("-")
     found, _, rest = str(row.get("client_order_id") or "").partition(f"{owner}-")
     epoch = rest.partition("-")[0]
-    return not found and epoch.isdecimal() and int(epoch) <= int(last)
+    return not found and epoch.isdecimal() and len(epoch) <= LONGEST and int(epoch) <= int(last)
 
 
 def _asked(rest: Rest, method: str, path: str, data: Any = None) -> Reply | None:
+    return _tried(rest.call, method, path, data)
+
+
+def _tried(step: Callable[..., Made], *given: Any) -> Made | None:
+    """What a step comes to, None where it fails: whatever a broker answers, the next try must come."""
     try:
-        return rest.call(method, path, data)
-    except VenueError:
+        return step(*given)
+    except Exception:
         return None
 
 
@@ -221,7 +238,10 @@ def kill(rest: Rest) -> bool:
 
 
 def main(pipe: int, ready: int) -> int:
-    """The process: 0 after a goodbye, 4 after a kill, 1 after the trader's death; 5 if orders may be left."""
+    """The process: 0 after a goodbye, 4 after a kill, 1 after the trader's death; 5 if orders may be left.
+
+    6 (FELL) where it fell itself; no answer of a broker brings that about.
+    """
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # what ends a terminal's jobs must not end the one who looks after them
     line = bytearray()
@@ -236,7 +256,7 @@ def main(pipe: int, ready: int) -> int:
         os.write(ready, b"r")
     os.close(ready)
     legs = set[str]()
-    ended = watch(pipe, orders, legs)
+    ended = _tried(watch, pipe, orders, legs)  # None: it cannot watch any more, and takes the trader for dead
     if ended == "goodbye":
         return 0
     if ended == "kill":
@@ -247,4 +267,9 @@ def main(pipe: int, ready: int) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(int(sys.argv[1]), int(sys.argv[2])))
+    try:
+        code = main(int(sys.argv[1]), int(sys.argv[2]))
+    except Exception as wrong:
+        sys.stderr.write(f"gpi trade: the dead-man fell ({type(wrong).__name__}): look at the broker for open orders\n")
+        code = FELL
+    sys.exit(code)

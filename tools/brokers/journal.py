@@ -7,12 +7,14 @@ together; nothing may be sent, and no answer told, before it has returned.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
 import secrets
 import sqlite3
 from collections.abc import Callable
+from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -20,34 +22,12 @@ from typing import Any, Final, NamedTuple
 from gpi.formats.answers import Ask
 from gpi.formats.errors import UsageError, VenueError
 from gpi.formats.trust import private_folder, tightened, trusted
+from gpi.tools.brokers.tables import SCHEMA, alone
 
-SCHEMA: Final = """
-CREATE TABLE IF NOT EXISTS about (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS runs (
-    epoch INTEGER PRIMARY KEY AUTOINCREMENT, started INTEGER NOT NULL, ended INTEGER, account TEXT NOT NULL,
-    url TEXT NOT NULL, attested TEXT NOT NULL, pid INTEGER NOT NULL);
-CREATE TABLE IF NOT EXISTS orders (
-    client_id TEXT PRIMARY KEY, epoch INTEGER NOT NULL, order_id INTEGER NOT NULL, symbol TEXT NOT NULL,
-    instrument_id INTEGER NOT NULL, side INTEGER NOT NULL, ask TEXT NOT NULL, request TEXT NOT NULL,
-    intended INTEGER NOT NULL, state TEXT NOT NULL, broker_id TEXT, filled TEXT NOT NULL DEFAULT '0',
-    cancel_asked INTEGER, changed INTEGER NOT NULL, note TEXT NOT NULL DEFAULT '') WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS unfinished ON orders (state) WHERE state NOT IN ('done', 'refused');
-CREATE INDEX IF NOT EXISTS numbered ON orders (broker_id) WHERE broker_id IS NOT NULL;
-CREATE TABLE IF NOT EXISTS executions (
-    execution_id TEXT PRIMARY KEY, client_id TEXT NOT NULL, symbol TEXT NOT NULL, ts INTEGER NOT NULL,
-    qty TEXT NOT NULL, px TEXT NOT NULL, cumulative TEXT NOT NULL, source TEXT NOT NULL,
-    busted INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS of_order ON executions (client_id);
-CREATE TABLE IF NOT EXISTS events (
-    id INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, received INTEGER NOT NULL, source TEXT NOT NULL,
-    raw TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS claims (
-    id INTEGER PRIMARY KEY, symbol TEXT NOT NULL, qty TEXT NOT NULL, made INTEGER NOT NULL, why TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS days (day INTEGER PRIMARY KEY, equity TEXT NOT NULL, lost INTEGER NOT NULL);
-CREATE TABLE IF NOT EXISTS flags (name TEXT PRIMARY KEY, value TEXT NOT NULL, since INTEGER NOT NULL) WITHOUT ROWID;
-"""
 FEE: Final = "fee in kind"  # claims.why: coins that the broker kept as its fee
 BESIDE: Final = ("", "-wal", "-shm", ".lock")
+NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+MUST: Final = ("INSERT INTO", "INSERT OR REPLACE")  # statements that keep one row, or have failed
 MOST_PENDING: Final = 100_000  # rows kept for a journal that cannot be written for a while
 MOST_RAW: Final = 65_536  # characters kept of one message
 
@@ -72,7 +52,7 @@ class Journal:
     """One account's journal, open for one trader at a time. Not for two threads at once.
 
     Its files are ours alone; those that were not are made so, and `say` is told. Raises UsageError where another trader
-    holds it or another user can write it, JournalError where it cannot be read or written.
+    holds it, another user can write it or it is not as gpi made it, JournalError where it cannot be read or written.
     """
 
     def __init__(self, path: Path, say: Callable[[str], object] = lambda line: None) -> None:
@@ -86,14 +66,30 @@ class Journal:
         try:
             os.close(_ours(path))  # before SQLite makes it, and beside it what takes its mode: -wal and -shm
             self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-            for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=2000"):
-                self._db.execute(f"PRAGMA {pragma}")
-            self._db.executescript(SCHEMA)
-            self._db.execute("INSERT OR IGNORE INTO about VALUES ('id', ?)", (secrets.token_hex(4),))
-            self.id = str(self.first("SELECT value FROM about WHERE name = 'id'")[0])
+            self._begin()
         except (sqlite3.Error, OSError) as wrong:
-            os.close(self._lock)
-            raise JournalError(f"the order journal {path} cannot be used: {wrong}") from wrong
+            self.close()
+            raise JournalError(self._why("used", wrong)) from wrong
+        except UsageError:
+            self.close()
+            raise
+
+    def _begin(self) -> None:
+        self._db.execute("PRAGMA trusted_schema=OFF")
+        alone(self._db, str(self.path))
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=2000"):
+            self._db.execute(f"PRAGMA {pragma}")
+        self._db.executescript(SCHEMA)
+        self._db.execute("INSERT OR IGNORE INTO about VALUES ('id', ?)", (secrets.token_hex(4),))
+        self.id = str(self.first("SELECT value FROM about WHERE name = 'id'")[0])
+
+    def _why(self, what: str, wrong: Exception) -> str:
+        """The words of a JournalError, and what to do where there may be no room: SQLite says "disk I/O error"."""
+        told = f"the order journal {self.path} cannot be {what}: {wrong}"
+        code = getattr(wrong, "sqlite_errorcode", 0) & 0xFF
+        if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR) or getattr(wrong, "errno", 0) in NO_ROOM:
+            return f"{told}; is there no room left? Make room in {self.path.absolute().parent}, then start again"
+        return told
 
     @staticmethod
     def _locked(path: Path) -> int:
@@ -233,12 +229,14 @@ class Journal:
         try:
             self._db.execute("BEGIN IMMEDIATE")
             for statement, values in self._pending:
-                self._db.execute(statement, values)
+                kept = self._db.execute(statement, values).rowcount
+                if kept != 1 and statement.startswith(MUST):
+                    raise sqlite3.IntegrityError(f"{kept} rows were kept of one ({statement[:40]})")
             self._db.execute("COMMIT")
         except sqlite3.Error as wrong:
             self._roll_back()
             del self._pending[:-MOST_PENDING]
-            raise JournalError(f"the order journal {self.path} cannot be written: {wrong}") from wrong
+            raise JournalError(self._why("written", wrong)) from wrong
         self._pending.clear()
 
     def _roll_back(self) -> None:
@@ -250,10 +248,8 @@ class Journal:
 
     def close(self) -> None:
         """Let the account go."""
-        try:
+        with suppress(sqlite3.Error, AttributeError):  # one that could not be opened has none
             self._db.close()
-        except sqlite3.Error:
-            pass
         os.close(self._lock)
 
 

@@ -13,8 +13,8 @@ from collections.abc import Callable
 from typing import Any
 
 from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
+from gpi.tools import replies
 from gpi.tools.brokers.patience import note
 
 
@@ -26,8 +26,11 @@ class Pulled(Exception):
     """The kill switch was pulled before it had left."""
 
 
-def pools(looks: Callable[[], object]) -> dict[str, Any]:
-    """urllib3's pools by scheme, whose connections send nothing that `looks` (it raises) does not let pass."""
+def pools(looks: Callable[[], object], bounds: replies.Bounds) -> dict[str, Any]:
+    """urllib3's pools by scheme, whose connections send nothing that `looks` (it raises) does not let pass.
+
+    Replies keep within bounds: TooMuch is raised past them.
+    """
 
     class Looks:
         """A connection that looks before it sends, and whose socket is known to `within`."""
@@ -49,17 +52,7 @@ def pools(looks: Callable[[], object]) -> dict[str, Any]:
     class Secure(Looks, HTTPSConnection):
         """With TLS."""
 
-    class PlainPool(HTTPConnectionPool):
-        """Of the first."""
-
-        ConnectionCls = Plain
-
-    class SecurePool(HTTPSConnectionPool):
-        """Of the second."""
-
-        ConnectionCls = Secure
-
-    return {"http": PlainPool, "https": SecurePool}
+    return replies.pools(bounds, Plain, Secure)
 
 
 def look(until: float, switch: str = "") -> int:

@@ -10,8 +10,6 @@ from email.utils import parsedate_to_datetime
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
-import requests
-from requests.adapters import HTTPAdapter
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
 from gpi.formats.errors import UsageError, VenueError
@@ -19,6 +17,7 @@ from gpi.formats.pandas_later import pandas_later
 from gpi.formats.secrets import Secret
 from gpi.tools.brokers.lastmoment import Late, Pulled, look, pools
 from gpi.tools.brokers.patience import WHOLE_S, within
+from gpi.tools.replies import Bounded, Bounds, TooMuch
 
 with pandas_later():
     from alpaca.common.exceptions import APIError
@@ -26,6 +25,8 @@ with pandas_later():
 
 CONNECT_S: Final = 3.05
 READ_S: Final = 5.0
+MOST: Final = 8 << 20  # bytes of a reply; 500 orders, each with its legs, are 2 MB
+UNREADABLE: Final = (ValueError, RecursionError, MemoryError)  # what JSON from a stranger ends in
 ANOTHER_DAY_S: Final = 86_400.0
 PAPER: Final = "https://paper-api.alpaca.markets"
 LIVE: Final = "https://api.alpaca.markets"
@@ -65,24 +66,19 @@ class Unanswered(VenueError):
     """The request left and no readable answer came: whether it was carried out is not known."""
 
 
-class _Impatient(HTTPAdapter):
+class _Impatient(Bounded):
     """Gives every request the timeouts that alpaca-py leaves out; sends none after `until` or `switch`."""
 
     def __init__(self) -> None:
         self.until, self.switch, self.left = math.inf, "", 0
-        super().__init__(max_retries=0)
+        super().__init__((CONNECT_S, READ_S), Bounds(MOST, WHOLE_S, time.monotonic))
 
-    def init_poolmanager(self, *given: Any, **more: Any) -> None:
-        """As HTTPAdapter, with connections that look before they send."""
-        super().init_poolmanager(*given, **more)  # type: ignore[no-untyped-call]
-        self.poolmanager.pool_classes_by_scheme = pools(self._look)
+    def pools(self) -> dict[str, Any]:
+        """Connections that look before they send."""
+        return pools(self._look, self._bounds)
 
     def _look(self) -> None:
         self.left = look(self.until, self.switch)
-
-    def send(self, request: Any, stream: bool = False, timeout: Any = None, *rest: Any, **more: Any) -> Any:
-        """As HTTPAdapter, with our timeouts."""
-        return super().send(request, stream, (CONNECT_S, READ_S), *rest, **more)
 
 
 class Rest:
@@ -123,14 +119,15 @@ class Rest:
                 self._client._request(method, path, data)
         except APIError:
             pass
-        except requests.exceptions.JSONDecodeError:
-            pass
+        except UNREADABLE:
+            if self._last is None:
+                raise Unanswered(f"{method} {path}: no reply") from None
         except Late:
             raise Unanswered("it was too old when its turn came (this machine slept?): not sent") from None
         except Pulled:  # a request that was cut between its headers and its body counts for nothing
             self._adapter.left = 0
             raise NotSent(f"{method} {path}: the kill switch was pulled before it left") from None
-        except requests.exceptions.RequestException as wrong:
+        except Exception as wrong:  # whatever reading a reply ends in: the request may have been carried out
             raise _failure(wrong, method, path) from None
         response: Any = self._last
         if late.is_set():  # what was read by then looks like a reply that is whole
@@ -140,7 +137,7 @@ class Rest:
         text = response.text
         try:
             body = response.json() if text else None
-        except ValueError:
+        except UNREADABLE:
             body = None
         clock = server_clock(response.headers)
         return Reply(response.status_code, body, text, response.headers, clock, sent, time.time_ns())
@@ -158,7 +155,8 @@ def _failure(wrong: Exception, method: str, path: str) -> VenueError:
         seen += [e for e in inner if isinstance(e, BaseException) and e not in seen]
     if any(isinstance(each, (NewConnectionError, ConnectTimeoutError)) for each in seen):
         return NotSent(f"{method} {path}: the broker cannot be reached")
-    return Unanswered(f"{method} {path}: {type(wrong).__name__}")
+    told = next((str(each) for each in seen if isinstance(each, TooMuch)), type(wrong).__name__)
+    return Unanswered(f"{method} {path}: {told}")
 
 
 def server_clock(headers: Any) -> float:
@@ -166,7 +164,7 @@ def server_clock(headers: Any) -> float:
     ours = time.time()
     try:
         told = parsedate_to_datetime(headers["Date"]).timestamp()
-    except (KeyError, TypeError, ValueError):
+    except (LookupError, TypeError, ValueError, ArithmeticError):
         return ours
     return told if abs(told - ours) < ANOTHER_DAY_S else ours
 

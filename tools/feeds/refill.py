@@ -7,25 +7,26 @@ Alpaca has no quotes of options in its history, Polygon none of coins: those sym
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple, Protocol
 
 import msgpack
 import numpy as np
-import requests
-from requests.adapters import HTTPAdapter
 
 from gpi.formats.errors import VenueError
 from gpi.formats.pandas_later import pandas_later
 from gpi.formats.secrets import Secret, masked
 from gpi.formats.ticks import TRADE
 from gpi.tools.feeds.polygon import package
+from gpi.tools.replies import Bounded, Bounds, pools
 
 with pandas_later():
     from alpaca.data.historical import StockHistoricalDataClient
 
 TIMEOUT_S: Final = (3.0, 10.0)  # to connect, to read: alpaca-py itself has none, a hung request would never return
+PAGE: Final = Bounds(64 << 20, 60.0, time.monotonic)  # 50,000 quotes of Polygon are 15 MB
 DEADLINE_PAGES: Final = 500  # of one symbol group; more is a day, which belongs into a lake
 GROUP: Final = 50  # symbols asked for at once
 BATCH: Final = 500  # items of a message
@@ -50,15 +51,6 @@ class Refiller(Protocol):
         """One symbol's messages (TRADE or QUOTE) with the sequence numbers first..last, not before `start_ns`."""
 
 
-class _InTime(HTTPAdapter):
-    """Every request has a time limit."""
-
-    def send(self, request: Any, *given: Any, **more: Any) -> requests.Response:
-        """As requests does, within TIMEOUT_S."""
-        more["timeout"] = TIMEOUT_S
-        return super().send(request, *given, **more)
-
-
 class AlpacaRest:
     """Historical trades and quotes from Alpaca's market data; `wanted` is channel -> symbols."""
 
@@ -69,7 +61,7 @@ class AlpacaRest:
         self._client = StockHistoricalDataClient(key, secret, raw_data=True, url_override=url)
         self._client._retry = 0  # its retries sleep for 3 s each; the gap waits
         for scheme in ("http://", "https://"):
-            self._client._session.mount(scheme, _InTime())
+            self._client._session.mount(scheme, Bounded(TIMEOUT_S, PAGE))
         self._version, self._path, self._feed = {
             "stocks": ("v2", "/stocks", feed or "iex"),
             "options": ("v1beta1", "/options", ""),
@@ -122,6 +114,7 @@ class PolygonRest:
         base = {"base": url} if url else {}
         rest = package().RESTClient
         self._client = rest(key.reveal(), connect_timeout=TIMEOUT_S[0], read_timeout=TIMEOUT_S[1], retries=1, **base)
+        self._client.client.pool_classes_by_scheme = pools(PAGE)
         self._wanted = wanted
 
     def since(self, start_ns: int) -> Refilled:
