@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from gpi.formats.appearing import appeared, begun, replaceable
 from gpi.formats.errors import BadInput
 from gpi.formats.trust import trusted_whole
 from gpi.formats.written import inside, json_of, text_of
@@ -55,18 +56,18 @@ def write_folder(folder: Path, manifest: Mapping[str, Any], files: Mapping[str, 
     text = json.dumps({**manifest, "digests": digests}, indent=1, sort_keys=True, allow_nan=False)
     for name, content in (whole := {**files, MANIFEST: (text + "\n").encode()}).items():
         try:
-            with _temporary(folder, name).open("wb") as file:
+            with os.fdopen(begun(_temporary(replaceable(folder / name))), "wb") as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as wrong:  # a full disk does not say of which folder
             raise OSError(wrong.errno, wrong.strerror, str(folder / name)) from None
     for name in whole:
-        _temporary(folder, name).replace(folder / name)
+        appeared(_temporary(folder / name), folder / name)
 
 
-def _temporary(folder: Path, name: str) -> Path:
-    return folder / f".{name}.tmp"
+def _temporary(path: Path) -> Path:
+    return path.with_name(f".{path.name}.tmp")
 
 
 def verified(folder: Path, name: str, digest: str) -> bytes:

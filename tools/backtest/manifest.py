@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from gpi.formats.appearing import appeared, begun, replaceable
 from gpi.formats.errors import UsageError
 from gpi.formats.written import inside, json_of, text_of
 from gpi.tools.backtest.delays import again
@@ -80,13 +81,13 @@ def manifest_of(path: Path) -> dict[str, Any]:
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """A JSON file that is seen only when whole, flushed to the disk."""
-    hidden = path.with_name(f".{path.name}.tmp")
-    with open(hidden, "w") as file:
+    hidden = replaceable(path).with_name(f".{path.name}.tmp")
+    with os.fdopen(begun(hidden), "w") as file:
         json.dump(content, file, indent=2, sort_keys=True, allow_nan=False, default=_plain)
         file.write("\n")
         file.flush()
         os.fsync(file.fileno())
-    os.replace(hidden, path)
+    appeared(hidden, path)
 
 
 def _plain(value: Any) -> Any:

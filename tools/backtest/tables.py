@@ -14,6 +14,7 @@ import xxhash
 
 from gpi.formats import provenance
 from gpi.formats.answers import ANSWERS
+from gpi.formats.appearing import appeared, begun, replaceable
 from gpi.formats.frame import Frame, concatenated
 from gpi.formats.instruments import KEY
 from gpi.formats.orders import EQUITY, FILLS, ORDERS
@@ -47,8 +48,9 @@ class Table:
 
     def __init__(self, path: Path, schema: pa.Schema, logged: bool = False) -> None:
         self._logged = logged
-        self.path, self._hidden = path, path.with_name(f".{path.name}.tmp")
-        self._writer = pq.ParquetWriter(self._hidden, schema, compression="zstd")
+        self.path, self._hidden = replaceable(path), path.with_name(f".{path.name}.tmp")
+        self._file = os.fdopen(begun(self._hidden), "wb")
+        self._writer = pq.ParquetWriter(self._file, schema, compression="zstd")
         self.schema, self._held = schema, 0
         self._waiting, self._packed, self._untold = list[Frame](), list[Frame](), list[Frame]()
         self.contents = Contents(schema.names)
@@ -89,9 +91,10 @@ class Table:
         self._flush()
         self._writer.add_key_value_metadata(dict(notes))
         self._writer.close()
-        with open(self._hidden, "rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(self._hidden, self.path)
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+        appeared(self._hidden, self.path)
 
 
 def _continued(table: pa.Schema, stream: pa.Schema) -> pa.Schema:
