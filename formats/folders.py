@@ -16,7 +16,7 @@ from typing import Any, Final
 from gpi.formats.appearing import appeared, begun, replaceable
 from gpi.formats.errors import BadInput
 from gpi.formats.trust import trusted_whole
-from gpi.formats.written import inside, json_of, text_of
+from gpi.formats.written import inside, json_of, regular, text_of
 
 MANIFEST: Final = "manifest.json"
 
@@ -74,7 +74,8 @@ def verified(folder: Path, name: str, digest: str) -> bytes:
     """A file's bytes. Raises BadInput when it is absent, outside its folder, or not the one its manifest describes."""
     path = folder / name
     try:
-        content = inside(folder, name).read_bytes()
+        with regular(inside(folder, name)) as file:
+            content = file.read()
     except ValueError as error:
         raise BadInput(f"{folder / MANIFEST}: {error}: make the folder again") from None
     except OSError as error:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import weakref
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -51,6 +53,7 @@ class Table:
         self.path, self._hidden = replaceable(path), path.with_name(f".{path.name}.tmp")
         self._file = os.fdopen(begun(self._hidden), "wb")
         self._writer = pq.ParquetWriter(self._file, schema, compression="zstd")
+        self._leave = weakref.finalize(self, _left, self._writer, self._file)  # a session that dies leaves its tables
         self.schema, self._held = schema, 0
         self._waiting, self._packed, self._untold = list[Frame](), list[Frame](), list[Frame]()
         self.contents = Contents(schema.names)
@@ -95,6 +98,18 @@ class Table:
         os.fsync(self._file.fileno())
         self._file.close()
         appeared(self._hidden, self.path)
+
+    def discard(self) -> None:
+        """Leave nothing behind that is not shown yet; idempotent."""
+        self._leave()
+        self._hidden.unlink(missing_ok=True)
+
+
+def _left(writer: pq.ParquetWriter, file: IO[bytes]) -> None:
+    with suppress(pa.ArrowException, OSError, ValueError):  # a full disk is often why we are here
+        writer.close()
+    with suppress(OSError):
+        file.close()
 
 
 def _continued(table: pa.Schema, stream: pa.Schema) -> pa.Schema:
