@@ -39,6 +39,7 @@ def chaos(
 
     The table goes to stderr and to --out. Exit 0 only when every row passed; a row that could not be run fails.
     """
+    from gpi.formats.appearing import replaceable
     from gpi.formats.errors import UsageError
     from gpi.tools.chaos.suite import ROWS
 
@@ -48,6 +49,7 @@ def chaos(
     for path in out or []:
         if path.suffix not in (".json", ".md"):
             raise UsageError(f"--out {path}: end it in .json or .md")
+        replaceable(path)
     if plain:
         _plain(seed, plain, folder)
         return
@@ -235,13 +237,14 @@ def _tell(outcome: "Outcome") -> None:
 def _write(outcomes: "list[Outcome]", facts: dict[str, Any], paths: list[Path]) -> None:
     import json
 
+    from gpi.formats.appearing import write_whole
     from gpi.tools.chaos.report import as_json, markdown
 
     for path in paths:
         if path.suffix == ".json":
-            path.write_text(json.dumps(as_json(outcomes, facts), indent=2) + "\n")
+            write_whole(path, json.dumps(as_json(outcomes, facts), indent=2) + "\n")
         else:
-            path.write_text(markdown(outcomes, facts))
+            write_whole(path, markdown(outcomes, facts))
 
 
 def _show(outcomes: "list[Outcome]") -> None:

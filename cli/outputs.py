@@ -11,6 +11,7 @@ from typing import IO, Any
 import pyarrow as pa
 
 from gpi.cli.terminal import console, harmless, say
+from gpi.formats.appearing import appeared, begun, beside, replaceable
 from gpi.formats.errors import UsageError
 from gpi.formats.features import elements
 from gpi.formats.frame import Frame, Layout
@@ -91,13 +92,12 @@ def _to_file(stream: Stream, form: str, path: Path) -> None:
     would double the time. What cannot say so (Parquet, the lake, run directories) is flushed before it is shown.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    fd = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    fd = begun(partial := beside(replaceable(path)))
     try:
         _to_fd(stream, form, fd)
     finally:
         os.close(fd)
-    partial.rename(path)
+    appeared(partial, path)
 
 
 def _to_fd(stream: Stream, form: str, fd: int) -> None:
@@ -248,20 +248,12 @@ def write_query(rows: pa.RecordBatchReader, form: str, out: Path | None) -> None
         _query_rows(rows, form, sys.stdout.fileno())
         return
     out.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(f"{out}.partial")
-    if form == "parquet":
-        from pyarrow import parquet
-
-        with parquet.ParquetWriter(partial, rows.schema, compression="zstd") as writer:
-            for batch in rows:
-                writer.write_batch(batch)
-    else:
-        fd = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
-        try:
-            _query_rows(rows, form, fd)
-        finally:
-            os.close(fd)
-    partial.rename(out)
+    fd = begun(partial := beside(replaceable(out)))
+    try:
+        _query_rows(rows, form, fd)
+    finally:
+        os.close(fd)
+    appeared(partial, out)
 
 
 def _query_rows(rows: pa.RecordBatchReader, form: str, fd: int) -> None:
@@ -269,7 +261,13 @@ def _query_rows(rows: pa.RecordBatchReader, form: str, fd: int) -> None:
         write_table(fd, rows)
         return
     with os.fdopen(os.dup(fd), "wb") as raw:
-        if form == "csv":
+        if form == "parquet":
+            from pyarrow import parquet
+
+            with parquet.ParquetWriter(raw, rows.schema, compression="zstd") as table:
+                for batch in rows:
+                    table.write_batch(batch)
+        elif form == "csv":
             from pyarrow import csv
 
             with csv.CSVWriter(raw, rows.schema) as writer:

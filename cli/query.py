@@ -1,6 +1,7 @@
 """gpi query: SQL over runs and lake."""
 
 import os
+import shutil
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -55,10 +56,13 @@ def _told(runs: Path, into: Path) -> Path:
     from gpi.tools.backtest.told import NAME
 
     for log in sorted(runs.glob(f"**/{NAME}")):
+        to = into / log.parent.relative_to(runs)
         try:
-            found = restored(log.parent, into / log.parent.relative_to(runs))
-        except BadInput:
-            continue  # it had told nothing
+            found = restored(log.parent, to)
+        except (BadInput, OSError) as wrong:
+            say(f"note: what {log.parent} told is left out: {wrong}", err=True)
+            shutil.rmtree(to, ignore_errors=True)
+            continue
         say(f"note: {log.parent} has not ended: what it told up to row {found.ticks:,} is there", err=True)
     return into
 

@@ -67,8 +67,8 @@ def recover(run: Annotated[Path, typer.Argument(help="A run directory whose trad
 
 def _line(run: Path) -> str:
     manifest = _manifest(run)
-    if manifest is None:
-        return f"{run}: no manifest that can be read"
+    if isinstance(manifest, str):
+        return f"{run}: no manifest that can be read ({manifest})"
     pnl = _pnl(run)
     made = "" if pnl is None else f", P&L {pnl:+,.2f}"
     rows = manifest["rows"]
@@ -90,21 +90,22 @@ def _state(run: Path, manifest: dict[str, Any]) -> str:
     return "complete" if manifest["complete"] else "ended early"
 
 
-def _manifest(run: Path) -> dict[str, Any] | None:
-    from gpi.formats.errors import UsageError
+def _manifest(run: Path) -> dict[str, Any] | str:
+    """The manifest, or what is wrong with it."""
+    from gpi.formats.errors import GpiError
     from gpi.tools.backtest.manifest import manifest_of
 
     try:
         return manifest_of(run)
-    except UsageError:
-        return None
+    except GpiError as wrong:
+        return str(wrong.__cause__ or wrong)
 
 
 def _pnl(run: Path) -> float | None:
-    import json
+    from gpi.formats.written import json_of, text_of
 
     try:
-        found = json.loads((run / "performance_metrics.json").read_text())
+        found = json_of(text_of(run / "performance_metrics.json"))
         return None if found.get("total_pnl") is None else float(found["total_pnl"])
-    except (OSError, ValueError):
+    except (OSError, ValueError, TypeError, AttributeError, OverflowError):
         return None

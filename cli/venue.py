@@ -59,9 +59,12 @@ def venue(
 
     Reads ticks and plays them; prints one JSON line on stderr when it listens. Ends after the feed (--stay: does not).
     """
+    from gpi.formats.appearing import replaceable
     from gpi.formats.secrets import Secret
     from gpi.tools.venue.venue import Options
 
+    if ready is not None:
+        replaceable(ready)
     _words(slow, hours, fill, fees)
     names = setting.hosts(tls, tls_name or [], tls_cert, tls_key)
     faults = _faults(fault or [], scenario)

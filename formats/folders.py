@@ -13,9 +13,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from gpi.formats.appearing import appeared, begun, replaceable
 from gpi.formats.errors import BadInput
 from gpi.formats.trust import trusted_whole
-from gpi.formats.written import inside, json_of, text_of
+from gpi.formats.written import inside, json_of, regular, text_of
 
 MANIFEST: Final = "manifest.json"
 
@@ -55,25 +56,26 @@ def write_folder(folder: Path, manifest: Mapping[str, Any], files: Mapping[str, 
     text = json.dumps({**manifest, "digests": digests}, indent=1, sort_keys=True, allow_nan=False)
     for name, content in (whole := {**files, MANIFEST: (text + "\n").encode()}).items():
         try:
-            with _temporary(folder, name).open("wb") as file:
+            with os.fdopen(begun(_temporary(replaceable(folder / name))), "wb") as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as wrong:  # a full disk does not say of which folder
             raise OSError(wrong.errno, wrong.strerror, str(folder / name)) from None
     for name in whole:
-        _temporary(folder, name).replace(folder / name)
+        appeared(_temporary(folder / name), folder / name)
 
 
-def _temporary(folder: Path, name: str) -> Path:
-    return folder / f".{name}.tmp"
+def _temporary(path: Path) -> Path:
+    return path.with_name(f".{path.name}.tmp")
 
 
 def verified(folder: Path, name: str, digest: str) -> bytes:
     """A file's bytes. Raises BadInput when it is absent, outside its folder, or not the one its manifest describes."""
     path = folder / name
     try:
-        content = inside(folder, name).read_bytes()
+        with regular(inside(folder, name)) as file:
+            content = file.read()
     except ValueError as error:
         raise BadInput(f"{folder / MANIFEST}: {error}: make the folder again") from None
     except OSError as error:

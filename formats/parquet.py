@@ -24,6 +24,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from gpi.formats.appearing import appeared, begun, replaceable
 from gpi.formats.bounds import largest, within
 from gpi.formats.errors import BadInput
 from gpi.formats.frame import Frame, Layout, concatenated
@@ -49,7 +50,7 @@ class _Part:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder, self._name, self._schema = folder, name, schema
         self._path = folder / f".{name}.{os.getpid()}.part"
-        self._file = self._path.open("wb")
+        self._file = os.fdopen(begun(self._path), "wb")
         # Arrow's own name for a ladder's items, so that its type reads back as it was
         options = {"compression": "zstd", "use_compliant_nested_type": False}
         self._writer = pq.ParquetWriter(self._file, schema, **options)
@@ -75,7 +76,7 @@ class _Part:
         if target is None:
             target = self._numbered()
         else:
-            os.replace(self._path, target)
+            appeared(self._path, target)
         _sync_folder(self._folder)
         return target
 
@@ -110,7 +111,7 @@ def _sync_folder(folder: Path) -> None:
 
 def write_parquet(path: Path, frames: Iterable[Frame], schema: pa.Schema) -> int:
     """All frames as one file that appears (or replaces the old one) only when whole. Returns the rows."""
-    part, rows = _Part(path.parent, path.stem, schema), 0
+    part, rows = _Part(replaceable(path).parent, path.stem, schema), 0
     try:
         held: list[Frame] = []
         for frame in frames:

@@ -10,7 +10,6 @@ exchanges screen what goes in, and hide the stalest side of a cross.
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from enum import IntEnum
@@ -21,6 +20,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from gpi.formats.appearing import write_whole
 from gpi.formats.frame import Array, Frame
 from gpi.formats.ticks import ADD, DEPTH, EXECUTE, QUOTE, TRADE
 
@@ -107,9 +107,7 @@ class Quarantine:
     def write(self, path: Path) -> None:
         """The remembered rows as JSON lines (NaN as null), the counts first. Atomic."""
         lines = [json.dumps(self.report()), *(json.dumps(_nullified(row)) for row in self.rows)]
-        part = path.with_name(f".{path.name}.part")
-        part.write_text("\n".join(lines) + "\n", encoding="utf-8")
-        os.replace(part, path)
+        write_whole(path, "\n".join(lines) + "\n")
 
 
 def _nullified(value: Any) -> Any:

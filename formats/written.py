@@ -4,11 +4,14 @@ Python's own readers fail in several ways: RecursionError for 100,000 brackets, 
 of two equal keys. And a name that becomes a path may lead anywhere.
 """
 
+import errno
 import json
 import math
+import os
+import stat
 import tomllib
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
 LONGEST: Final = 1 << 26  # bytes of a text that is read whole
 DEEP: Final = "it is nested too deeply"
@@ -26,14 +29,32 @@ def json_of(text: str | bytes, finite: bool = True) -> Any:
 def toml_of(path: Path) -> dict[str, Any]:
     """What a TOML file says. Raises OSError, and ValueError for what is no text, no TOML or nested too deeply."""
     try:
-        return tomllib.loads(text_of(path))
+        return tomllib.loads(text_of(path, named=True))
     except RecursionError:
         raise ValueError(DEEP) from None
 
 
-def text_of(path: Path) -> str:
-    """A file's text. Raises OSError, and ValueError for one that is not UTF-8 or endless."""
-    with path.open("rb") as file:
+def regular(path: Path) -> IO[bytes]:
+    """A file to read that only a folder named. Raises OSError, and ValueError for a pipe or a device: it may never end.
+
+    Nor is it waited for: opening a named pipe that nobody writes to would take forever.
+    """
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    mode = os.fstat(fd).st_mode
+    if stat.S_ISREG(mode):
+        return os.fdopen(fd, "rb")
+    os.close(fd)
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    raise ValueError("it is no regular file")
+
+
+def text_of(path: Path, named: bool = False) -> str:
+    """A file's text. Raises OSError, and ValueError for one that is not UTF-8, endless, or a pipe or device.
+
+    `named`: the user named the very file, which may be a pipe then.
+    """
+    with path.open("rb") if named else regular(path) as file:
         content = file.read(LONGEST + 1)
     if len(content) > LONGEST:
         raise ValueError(f"it is longer than {LONGEST >> 20} MiB")

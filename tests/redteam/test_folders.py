@@ -3,13 +3,23 @@
 import hashlib
 import json
 import os
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
+import xxhash
 
 from gpi.formats.errors import BadInput, UsageError
 from gpi.formats.folders import read_manifest, verified, write_folder
+from gpi.formats.frame import Layout
 from gpi.formats.written import inside
+from gpi.tools.backtest import told
+from gpi.tools.backtest.manifest import manifest_of
+from gpi.tools.backtest.recovery import recover
+from gpi.tools.backtest.tables import SCHEMAS
 from tests.shell import gpi
 
 
@@ -59,3 +69,147 @@ def test_a_config_that_is_no_text_is_a_usage_error(tmp_path: Path, content: byte
     (tmp_path / "gpi.toml").write_bytes(content)
     done = gpi("--config", tmp_path / "gpi.toml", "doctor", check=2)
     assert b"Traceback" not in done.stderr and b"gpi.toml" in done.stderr
+
+
+def _log(folder: Path, first: object, *records: bytes) -> Path:
+    """A run directory with a log whose digests hold, whatever it tells."""
+    folder.mkdir(parents=True)
+    out = told.MAGIC
+    for number, payload in enumerate([json.dumps(first).encode(), *records]):
+        out += told.HEAD.pack(len(payload), xxhash.xxh3_64_intdigest(payload, number)) + payload
+    (folder / told.NAME).write_bytes(out)
+    return folder
+
+
+KNOWN = {name: schema.serialize().to_pybytes().hex() for name, schema in SCHEMAS.items()}
+CASH = {"setup": {"cash": 1000.0}}
+WHOLE = {"about": CASH, "schemas": KNOWN}
+
+
+def _rows(table: int, byte: bytes) -> bytes:
+    size = Layout.of(list(SCHEMAS.values())[table]).body_bytes(3)
+    return b'{"ticks":5}\n' + told.PIECE.pack(table, 3) + byte * size
+
+
+def _schemas(schema: pa.Schema) -> dict[str, str]:
+    return dict.fromkeys(KNOWN, schema.serialize().to_pybytes().hex())
+
+
+ODD: dict[str, tuple[object, list[bytes]]] = {
+    "no cash": ({"about": {"setup": {}}, "schemas": KNOWN}, []),
+    "about is a list": ({"about": [], "schemas": KNOWN}, []),
+    "about is a word": ({"about": "x", "schemas": KNOWN}, []),
+    "cash is a word": ({"about": {"setup": {"cash": "x"}}, "schemas": KNOWN}, []),
+    "cash is a table": ({"about": {"setup": {"cash": {}}}, "schemas": KNOWN}, []),
+    "cash is NaN": ({"about": {"setup": {"cash": float("nan")}}, "schemas": KNOWN}, []),
+    "no columns": ({"about": CASH, "schemas": _schemas(pa.schema([]))}, []),
+    "columns of words": ({"about": CASH, "schemas": _schemas(pa.schema([("x", pa.string())]))}, []),
+    "another column": ({"about": CASH, "schemas": _schemas(pa.schema([("x", pa.int64())]))}, []),
+    "another type": ({"about": CASH, "schemas": _schemas(pa.schema([("instrument_id", pa.int64())]))}, []),
+    "a list of schemas": ({"about": CASH, "schemas": []}, []),
+    "names that leave": ({"about": CASH, "schemas": {"/../x": KNOWN["orders"]}}, []),
+    "ticks are a word": (WHOLE, [b'{"ticks":"x"}\n']),
+    "ticks are NaN": (WHOLE, [b'{"ticks":NaN}\n']),
+    "ticks are infinite": (WHOLE, [b'{"ticks":1e400}\n']),
+    "ticks without end": (WHOLE, [b'{"ticks":' + b"9" * 5000 + b"}\n"]),
+    "a record is a list": (WHOLE, [b"[]\n"]),
+    "a record too deep": (WHOLE, [b"[" * 100_000 + b"\n"]),
+    "instruments are a word": (WHOLE, [b'{"instruments":"x"}\n']),
+    "instruments are a number": (WHOLE, [b'{"instruments":1}\n']),
+    "instruments are numbers": (WHOLE, [b'{"instruments":[1]}\n']),
+    "start is a number": (WHOLE, [b'{"ticks":5,"start":4}\n']),
+    "opening is a number": (WHOLE, [b'{"ticks":5,"opening":3}\n']),
+    "equity is a word": (WHOLE, [b'{"start":{"equity":"x"}}\n']),
+    "rows that are not there": (WHOLE, [b'{"ticks":5}\n' + told.PIECE.pack(0, 4_000_000_000)]),
+    "a table that is not there": (WHOLE, [b'{"ticks":5}\n' + told.PIECE.pack(9, 1)]),
+    "fills in instrument -1": (WHOLE, [_rows(1, b"\xff")]),
+    "fills in instrument 2 billion": (WHOLE, [_rows(1, b"\x7f")]),
+    "orders of no action": (WHOLE, [_rows(0, b"\x7f")]),
+}
+
+
+@pytest.mark.parametrize("case", ODD)
+def test_a_log_that_no_run_wrote_is_bad_input(tmp_path: Path, case: str) -> None:
+    """Whatever it tells, in little memory; no half-made table stays."""
+    folder = _log(tmp_path / "run", ODD[case][0], *ODD[case][1])
+    with _bounded_memory(), pytest.raises(BadInput):
+        recover(folder)
+    assert not list(folder.glob(".*.tmp")) and (folder / told.NAME).exists()
+
+
+@contextmanager
+def _bounded_memory() -> Iterator[None]:
+    """Two GiB more than now: what asks for more fails."""
+    now = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (now + (2 << 30), before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
+
+
+def test_a_log_as_these_cases_begin_is_recovered(tmp_path: Path) -> None:
+    """What they are refused for is what is odd in them."""
+    found = recover(_log(tmp_path / "run", WHOLE, b'{"ticks":5}\n'))
+    assert found is not None and found.ticks == 5
+
+
+@pytest.mark.parametrize("name", [told.NAME, "manifest.json"])
+def test_a_pipe_in_a_run_directory_is_not_waited_for(tmp_path: Path, name: str) -> None:
+    """Nobody writes to it: exit 3 at once."""
+    (tmp_path / "run").mkdir()
+    os.mkfifo(tmp_path / "run" / name)
+    done = gpi("runs", "recover" if name == told.NAME else "show", tmp_path / "run", check=3)
+    assert b"no regular file" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "weights"])
+def test_a_pipe_in_a_model_is_not_waited_for(tmp_path: Path, name: str) -> None:
+    """Neither as its manifest nor as a file that it names."""
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(BadInput, match="no regular file"):
+        read_manifest(tmp_path, "x/1", {}) if name == "manifest.json" else verified(tmp_path, name, "")
+
+
+MANIFEST = {
+    "setup": {"strategy": {"name": "x"}}, "rows": {"orders": 0, "fills": 0, "equity": 0}, "digests": {}, "ticks": 0,
+    "complete": True, "provenance": [],
+}  # fmt: skip
+LACKING: list[object] = [
+    {}, [], 1, None, "x", {"setup": 1}, *({**MANIFEST, name: "x"} for name in MANIFEST),
+    {**MANIFEST, "setup": {"strategy": {}}}, {**MANIFEST, "rows": {}}, {**MANIFEST, "provenance": [1]},
+    {**MANIFEST, "ticks": True}, {**MANIFEST, "broker": 1},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("content", LACKING)
+def test_a_manifest_that_no_run_wrote_is_bad_input(tmp_path: Path, content: object) -> None:
+    """What every reader relies on is there, or nobody reads on."""
+    (tmp_path / "manifest.json").write_text(json.dumps(MANIFEST))
+    assert manifest_of(tmp_path) == MANIFEST
+    (tmp_path / "manifest.json").write_text(json.dumps(content))
+    with pytest.raises(BadInput, match="holds no run that can be read"):
+        manifest_of(tmp_path)
+
+
+@pytest.mark.parametrize("content", ["{}", "[]", '{"setup":1}'])
+def test_every_command_says_what_is_wrong_with_a_run(tmp_path: Path, content: str) -> None:
+    """Exit 3 and no traceback."""
+    (tmp_path / "manifest.json").write_text(content)
+    for words in (("runs", "show"), ("verify",), ("risk-check",)):
+        done = gpi(*words, tmp_path, check=3)
+        assert b"Traceback" not in done.stderr
+
+
+def test_a_bad_run_does_not_hide_the_others(tmp_path: Path) -> None:
+    """`runs list` and `query` go on past it, and say so."""
+    _log(tmp_path / "bad", {"about": [], "schemas": KNOWN})
+    (tmp_path / "worse").mkdir()
+    os.mkfifo(tmp_path / "worse" / told.NAME)
+    (tmp_path / "worse" / "manifest.json").write_text("[]")
+    _log(tmp_path / "good", WHOLE, b'{"ticks":5}\n')
+    listed = gpi("runs", "list", tmp_path, check=0).stdout
+    assert len(listed.splitlines()) == 3 and listed.count(b"no manifest that can be read") == 3
+    asked = gpi("query", "SELECT run FROM metrics", "--runs", tmp_path, "--to", "csv", check=0)
+    assert asked.stdout.split() == [b'"run"', b'"good"'] and asked.stderr.count(b"is left out") == 2

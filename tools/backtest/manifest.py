@@ -11,10 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from gpi.formats.errors import UsageError
+from gpi.formats.appearing import appeared, begun, replaceable
+from gpi.formats.errors import BadInput, UsageError
 from gpi.formats.written import inside, json_of, text_of
 from gpi.tools.backtest.delays import again
 from gpi.tools.backtest.setup import Fees, Latency, Rules, Setup, Strategy, Terms
+from gpi.tools.backtest.tables import SCHEMAS
 from gpi.tools.kernels.orders import LIMIT_NAMES, LIMITS
 
 
@@ -45,8 +47,15 @@ def _told(terms: Terms) -> dict[str, Any]:
 def setup_of(manifest: dict[str, Any], strategy: Strategy) -> Setup:
     """The setup a manifest tells of, with the strategy found again; a kill happens at the same row.
 
-    Raises UsageError when the strategy's source is no longer the one that ran.
+    Raises UsageError when the strategy's source is no longer the one that ran, BadInput where no run told that setup.
     """
+    try:
+        return _setup_of(manifest, strategy)
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError) as wrong:
+        raise BadInput(f"the manifest tells of a setup that no run had: {type(wrong).__name__}: {wrong}") from wrong
+
+
+def _setup_of(manifest: dict[str, Any], strategy: Strategy) -> Setup:
     told = manifest["setup"]
     if strategy.digest != told["strategy"]["digest"]:
         raise UsageError(f"the source of {strategy.name} has changed since the run: check out the version that ran")
@@ -70,23 +79,48 @@ def _listed(values: list[Any]) -> tuple[Any, ...]:
 
 
 def manifest_of(path: Path) -> dict[str, Any]:
-    """The manifest of a run directory. Raises UsageError when there is none."""
+    """The manifest of a run directory. Raises UsageError when there is none, BadInput for one that no run wrote."""
     try:
-        found: dict[str, Any] = json_of(text_of(inside(path, "manifest.json")))
-    except (OSError, ValueError) as wrong:
+        found = json_of(text_of(inside(path, "manifest.json")))
+        _checked(found)
+    except FileNotFoundError as wrong:
         raise UsageError(f"{path} holds no run: {wrong}") from wrong
-    return found
+    except (OSError, ValueError) as wrong:
+        raise BadInput(f"{path} holds no run that can be read: its manifest.json: {wrong}") from wrong
+    return dict(found)
+
+
+def _checked(found: Any) -> None:
+    """Raise ValueError where a manifest lacks what every reader of it relies on."""
+    if not isinstance(found, dict):
+        raise ValueError("it is no table")
+    _holds(found, {"setup": dict, "rows": dict, "digests": dict, "ticks": int, "complete": bool, "provenance": list})
+    _holds(found["setup"], {"strategy": dict}, "setup.")
+    _holds(found["setup"]["strategy"], {"name": str}, "setup.strategy.")
+    _holds(found["rows"], dict.fromkeys(SCHEMAS, int), "rows.")
+    _holds({"broker": {}, **found}, {"broker": dict})
+    for step in found["provenance"]:
+        if not isinstance(step, dict):
+            raise ValueError("its provenance is no list of steps")
+        _holds({"facts": {}, "options": {}, **step}, {"command": str, "facts": dict, "options": dict}, "provenance ")
+
+
+def _holds(table: dict[str, Any], kinds: dict[str, type], where: str = "") -> None:
+    for name, kind in kinds.items():
+        value = table.get(name)
+        if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+            raise ValueError(f"it has no usable {where}{name}")
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """A JSON file that is seen only when whole, flushed to the disk."""
-    hidden = path.with_name(f".{path.name}.tmp")
-    with open(hidden, "w") as file:
+    hidden = replaceable(path).with_name(f".{path.name}.tmp")
+    with os.fdopen(begun(hidden), "w") as file:
         json.dump(content, file, indent=2, sort_keys=True, allow_nan=False, default=_plain)
         file.write("\n")
         file.flush()
         os.fsync(file.fileno())
-    os.replace(hidden, path)
+    appeared(hidden, path)
 
 
 def _plain(value: Any) -> Any:

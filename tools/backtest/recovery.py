@@ -6,6 +6,7 @@ was recovered, and holds where the session stood when it last told anything.
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,17 +15,19 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 
+from gpi.formats.answers import ANSWERS
 from gpi.formats.errors import BadInput, UsageError
 from gpi.formats.instruments import KEY, Instruments
 from gpi.tools.backtest import opening
 from gpi.tools.backtest.manifest import manifest_of, write_json
 from gpi.tools.backtest.run import CLAIM, STATED, claimed, measured, sampling_of
 from gpi.tools.backtest.tables import SCHEMAS, Table, columns, counted
-from gpi.tools.backtest.told import NAME, Reading
+from gpi.tools.backtest.told import NAME, Reading, odd
 from gpi.tools.kernels.orders import Array
 
 MANIFEST: Final = "manifest.json"
 PART: Final = "part-"
+UNNAMED: Final = 1 << 16  # ids that instruments without a name may have: each takes memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,19 +89,31 @@ def _nothing(path: Path) -> BadInput:
 def restored(run: Path, into: Path) -> Recovered:
     """Write what the log of a run holds as a run directory `into`; a run that is being written may be read as well.
 
-    Raises BadInput where not even the log's beginning is whole.
+    Raises BadInput where not even the log's beginning is whole, or where it tells what no run does.
     """
     log = Reading(run / NAME)
     if log.about is None:
         raise _nothing(run)
     if set(log.schemas) not in (set(SCHEMAS), {*SCHEMAS, "answers"}):  # their names become files
         raise BadInput(f"{run / NAME} holds other tables than a run's: {', '.join(sorted(log.schemas))}")
+    tables: dict[str, Table] = {}
+    try:
+        return _restored(log, into, tables)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, pa.ArrowException) as wrong:
+        raise odd(run / NAME, wrong) from wrong
+    finally:
+        for table in tables.values():
+            table.discard()
+
+
+def _restored(log: Reading, into: Path, tables: dict[str, Table]) -> Recovered:
+    """Whatever a log tells that no run tells is an error of Python's or Arrow's own somewhere below here."""
+    _typed(log)
+    about, instruments = dict(_table(log.about)), _announced(log.schemas)
+    start = {"equity": _amount(_table(about["setup"])["cash"])}
     into.mkdir(parents=True, exist_ok=True)
-    about = dict(log.about)
-    tables = {name: Table(into / f"{name}.parquet", schema) for name, schema in log.schemas.items()}
-    start = {"equity": about["setup"]["cash"]}
+    tables |= {name: Table(into / f"{name}.parquet", schema) for name, schema in log.schemas.items()}
     state: dict[str, Any] = {"ticks": 0, "late_ticks": 0, "kill_row": None, "start": start, "opening": opening.NOTHING}
-    instruments = _announced(log.schemas)
     for record in log.records():
         state.update(record.state)
         for name, frame in record.frames:
@@ -107,12 +122,39 @@ def restored(run: Path, into: Path) -> Recovered:
         instruments = Instruments.from_json(state["instruments"])
     for table in tables.values():
         table.close({KEY: instruments.to_json()} if instruments else {})
-    found = Recovered({name: table.rows for name, table in tables.items()}, int(state["ticks"]), log.torn)
+    found = Recovered({name: table.rows for name, table in tables.items()}, _ticks(state["ticks"]), log.torn)
+    _amount(_table(state["start"])["equity"])
     figures = measured(into, state, _multiplier(into, instruments), sampling_of(instruments))
     write_json(into / "performance_metrics.json", figures)
     stated: dict[str, Any] = {name: state[name] for name in STATED if name in state}
     write_json(into / MANIFEST, {**about, **counted(tables), **stated, "recovered": True, "torn_bytes": log.torn})
     return found
+
+
+def _typed(log: Reading) -> None:
+    """Raise ValueError where a table's columns are of other types than a run's (fewer may be another version's)."""
+    for name, schema in log.schemas.items():
+        kinds = {field.name: field.type for field in {**SCHEMAS, "answers": ANSWERS}[name]}
+        if not len(schema) or any(kinds.get(field.name, field.type) != field.type for field in schema):
+            raise ValueError(f"its table {name} has columns that no run's has")
+
+
+def _table(told: Any) -> dict[str, Any]:
+    if not isinstance(told, dict):
+        raise ValueError("it is no table where a run tells one")
+    return told
+
+
+def _amount(told: Any) -> float:
+    if isinstance(told, bool) or not isinstance(told, (int, float)) or not math.isfinite(told):
+        raise ValueError("an amount of money is no number")
+    return float(told)
+
+
+def _ticks(told: Any) -> int:
+    if isinstance(told, bool) or not isinstance(told, int) or not 0 <= told < 1 << 63:
+        raise ValueError("the ticks that the session had seen are no number")
+    return told
 
 
 def _announced(schemas: dict[str, pa.Schema]) -> Instruments:
@@ -121,7 +163,10 @@ def _announced(schemas: dict[str, pa.Schema]) -> Instruments:
 
 def _multiplier(folder: Path, instruments: Instruments) -> Array:
     ids = columns(folder / "fills.parquet", ["instrument_id"])["instrument_id"]
-    found = np.ones(max(len(instruments), int(ids.max(initial=-1)) + 1))
+    most = int(ids.max(initial=-1)) + 1
+    if ids.min(initial=0) < 0 or most > max(len(instruments), UNNAMED):
+        raise ValueError("it tells of fills in instruments that it does not name")
+    found = np.ones(max(len(instruments), most))
     found[: len(instruments)] = [row.multiplier for row in instruments]
     return found
 

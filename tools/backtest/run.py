@@ -55,7 +55,7 @@ def claimed(path: Path) -> int:
     fd = -1
     try:
         path.mkdir(parents=True, exist_ok=True)
-        fd = os.open(path / CLAIM, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        fd = os.open(path / CLAIM, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if not os.path.samestat(os.fstat(fd), os.stat(path / CLAIM)):
             raise FileNotFoundError  # whoever held it has ended meanwhile, and taken it away

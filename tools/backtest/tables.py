@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import weakref
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +16,7 @@ import xxhash
 
 from gpi.formats import provenance
 from gpi.formats.answers import ANSWERS
+from gpi.formats.appearing import appeared, begun, replaceable
 from gpi.formats.frame import Frame, concatenated
 from gpi.formats.instruments import KEY
 from gpi.formats.orders import EQUITY, FILLS, ORDERS
@@ -47,8 +50,10 @@ class Table:
 
     def __init__(self, path: Path, schema: pa.Schema, logged: bool = False) -> None:
         self._logged = logged
-        self.path, self._hidden = path, path.with_name(f".{path.name}.tmp")
-        self._writer = pq.ParquetWriter(self._hidden, schema, compression="zstd")
+        self.path, self._hidden = replaceable(path), path.with_name(f".{path.name}.tmp")
+        self._file = os.fdopen(begun(self._hidden), "wb")
+        self._writer = pq.ParquetWriter(self._file, schema, compression="zstd")
+        self._leave = weakref.finalize(self, _left, self._writer, self._file)  # a session that dies leaves its tables
         self.schema, self._held = schema, 0
         self._waiting, self._packed, self._untold = list[Frame](), list[Frame](), list[Frame]()
         self.contents = Contents(schema.names)
@@ -89,9 +94,22 @@ class Table:
         self._flush()
         self._writer.add_key_value_metadata(dict(notes))
         self._writer.close()
-        with open(self._hidden, "rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(self._hidden, self.path)
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+        appeared(self._hidden, self.path)
+
+    def discard(self) -> None:
+        """Leave nothing behind that is not shown yet; idempotent."""
+        self._leave()
+        self._hidden.unlink(missing_ok=True)
+
+
+def _left(writer: pq.ParquetWriter, file: IO[bytes]) -> None:
+    with suppress(pa.ArrowException, OSError, ValueError):  # a full disk is often why we are here
+        writer.close()
+    with suppress(OSError):
+        file.close()
 
 
 def _continued(table: pa.Schema, stream: pa.Schema) -> pa.Schema:

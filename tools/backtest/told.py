@@ -12,7 +12,7 @@ import os
 import struct
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import IO, Any, Final, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -20,7 +20,7 @@ import xxhash
 
 from gpi.formats.errors import BadInput, GpiError
 from gpi.formats.frame import Frame, Layout
-from gpi.formats.written import json_of
+from gpi.formats.written import json_of, regular
 
 NAME: Final = ".told.log"
 MAGIC: Final = b"gpi.told/1\n\0\0\0\0\0"
@@ -119,8 +119,8 @@ class Reading:
                 name: pa.ipc.read_schema(pa.py_buffer(bytes.fromhex(each)))
                 for name, each in told.get("schemas", {}).items()
             }
-        except (pa.ArrowException, ValueError, TypeError, AttributeError) as wrong:
-            raise _odd(path, wrong) from None
+        except (pa.ArrowException, OSError, ValueError, TypeError, AttributeError) as wrong:
+            raise odd(path, wrong) from None
 
     def records(self) -> Iterator[Record]:
         """All whole records, first first; afterwards `torn` is what was left over, in bytes."""
@@ -130,11 +130,11 @@ class Reading:
                 try:
                     record = _record(payload, layouts)
                 except (IndexError, ValueError, struct.error) as wrong:
-                    raise _odd(self._path, wrong) from None
+                    raise odd(self._path, wrong) from None
                 yield record
 
     def _payloads(self) -> Iterator[bytes]:
-        with self._path.open("rb") as file:
+        with self._opened() as file:
             size = os.fstat(file.fileno()).st_size
             at, number = (len(MAGIC), 0) if file.read(len(MAGIC)) == MAGIC else (0, -1)
             while number >= 0:
@@ -149,8 +149,15 @@ class Reading:
                 yield payload
             self.torn = size - at
 
+    def _opened(self) -> IO[bytes]:
+        try:
+            return regular(self._path)
+        except ValueError as wrong:
+            raise odd(self._path, wrong) from None
 
-def _odd(path: Path, wrong: Exception) -> BadInput:
+
+def odd(path: Path, wrong: Exception) -> BadInput:
+    """What to say of a log that holds what no run tells."""
     return BadInput(f"{path} was not written by a run of gpi, or by another version of it: {wrong}")
 
 
@@ -158,9 +165,9 @@ def _worded(first: bytes, path: Path) -> dict[str, Any]:
     try:
         told = json_of(first, finite=False)
     except ValueError as wrong:
-        raise _odd(path, wrong) from None
+        raise odd(path, wrong) from None
     if not isinstance(told, dict):
-        raise _odd(path, ValueError("it begins with something else"))
+        raise odd(path, ValueError("it begins with something else"))
     return told
 
 
@@ -173,7 +180,10 @@ def _record(payload: bytes, layouts: list[tuple[str, Layout]]) -> Record:
         at, size = at + PIECE.size, layout.body_bytes(rows)
         frames.append((name, Frame.over(layout, rows, np.frombuffer(rest, np.uint8, size, at).copy())))
         at += size
-    return Record(json_of(state, finite=False), frames)
+    told = json_of(state, finite=False)
+    if not isinstance(told, dict):
+        raise ValueError("a record says where the session stood in something else than a table")
+    return Record(told, frames)
 
 
 def full(folder: Path, wrong: OSError) -> GpiError:

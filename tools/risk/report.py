@@ -139,12 +139,28 @@ def _columns(run_dir: Path, name: str) -> dict[str, Array]:
 
 def _began(run_dir: Path) -> dict[int, float]:
     """With what a UTC day (days since 1970) had begun before the run did, by the manifest."""
-    path = run_dir / "manifest.json"
-    told = json_of(text_of(path)).get("start", {}).get("told_day", ()) if path.is_file() else ()
-    return {int(each["day"]): float(each["equity"]) for each in told}
+    try:
+        told = _manifest(run_dir).get("start", {}).get("told_day", ())
+        return {int(each["day"]): float(each["equity"]) for each in told}
+    except _WRONG as wrong:
+        raise _odd(run_dir) from wrong
 
 
 def _multipliers(run_dir: Path) -> dict[int, float]:
+    try:
+        stored = _manifest(run_dir).get("setup", {}).get("terms") or {}
+        return {at: float(each) for at, each in enumerate(stored.get("multiplier", ()))}
+    except _WRONG as wrong:
+        raise _odd(run_dir) from wrong
+
+
+_WRONG: Final = (AttributeError, LookupError, OSError, OverflowError, TypeError, ValueError)
+
+
+def _manifest(run_dir: Path) -> Any:
     path = run_dir / "manifest.json"
-    stored = (json_of(text_of(path))["setup"]["terms"] or {}) if path.is_file() else {}
-    return dict(enumerate(stored.get("multiplier", ())))
+    return json_of(text_of(path)) if path.exists() else {}
+
+
+def _odd(run_dir: Path) -> BadInput:
+    return BadInput(f"{run_dir / 'manifest.json'} was not written by a run of gpi")

@@ -15,6 +15,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from gpi.formats.appearing import begun, replaceable
 from gpi.formats.frame import Frame, Layout
 from gpi.formats.instruments import KEY, Instruments
 from gpi.formats.ipc import Writer
@@ -71,7 +72,7 @@ class Sent:
     def _writer(self, endpoint: str) -> Writer:
         if endpoint not in self._open:
             path = self._folder / f"{endpoint.strip('/').replace('/', '-')}.arrow"
-            fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            fd = begun(replaceable(path), 0o600)
             self._open[endpoint] = fd, Writer(fd, self._instruments.on(TICKS)), len(self._instruments)
             self._rows[endpoint] = 0
         fd, writer, known = self._open[endpoint]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
 import secrets
 import socket
 from collections.abc import Callable, Iterable, Iterator
@@ -14,6 +13,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
+from gpi.formats.appearing import write_whole
 from gpi.formats.errors import UsageError, VenueError
 from gpi.formats.frame import Frame
 from gpi.formats.instruments import Instruments
@@ -158,12 +158,8 @@ def write_ready(path: Path, world: World, at: Listening) -> None:
     said = line["gpi.venue"]
     said["secret"] = world.keys[said["key_id"]].reveal()
     said["secrets"] = {key_id: secret.reveal() for key_id, secret in world.keys.items()}
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     try:
-        fd = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(fd, "w") as file:
-            file.write(json.dumps(line) + "\n")
-        partial.rename(path)
+        write_whole(path, json.dumps(line) + "\n", 0o600)
     except OSError as wrong:
         raise UsageError(f"--ready {path} cannot be written: {wrong.strerror}") from None
 
