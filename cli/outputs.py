@@ -249,18 +249,22 @@ def write_query(rows: pa.RecordBatchReader, form: str, out: Path | None) -> None
         return
     out.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(f"{out}.partial")
-    if form == "parquet":
-        from pyarrow import parquet
+    try:
+        if form == "parquet":
+            from pyarrow import parquet
 
-        with parquet.ParquetWriter(partial, rows.schema, compression="zstd") as writer:
-            for batch in rows:
-                writer.write_batch(batch)
-    else:
-        fd = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
-        try:
-            _query_rows(rows, form, fd)
-        finally:
-            os.close(fd)
+            with parquet.ParquetWriter(partial, rows.schema, compression="zstd") as writer:
+                for batch in rows:
+                    writer.write_batch(batch)
+        else:
+            fd = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+            try:
+                _query_rows(rows, form, fd)
+            finally:
+                os.close(fd)
+    except BaseException:  # the half of an answer answers nothing
+        partial.unlink(missing_ok=True)
+        raise
     partial.rename(out)
 
 
