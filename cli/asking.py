@@ -117,7 +117,7 @@ def _batches(desk: Desk, rows: pa.RecordBatchReader, views: str) -> Iterator[pa.
 
 
 def _told_apart(rows: pa.RecordBatchReader) -> pa.RecordBatchReader:
-    """The same rows with no name twice: by its names a row would lose a column, and a file could not be asked for it."""
+    """The same rows, no name twice: by its names a row would lose a column, and a file could not be asked for it."""
     names: list[str] = []
     for name in rows.schema.names:
         free, n = name, 0

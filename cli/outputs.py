@@ -249,22 +249,14 @@ def write_query(rows: pa.RecordBatchReader, form: str, out: Path | None) -> None
         return
     out.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(f"{out}.partial")
+    fd = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
     try:
-        if form == "parquet":
-            from pyarrow import parquet
-
-            with parquet.ParquetWriter(partial, rows.schema, compression="zstd") as writer:
-                for batch in rows:
-                    writer.write_batch(batch)
-        else:
-            fd = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
-            try:
-                _query_rows(rows, form, fd)
-            finally:
-                os.close(fd)
+        _query_rows(rows, form, fd)
     except BaseException:  # the half of an answer answers nothing
         partial.unlink(missing_ok=True)
         raise
+    finally:
+        os.close(fd)
     partial.rename(out)
 
 
@@ -273,7 +265,13 @@ def _query_rows(rows: pa.RecordBatchReader, form: str, fd: int) -> None:
         write_table(fd, rows)
         return
     with os.fdopen(os.dup(fd), "wb") as raw:
-        if form == "csv":
+        if form == "parquet":
+            from pyarrow import parquet
+
+            with parquet.ParquetWriter(raw, rows.schema, compression="zstd") as table:
+                for batch in rows:
+                    table.write_batch(batch)
+        elif form == "csv":
             from pyarrow import csv
 
             with csv.CSVWriter(raw, rows.schema) as writer:
