@@ -19,6 +19,7 @@ from typing import Any, Final
 import duckdb
 import pyarrow as pa
 
+from gpi.cli.terminal import say
 from gpi.formats.errors import UsageError
 
 WRITE, ATTACH, NETWORK = "write", "attach", "network"
@@ -103,7 +104,7 @@ def answered(desk: Desk, sql: str, views: str) -> pa.RecordBatchReader:
         if asked is None:
             return pa.table({"done": pa.array([True])}).to_reader()
         rows = _interruptible(desk.connection, lambda: asked.to_arrow_reader(BATCH_ROWS))
-    return pa.RecordBatchReader.from_batches(rows.schema, _batches(desk, rows, views))
+    return _told_apart(pa.RecordBatchReader.from_batches(rows.schema, _batches(desk, rows, views)))
 
 
 def _batches(desk: Desk, rows: pa.RecordBatchReader, views: str) -> Iterator[pa.RecordBatch]:
@@ -113,6 +114,36 @@ def _batches(desk: Desk, rows: pa.RecordBatchReader, views: str) -> Iterator[pa.
         if batch is None:
             return
         yield batch
+
+
+def _told_apart(rows: pa.RecordBatchReader) -> pa.RecordBatchReader:
+    """The same rows, no name twice: by its names a row would lose a column, and a file could not be asked for it."""
+    names: list[str] = []
+    for name in rows.schema.names:
+        free, n = name, 0
+        while free in names or (n and free in rows.schema.names):
+            n += 1
+            free = f"{name}_{n}"
+        names.append(free)
+    given = [f"{new} (another {old})" for old, new in zip(rows.schema.names, names, strict=True) if old != new]
+    if not given:
+        return rows
+    say(f"note: a name stands for two columns: here is {', '.join(given[:8])}; AS names them", err=True)
+    schema = pa.schema([field.with_name(name) for field, name in zip(rows.schema, names, strict=True)])
+    renamed = (pa.RecordBatch.from_arrays(batch.columns, schema=schema) for batch in rows)
+    return pa.RecordBatchReader.from_batches(schema, renamed)
+
+
+@contextlib.contextmanager
+def fitting(form: str) -> Iterator[None]:
+    """Around writing an answer. Raises UsageError for values that the form, or Python, has no way to write."""
+    try:
+        yield
+    except (pa.ArrowException, ArithmeticError, ValueError, TypeError) as error:
+        words = " ".join(str(error).split())[:200]
+        raise UsageError(
+            f"--to {form} cannot hold every value ({words}): CAST(column AS VARCHAR), or --to arrow"
+        ) from None
 
 
 @contextlib.contextmanager

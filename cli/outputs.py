@@ -251,6 +251,9 @@ def write_query(rows: pa.RecordBatchReader, form: str, out: Path | None) -> None
     fd = begun(partial := beside(replaceable(out)))
     try:
         _query_rows(rows, form, fd)
+    except BaseException:  # the half of an answer answers nothing
+        partial.unlink(missing_ok=True)
+        raise
     finally:
         os.close(fd)
     appeared(partial, out)

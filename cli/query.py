@@ -37,14 +37,16 @@ def query(
 
     One statement that reads: nothing is written, attached, installed or fetched, unless --allow says so.
     """
-    from gpi.cli.asking import allowed, answered, connected
+    from gpi.cli.asking import allowed, answered, connected, fitting
     from gpi.cli.outputs import form_of, write_query
 
     try:
         with tempfile.TemporaryDirectory(prefix="gpi-query-") as told, connected(allowed(allow)) as desk:
             views = _views(desk.connection, [runs, _told(runs, Path(told))], lake)
             have = ", ".join(views) or f"none: no runs under {runs}/, no lake under {lake}/"
-            write_query(answered(desk, sql or _listing(views), have), form_of(to, str(out) if out else None, 1), out)
+            form = form_of(to, str(out) if out else None, 1)
+            with fitting(form):
+                write_query(answered(desk, sql or _listing(views), have), form, out)
     except KeyboardInterrupt:
         os._exit(130)  # a thread of DuckDB's that does not hear would hold up any other way out
 

@@ -141,6 +141,8 @@ def _serve(
             if ready is not None:
                 write_ready(ready, world, at)
             say(json.dumps(ready_line(world, at)), err=True)
+            if ready is None:
+                say("gpi venue: secrets, and the token of /gpi/, are told in the file of --ready FILE only", err=True)
             await live(world, feed, stop, **how)
         finally:
             await at.close()

@@ -1,5 +1,6 @@
 """The venue against whoever means it no good: nonsense, half requests, floods, strangers' pages. No traceback, ever."""
 
+import contextlib
 import gzip
 import json
 import shlex
@@ -401,29 +402,56 @@ def test_nine_hundred_half_requests_keep_nobody_out() -> None:
         assert venue.state()["counters"].get("mishaps", 0) == 0
 
 
-def test_a_full_house_turns_out_who_asks_nothing() -> None:
-    """The real command with 200 descriptors: 400 half requests, and every whole one is answered; stderr stays clean."""
+@contextlib.contextmanager
+def cramped(descriptors: int) -> Iterator[Ready]:
+    """The real command with so many descriptors; it has said one line on stderr when it ends."""
     with tempfile.TemporaryDirectory() as folder:
         ready, errors = Path(folder) / "ready.json", Path(folder) / "stderr"
         command = shlex.join([*map(str, GPI), "venue", "--ready", str(ready), "--stay", "--rate-limit", "0"])
         with errors.open("wb") as said:
             child = subprocess.Popen(
-                ["/bin/sh", "-c", f"ulimit -n 200; exec {command}"], stdin=subprocess.DEVNULL, stderr=said, cwd=ROOT
-            )
+                ["/bin/sh", "-c", f"ulimit -n {descriptors}; exec {command}"],
+                stdin=subprocess.DEVNULL, stderr=said, cwd=ROOT,
+            )  # fmt: skip
         try:
             until(lambda: ready.exists() or child.poll() is not None, 300)
             told = json.loads(ready.read_text())["gpi.venue"]
-            venue = Ready(told["url"], told["key_id"], told["secret"], told["token"])
-            lines = []
-            for n in range(400):
-                lines.append(connected(venue, b"GET /v2/acc"))
-                if n % 20 == 0:
-                    assert venue.call("GET", "/v2/clock").status_code == 200
-            assert venue.state()["counters"].get("mishaps", 0) == 0
-            for line in lines:
-                line.close()
+            yield Ready(told["url"], told["key_id"], told["secret"], told["token"])
         finally:
             child.terminate()
             child.wait(60)
+        assert told["token"] not in errors.read_text() and told["secret"] not in errors.read_text()
         heard = [line for line in errors.read_text().splitlines() if "compiling kernels" not in line]
         assert len(heard) == 1 and '"gpi.venue"' in heard[0], heard
+
+
+def test_a_full_house_turns_out_who_asks_nothing() -> None:
+    """The real command with 200 descriptors: 400 half requests, and every whole one is answered; stderr stays clean."""
+    with cramped(200) as venue:
+        lines = []
+        for n in range(400):
+            lines.append(connected(venue, b"GET /v2/acc"))
+            if n % 20 == 0:
+                assert venue.call("GET", "/v2/clock").status_code == 200
+        assert venue.state()["counters"].get("mishaps", 0) == 0
+        for line in lines:
+            line.close()
+
+
+@pytest.mark.parametrize("path", ["/v2/iex", "/stocks", "/stream"])
+def test_nameless_sockets_keep_nobody_out(path: str) -> None:
+    """Four hundred at once with 200 descriptors: a socket that said who it is stays, and every request is answered."""
+    with cramped(200) as venue:
+        named = connected(venue, HELLO.format("/v2/iex").encode())
+        named.sendall(framed(1, json.dumps({"action": "auth", "key": venue.key_id, "secret": venue.secret}).encode()))
+        heard = b""
+        while b"authenticated" not in heard:
+            heard += named.recv(1 << 16)
+        lines = [connected(venue, HELLO.format(path).encode()) for _ in range(400)]
+        for _ in range(5):
+            assert venue.call("GET", "/v2/clock").status_code == 200
+        named.sendall(framed(1, b'{"action":"subscribe","quotes":["AAPL"]}'))
+        assert b"subscription" in named.recv(1 << 16)
+        assert venue.state()["counters"].get("mishaps", 0) == 0
+        for line in (named, *lines):
+            line.close()

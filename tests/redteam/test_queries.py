@@ -124,3 +124,19 @@ def test_a_query_without_end_is_given_up_by_ctrl_c_and_spills_nothing_here(tmp_p
     _, said = child.communicate(timeout=60)
     assert child.returncode == 130, said
     assert list(tmp_path.iterdir()) == [scratch] and not any(scratch.iterdir())
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl", "parquet", "table"])
+def test_what_a_form_cannot_hold_is_refused_in_words_and_leaves_nothing(tmp_path: Path, form: str) -> None:
+    """Every type there is: intervals, unions, dates beyond Python's; nothing half-written stays."""
+    where = [] if form == "table" else ["--out", tmp_path / f"x.{form}"]
+    done = gpi("query", "FROM test_all_types()", "--to", form, *where)
+    assert done.returncode == 2 and b"CAST" in done.stderr and b"Traceback" not in done.stderr, done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_two_columns_of_one_name_both_arrive() -> None:
+    """The second gets a number that no other has, and a note says so."""
+    assert asked("SELECT 1 a, 2 a, 3 a_1, 4 a") == [{"a": 1, "a_2": 2, "a_1": 3, "a_3": 4}]
+    done = gpi("query", "SELECT 1 a, 2 a", "--to", "jsonl")
+    assert done.stdout == b'{"a": 1, "a_1": 2}\n' and b"a_1 (another a)" in done.stderr

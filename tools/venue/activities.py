@@ -19,7 +19,7 @@ from gpi.formats.calendar import NEW_YORK, day_of
 from gpi.tools.venue.accounts import Account, Fill, Moved
 from gpi.tools.venue.clock import SECOND_NS
 from gpi.tools.venue.door import key_id_of
-from gpi.tools.venue.money import ZERO, instant, maybe, stamp, text, whole
+from gpi.tools.venue.money import EARLIEST, ZERO, dated, instant, maybe, stamp, text, whole
 from gpi.tools.venue.orders import SIDES
 from gpi.tools.venue.refusals import answer, malformed
 from gpi.tools.venue.world import World
@@ -97,12 +97,8 @@ def _page(found: list[Row], query: Mapping[str, str]) -> list[Row]:
 
 def _span(text_of_day: str) -> tuple[int, int]:
     """Just before and after a day in New York, ns."""
-    try:
-        day = date.fromisoformat(text_of_day[:10])
-        start = datetime(day.year, day.month, day.day, tzinfo=NEW_YORK)
-        first = int(start.timestamp()) * SECOND_NS
-    except (ValueError, OverflowError):
-        raise malformed(f"invalid date: {text_of_day[:40]}") from None
+    asked = dated(text_of_day, EARLIEST)
+    first = int(datetime(asked.year, asked.month, asked.day, tzinfo=NEW_YORK).timestamp()) * SECOND_NS
     return first - 1, first + 24 * 3600 * SECOND_NS
 
 

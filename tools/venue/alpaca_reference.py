@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Callable, Iterable
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -18,6 +18,7 @@ from aiohttp import web
 from gpi.formats.calendar import NEW_YORK, day_of, next_close, next_open, session, sessions, state
 from gpi.tools.venue import alpaca_codes
 from gpi.tools.venue.clock import SECOND_NS
+from gpi.tools.venue.money import dated
 from gpi.tools.venue.refusals import answer, forbidden, malformed, missing
 from gpi.tools.venue.world import World
 
@@ -96,8 +97,8 @@ class _Pages:
     async def calendar(self, request: web.Request) -> web.Response:
         """The days of a market: its core session, and what comes before and after."""
         market, today = _market(request.match_info["market"]), day_of(self.world.clock.now())
-        first = _day(request.query.get("start"), today)
-        last = _day(request.query.get("end"), first + timedelta(7))
+        first = dated(request.query.get("start"), today)
+        last = dated(request.query.get("end"), first + timedelta(7))
         if not 0 <= (last - first).days <= LONGEST or not 1900 <= first.year <= last.year <= 2099:
             raise malformed(f"a calendar spans at most {LONGEST} days, from 1900 to 2099, start first")
         zone = UTC if request.query.get("timezone") == "UTC" else NEW_YORK
@@ -186,10 +187,3 @@ def _moment(text: str) -> int:
     if not 1900 <= found.year <= 2098:
         raise malformed(f"invalid time: {text[:40]}")
     return int(found.replace(tzinfo=found.tzinfo or UTC).timestamp()) * SECOND_NS
-
-
-def _day(text: str | None, usual: date) -> date:
-    try:
-        return date.fromisoformat(text[:10]) if text else usual
-    except ValueError:
-        raise malformed(f"invalid date: {text}") from None

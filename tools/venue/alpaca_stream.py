@@ -150,7 +150,7 @@ class _Session:
         if fault is not None:
             self.endpoint.slots[found] = wall() + float(fault.get("seconds", HALF_DEAD_S))
             raise Refused(406)
-        self.own.key_id = found
+        self.own.proved(found)
         self.own.look_up(self.endpoint.kinds, self.endpoint.channels, self.tape.directory)
         self.endpoint.subscribers.append(self.own)
         await self.own.say([{"T": "success", "msg": "authenticated"}])

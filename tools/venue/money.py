@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import ROUND_DOWN, Decimal
 from functools import lru_cache
 from typing import Any, Final
@@ -22,6 +22,7 @@ NUMBER: Final = re.compile(r"[+-]?([0-9]{1,40}\.?[0-9]{0,40}|\.[0-9]{1,40})([eE]
 TIME: Final = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2}(?:T[0-9]{2}:[0-9]{2}(?::[0-9]{2})?)?)(?:\.([0-9]{1,18}))?(Z|[ +-][0-9]{2}:?[0-9]{2})?"
 )
+EARLIEST, LATEST = date(1700, 1, 1), date(2200, 12, 31)  # beyond, ns do not fit: days there are as good as these
 DIGITS: Final = re.compile(r"[0-9]{1,18}")
 
 
@@ -133,3 +134,15 @@ def instant(value: str, name: str) -> int:
         return int(moment.timestamp()) * SECOND_NS + int((fraction + "000000000")[:9])
     except (ValueError, OverflowError):
         raise malformed(f"invalid {name}: {value[:SHOWN]}") from None
+
+
+def dated(value: str | None, usual: date) -> date:
+    """The day of a query, or of a time in it, within EARLIEST and LATEST; `usual` where there is none. Raises Refusal.
+
+    >>> dated("9999-12-31", LATEST), dated("2026-01-05T10:00:00Z", LATEST)
+    (datetime.date(2200, 12, 31), datetime.date(2026, 1, 5))
+    """
+    try:
+        return usual if not value else min(max(date.fromisoformat(value[:10]), EARLIEST), LATEST)
+    except ValueError:
+        raise malformed(f"invalid date: {value[:SHOWN] if value else ''}") from None

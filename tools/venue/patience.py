@@ -3,7 +3,8 @@
 A connection has so many seconds for the header of a request (the first, and each after its first byte), for its body,
 and between two requests; a socket as many to say who it is. There are never more connections than the process has
 descriptors for: the one that has waited longest without asking anything makes room, and where all are being answered a
-new one is turned away. So half-sent requests, however many, end by themselves and keep nobody out.
+new one is turned away. A socket asks from when it has said who it is. So half-sent requests and nameless sockets,
+however many, end by themselves and keep nobody out.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import resource
 from collections.abc import Callable
 from typing import Final, NamedTuple, cast
 
-from aiohttp import web
+from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
 from gpi.tools.venue.refusals import Refusal
@@ -45,7 +46,7 @@ class Gate:
     def enters(self, line: _Line, transport: asyncio.BaseTransport) -> bool:
         """Whether there is room for one more; another may have to go for it."""
         if len(self.lines) >= self.most:
-            idle = next((each for each in self.lines.values() if not each.asking), None)
+            idle = next((each for each in self.lines.values() if each.nameless or not each.asking), None)
             if idle is None:
                 return False
             idle.tear()
@@ -58,7 +59,7 @@ class Gate:
         line = self.lines.get(request.transport) if request.transport is not None else None
         if line is None:
             return await handler(request)
-        line.begun()
+        line.begun(nameless=hdrs.UPGRADE in request.headers)
         try:
             return await handler(request)
         finally:
@@ -66,6 +67,14 @@ class Gate:
 
 
 GATE: Final = web.AppKey("gate", Gate)
+
+
+def named(request: web.Request, known: bool = True) -> None:
+    """The socket that this request became has said who it is (not `known`: no more): it need not make room."""
+    gate = request.app.get(GATE)
+    line = gate.lines.get(request.transport) if gate is not None and request.transport is not None else None
+    if line is not None:
+        line.nameless = not known
 
 
 def room() -> int:
@@ -102,6 +111,7 @@ class _Line(asyncio.Protocol):
 
     def __init__(self, gate: Gate, make: Callable[[], asyncio.Protocol]) -> None:
         self.asking = False  # a whole request is being answered
+        self.nameless = False  # it became a socket, and nobody knows whose
         self._gate, self._make = gate, make
         self._inner: asyncio.Protocol | None = None
         self._transport: asyncio.Transport | None = None
@@ -149,14 +159,14 @@ class _Line(asyncio.Protocol):
         if self._inner is not None:
             self._inner.resume_writing()
 
-    def begun(self) -> None:
-        """A whole request is here."""
-        self.asking, self._half = True, False
+    def begun(self, nameless: bool) -> None:
+        """A whole request is here; `nameless`: it would be a socket."""
+        self.asking, self.nameless, self._half = True, nameless, False
         self._wait(None)
 
     def ended(self) -> None:
         """It has been answered; the next may come."""
-        self.asking = False
+        self.asking = self.nameless = False
         self._wait(self._gate.patience.idle_s)
 
     def tear(self) -> None:

@@ -126,7 +126,7 @@ class _Snapshots:
     async def ticker(self, request: web.Request) -> web.Response:
         """One ticker."""
         each = self.tape.directory.find(request.match_info["ticker"])
-        if each is None:
+        if each is None or each.asset_class not in ("equity", "crypto"):
             return failed(404, "Ticker not found.")
         return whole({"ticker": self._ticker(each)})
 

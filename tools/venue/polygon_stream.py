@@ -122,7 +122,7 @@ class _Session:
             self.endpoint.subscribers.remove(older)
             await older.say(status("max_connections", MAX_CONNECTIONS))
             await older.ws.close(code=WSCloseCode.POLICY_VIOLATION)
-        own.key_id = found
+        own.proved(found)
         own.look_up(self.endpoint.kinds, self.endpoint.channels, self.tape.directory)
         self.endpoint.subscribers.append(own)
         await own.say(status("auth_success", "authenticated"))

@@ -14,7 +14,7 @@ from gpi.formats.settlement import settlement
 from gpi.tools.venue.alpaca_history import days_of
 from gpi.tools.venue.assets import asset_id, wire_symbol
 from gpi.tools.venue.clock import SECOND_NS
-from gpi.tools.venue.money import eastern, exact, text, whole
+from gpi.tools.venue.money import dated, eastern, exact, text, whole
 from gpi.tools.venue.reading import listed
 from gpi.tools.venue.refusals import answer, malformed, missing
 from gpi.tools.venue.tape import Tape
@@ -104,8 +104,8 @@ class _Pages:
 
     async def calendar(self, request: web.Request) -> web.Response:
         today = day_of(self.world.clock.now())
-        first = _date(request.query.get("start"), today - timedelta(365))
-        last = _date(request.query.get("end"), today + timedelta(365))
+        first = dated(request.query.get("start"), today - timedelta(365))
+        last = dated(request.query.get("end"), today + timedelta(365))
         if not FIRST <= min(first, last) <= max(first, last) <= LAST:
             raise malformed(f"the calendar goes from {FIRST} to {LAST}")
         if not -LONGEST <= (last - first).days <= LONGEST:
@@ -198,9 +198,9 @@ def _wanted(instrument: Instrument, query: Any) -> bool:
     return (
         (not roots or instrument.underlying in roots)
         and (query.get("type") or kind) == kind
-        and expiry == _date(query.get("expiration_date"), expiry)
-        and expiry >= _date(query.get("expiration_date_gte"), expiry)
-        and expiry <= _date(query.get("expiration_date_lte"), expiry)
+        and expiry == dated(query.get("expiration_date"), expiry)
+        and expiry >= dated(query.get("expiration_date_gte"), expiry)
+        and expiry <= dated(query.get("expiration_date_lte"), expiry)
         and strike >= _number(query.get("strike_price_gte"), float("-inf"))
         and strike <= _number(query.get("strike_price_lte"), float("inf"))
         and (query.get("style") or _style(instrument)) == _style(instrument)
@@ -212,13 +212,6 @@ def _number(value: str | None, default: float) -> float:
         return default if value is None else float(value)
     except ValueError:
         raise malformed(f"invalid strike price: {value}") from None
-
-
-def _date(value: str | None, default: date) -> date:
-    try:
-        return default if not value else date.fromisoformat(value[:10])
-    except ValueError:
-        raise malformed(f"invalid date: {value}") from None
 
 
 def _hour(ts: int) -> str:

@@ -27,6 +27,7 @@ HOST: Final = "127.0.0.1"  # never another: the venue has no business beyond thi
 ROWS: Final = 256  # of a frame played at once; requests are answered in between
 AHEAD: Final = 8  # frames read ahead of the one being played
 BACKLOG: Final = 1024  # connections that wait to be accepted
+AT_ONCE: Final = 8  # of them are accepted before the gate sees them: far fewer than the descriptors it keeps back
 GRACE_S: Final = 1.0  # for open connections when the venue closes
 
 Routes = Callable[[World], Iterable[web.AbstractRouteDef]]
@@ -119,9 +120,11 @@ async def listening(
     await runner.setup()
     tls_line, certificate = guarded or (None, None)
     try:
-        await web.SockSite(runner, line, backlog=BACKLOG).start()
+        await web.SockSite(runner, line, backlog=AT_ONCE).start()
+        line.listen(BACKLOG)  # asyncio takes one number for how many wait and how many it accepts in one go
         if tls_line is not None and certificate is not None:
-            await web.SockSite(runner, tls_line, backlog=BACKLOG, ssl_context=certificate.context).start()
+            await web.SockSite(runner, tls_line, backlog=AT_ONCE, ssl_context=certificate.context).start()
+            tls_line.listen(BACKLOG)
     except OSError:
         await runner.cleanup()
         for each in (line, tls_line):

@@ -17,6 +17,7 @@ from gpi.tools.kernels import wire as w
 from gpi.tools.venue.clock import SECOND_NS
 from gpi.tools.venue.messages import Dialect
 from gpi.tools.venue.names import Directory
+from gpi.tools.venue.patience import named
 from gpi.tools.venue.world import World
 
 Array = npt.NDArray[Any]
@@ -37,11 +38,16 @@ class Subscriber:
         self.topics: defaultdict[str, list[str]] = defaultdict(list)  # channel's own name -> symbols, as asked
         self.wanted: Array = np.zeros((w.CHANNELS, 0), np.uint8)
         self.likeness = b""  # equal for subscribers that get the same bytes
-        self._transport = request.transport
+        self._request, self._transport = request, request.transport
         self._held: tuple[bytes, Callable[[], None] | None] | None = None
         self._later: set[asyncio.Task[None]] = set()
         if world.slow == "drop" and self._transport is not None:
             self._transport.set_write_buffer_limits(high=4 * BACKLOG)
+
+    def proved(self, key_id: str) -> None:
+        """It has said who it is."""
+        self.key_id = key_id
+        named(self._request)
 
     def look_up(self, kinds: tuple[str, ...], channels: dict[str, tuple[int, ...]], directory: Directory) -> None:
         """Turn the topics into the mask the kernel reads; again whenever there are new instruments."""

@@ -16,6 +16,7 @@ from aiohttp import WSCloseCode, WSMsgType, web
 from gpi.tools.venue.clock import wall
 from gpi.tools.venue.money import maybe, stamp, text
 from gpi.tools.venue.orders import Order, wire
+from gpi.tools.venue.patience import named
 from gpi.tools.venue.sending import Sender
 
 if TYPE_CHECKING:
@@ -101,6 +102,7 @@ def routes(world: World) -> Iterable[web.AbstractRouteDef]:
                     sender.put(_packed("error", {"error": "invalid request"}), control=True)
                 else:
                     key_id = await _asked(world, sender, asked, key_id)
+                    named(request, key_id is not None)
         finally:
             world.accounts.updates.leave(sender)
             await sender.close()

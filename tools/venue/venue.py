@@ -142,9 +142,9 @@ def _exchange(options: Options, instruments: Instruments) -> Exchange:
 
 
 def ready_line(world: World, at: Listening) -> dict[str, Any]:
-    """What a client needs: the line for stderr. The secret is not in it."""
+    """What a client needs: the line for stderr. Neither the secret nor the token is in it."""
     key_id = next(iter(world.keys))
-    shown = {"port": at.port, "url": at.url, "key_id": key_id, "token": world.token.reveal()}
+    shown = {"port": at.port, "url": at.url, "key_id": key_id}
     tls = {} if at.tls_url is None else {"tls_url": at.tls_url, "tls_ca": str(at.ca)}
     return {"gpi.venue": {**shown, **tls, "keys": list(world.keys)}}
 
@@ -156,6 +156,7 @@ def write_ready(path: Path, world: World, at: Listening) -> None:
     """
     line = ready_line(world, at)
     said = line["gpi.venue"]
+    said["token"] = world.token.reveal()
     said["secret"] = world.keys[said["key_id"]].reveal()
     said["secrets"] = {key_id: secret.reveal() for key_id, secret in world.keys.items()}
     try:
