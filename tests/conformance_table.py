@@ -88,7 +88,6 @@ DIFFERENCES: dict[str, str] = {  # {a,b} stands for two differences
     "alpaca ws n: not made here": "there is no news; the socket takes subscriptions to it",
     "alpaca stream trade_updates: missing data.order.cancel_requested_at": "gone from today's order",
     "alpaca stream trade_updates: extra data.order.{expires_at,position_intent,ratio_qty,source,subtag}": NEWER,
-    "alpaca asset equity: missing attributes[]": "options listed on a share are its attribute, and this one has none",
     "alpaca asset equity: missing {last_close_pct_change,last_price}": BROKER_FIELD,
     "alpaca asset equity: extra maintenance_margin_requirement": NEWER,
     "alpaca account: missing {daytrade_count,daytrading_buying_power}": PDT,

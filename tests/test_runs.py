@@ -258,7 +258,8 @@ def test_a_wrong_recording_is_blamed_and_not_the_run(tmp_path: Path) -> None:
     """A price of the last row that decides nothing: the orders are the same, the recording is not."""
     day, other, run = tmp_path / "day.arrow", tmp_path / "other.arrow", tmp_path / "run"
     gpi("simulate", "--seed", "3", "--events", "400", "--symbols", "AAA", "--out", day, check=0)
-    piped = subprocess.run([*GPI, "trade", "--paper", "--out", str(run)], stdin=day.open("rb"), capture_output=True)
+    with open(day, "rb") as stream:
+        piped = subprocess.run([*GPI, "trade", "--paper", "--out", str(run)], stdin=stream, capture_output=True)
     assert piped.returncode == 0, piped.stderr
     with open(day, "rb") as file:
         reader = Reader(file.fileno(), "day")

@@ -128,8 +128,6 @@ def test_no_bar_knows_what_comes_after_the_feed_began(seconds: int, length: tupl
     assert not len(today) or (today[:, 0] < begin).all()
 
 
-@given(st.lists(st.integers(0, 40 * 24 * 60), min_size=1, max_size=200, unique=True), st.integers(1, 59))
-@settings(max_examples=60, deadline=None)
 def _bars(path: Path, clock: str, rows: dict[str, list[Any]]) -> Path:
     symbols = [symbol for symbol, starts in rows.items() for _ in starts]
     kind = pa.date32() if clock == "date" else pa.timestamp("ns", "UTC")
@@ -171,6 +169,8 @@ def test_days_at_midnight_utc_are_the_dates_they_name(tmp_path: Path) -> None:
     assert found["BTC/USD"][DAY][0, 0] == days[0].timestamp() * 1e9
 
 
+@given(st.lists(st.integers(0, 40 * 24 * 60), min_size=1, max_size=200, unique=True), st.integers(1, 59))
+@settings(max_examples=60, deadline=None)
 def test_longer_bars_are_the_sum_of_their_minutes(at: list[int], amount: int) -> None:
     """By a twin that counts on its fingers: first open, highest, lowest, last close, and all the volume."""
     starts = [day_start(45) + k * MINUTE for k in sorted(at)]
