@@ -161,7 +161,7 @@ def length(starts: Array) -> int:
     A step of days may be an hour off where the clocks change. Months have no common step: bars of which no two are
     within a day are longer than one.
     """
-    steps = np.diff(starts.astype(np.int64))
+    steps: Array = np.diff(starts.astype(np.int64))
     days = np.round(steps / DAY).astype(np.int64) * DAY
     steps = np.where((days > 0) & (np.abs(steps - days) <= HOUR), days, steps)
     return int(np.gcd.reduce(steps)) if steps.min() <= DAY else int(steps.min())
