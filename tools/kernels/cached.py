@@ -9,6 +9,7 @@ This rests on numba's inside: only versions it was tried with, only what is plai
 goes the ordinary road.
 """
 
+from pickle import UnpicklingError
 from typing import Any, Final, TypeVar
 
 import numba
@@ -16,6 +17,7 @@ from numba.core.caching import FunctionCache
 from numba.core.runtime.nrt import rtsys
 
 TRIED: Final = ("0.68.",)
+DAMAGED: Final = (EOFError, UnpicklingError, ValueError, IndexError, KeyError, AttributeError)
 LATE: Final = b"_numba_hashsecret"  # the one symbol that only a refreshed target can resolve
 
 F = TypeVar("F")
@@ -33,9 +35,13 @@ class _Lean(FunctionCache):  # type: ignore[misc]
             if _plain(found):
                 rtsys.initialize(target_context)
                 return self._impl.rebuild(target_context, found)
-        except Exception:  # another inside than we know, or a damaged file: numba knows what to do
+        except Exception:  # another inside than we know: numba knows what to do
             pass
-        return super().load_overload(sig, target_context)
+        try:
+            return super().load_overload(sig, target_context)
+        except DAMAGED:  # cut by a full disk or a loss of power, which numba would not survive
+            self._cache_file.flush()
+            return None
 
 
 def _plain(found: tuple[Any, ...]) -> bool:
