@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import ssl
 import stat
@@ -126,6 +127,8 @@ def test_polygons_own_socket_is_secure(venue: Ready, monkeypatch: pytest.MonkeyP
     asyncio.run(asyncio.wait_for(through(), 60))
 
 
+@pytest.mark.filterwarnings("ignore:.*unclosed transport:ResourceWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_torn_answer_is_torn_behind_tls_too() -> None:
     """Faults of REST are of the wire: a reset reaches a client of TLS as a broken connection."""
     with running_venue("--tls", "--fault", "reset:place=rest.account.get.before,count=1") as ready:
@@ -133,6 +136,7 @@ def test_a_torn_answer_is_torn_behind_tls_too() -> None:
         with pytest.raises(requests.exceptions.ConnectionError):
             requests.get(ask, headers=ready.headers, verify=ready.tls_ca, timeout=20)
         assert requests.get(ask, headers=ready.headers, verify=ready.tls_ca, timeout=20).status_code == 200
+    gc.collect()  # asyncio's transport of TLS, torn, says that it was not closed: here, not in another test
 
 
 def test_ones_own_certificate_serves(tmp_path: Path) -> None:
