@@ -30,6 +30,13 @@ def venue() -> Iterator[Ready]:
         yield ready
 
 
+# asyncio's transport of TLS, torn or left at the end of its loop, says that it was not closed: CPython's, not the venue's
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*unclosed transport:ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+
+
 def test_https_is_answered_to_who_trusts_the_ca_and_to_nobody_else(venue: Ready) -> None:
     """The CA of the ready file is enough, by every name of this machine; without it the handshake fails."""
     assert venue.tls_url.startswith("https://127.0.0.1:") and venue.tls_url != venue.url
@@ -127,8 +134,6 @@ def test_polygons_own_socket_is_secure(venue: Ready, monkeypatch: pytest.MonkeyP
     asyncio.run(asyncio.wait_for(through(), 60))
 
 
-@pytest.mark.filterwarnings("ignore:.*unclosed transport:ResourceWarning")
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_torn_answer_is_torn_behind_tls_too() -> None:
     """Faults of REST are of the wire: a reset reaches a client of TLS as a broken connection."""
     with running_venue("--tls", "--fault", "reset:place=rest.account.get.before,count=1") as ready:
