@@ -30,7 +30,7 @@ def venue() -> Iterator[Ready]:
         yield ready
 
 
-# asyncio's transport of TLS, torn or left at the end of its loop, says that it was not closed: CPython's, not the venue's
+# asyncio's transport of TLS, torn or left at the end of its loop, says that it was not closed: not the venue's
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*unclosed transport:ResourceWarning"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
