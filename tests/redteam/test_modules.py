@@ -153,3 +153,8 @@ def test_no_spelling_of_the_working_directory_stays_on_the_path(tmp_path: Path, 
     written = entry.format(here=here, name=here.name, link=link)
     assert searchpath.trusted(["/a", written, "/b"], str(here), home="/g") == ["/a", "/b"]
     assert len(searchpath.trusted(["/a", written, "/b"], str(here), home=str(here))) == 3
+
+
+def test_a_child_reads_no_setting_of_python() -> None:
+    """Isolated, whatever else keeps it from the working directory: each of the two holds alone."""
+    assert children.command("gpi.cli.main", ("--help",))[1] == "-I"
