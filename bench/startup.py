@@ -1,7 +1,8 @@
 """How long commands take to start: `gpi --help` beside a bare Typer program, and each command's help and first row.
 
 `python -m bench.startup --against CHECKOUT`: the warm start of every command, here and in another checkout of this
-repository, in turns, with the same packages; ratios of the medians.
+repository, installed in its own .venv, in turns; ratios of the medians. A command that is not there is timed
+here alone.
 """
 
 import argparse
@@ -13,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +36,42 @@ def bye(name: str = "you") -> None:
 app()
 """
 GPI = str(Path(sys.executable).with_name("gpi"))
+MADE = (  # what the commands are timed on
+    "simulate --events 3000 --levels 0 --out {folder}/ticks.arrow",
+    "run 'replay {folder}/ticks.arrow | featurize | embed' --out {folder}/embedded.arrow",
+    "index build {folder}/embedded.arrow --bank {folder}/bank",
+    "trade --paper --out {folder}/run {folder}/ticks.arrow",
+)
+LINES = {
+    "--help": "--help",
+    "replay": "replay {folder}/ticks.arrow",
+    "simulate": "simulate --events 10",
+    "featurize": "featurize {folder}/ticks.arrow",
+    "embed": "run 'replay {folder}/ticks.arrow | featurize | embed'",
+    "index": "index match --bank {folder}/bank {folder}/embedded.arrow",
+    "trade": "trade --paper {folder}/ticks.arrow",
+    "backtest": "backtest {folder}/ticks.arrow",
+    "risk-check": "risk-check {folder}/run",
+    "run": "run 'replay {folder}/ticks.arrow | featurize'",
+    "query": "query 'select 1'",
+    "verify": "verify {folder}/run",
+    "doctor": "doctor",
+    "runs": "runs list {folder}",
+}
+NEW = ("runs",)  # commands that the other checkout need not have
+SESSIONS = (
+    (
+        "capture, until subscribed",
+        "capture --source venue --venue-ready {ready} --symbols SPY --journal {folder}/feed",
+        "subscribed",
+    ),
+    (
+        "trade --broker, until it trades",
+        "trade --broker alpaca --paper --url {url} --key-file {ready} --journal {folder}/orders {folder}/ticks.arrow",
+        "reconciled",
+    ),
+)
+assert not set(COMMANDS) - {*LINES, "capture", "venue", "train", "chaos"}, "a command without a line"
 
 
 def main() -> None:
@@ -43,7 +81,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     given = parser.parse_args()
     if given.against is not None:
-        compared(given.against.resolve(), given.rounds)
+        compared(_installed(given.against.resolve()), given.rounds)
         return
     with tempfile.TemporaryDirectory() as folder:
         plain, rich = Path(folder, "bare_plain.py"), Path(folder, "bare_rich.py")
@@ -84,70 +122,59 @@ def main() -> None:
             report(f"gpi {name} --help", statistics.median(times) * 1e3, "ms")
 
 
+def _installed(other: Path) -> Path:
+    """The checkout whose own gpi runs from its own .venv: else this one would be timed beside itself."""
+    say = "import gpi.formats.frame as f; print(f.__file__)"
+    told = subprocess.run([other / ".venv/bin/python", "-c", say], cwd="/", capture_output=True, text=True, check=True)
+    found = Path(told.stdout.strip())
+    assert found.is_relative_to(other), f"{other}/.venv runs {found}"
+    return other
+
+
 def compared(other: Path, rounds: int) -> None:
-    """Every command here and there, in turns."""
-    with tempfile.TemporaryDirectory() as folder:
-        ticks, run, bank = (f"{folder}/{name}" for name in ("ticks.arrow", "run", "bank"))
-        embedded, lake = f"{folder}/embedded.arrow", f"{folder}/ticks.parquet"
-        for line in (
-            f"simulate --events 3000 --levels 0 --out {ticks}",
-            f"run 'replay {ticks} | featurize | embed' --out {embedded}",
-            f"index build {embedded} --bank {bank}",
-            f"trade --paper --out {run} {ticks}",
-            f"replay {ticks} --out {lake}",
-        ):
-            _run(GPI, *_split(line))
-        lines = {
-            "--help": "--help",
-            "replay": f"replay {ticks}",
-            "simulate": "simulate --events 10",
-            "featurize": f"featurize {ticks}",
-            "embed": f"run 'replay {ticks} | featurize | embed'",
-            "index": f"index match --bank {bank} {embedded}",
-            "trade": f"trade --paper {ticks}",
-            "backtest": f"backtest {ticks}",
-            "risk-check": f"risk-check {run}",
-            "run": f"run 'replay {ticks} | featurize'",
-            "query": "query 'select 1'",
-            "verify": f"verify {run}",
-            "doctor": "doctor",
-        }
-        missing = [name for name in COMMANDS if name not in (*lines, "capture", "venue", "train", "chaos")]
-        assert not missing, f"no line for {missing}"
-        for name, line in lines.items():
-            _told(name, {root: timed(lambda root=root, line=line: _in(root, line)) for root in (ROOT, other)}, rounds)
-        for name in ("train", "chaos"):  # work for minutes: as far as their help
-            each = {root: timed(lambda root=root, name=name: _in(root, f"{name} --help")) for root in (ROOT, other)}
-            _told(f"{name} --help", each, rounds)
-        ready = Path(folder, "venue.json")
-        _told("venue, until ready", {root: (lambda root=root: _venue(root, ready)) for root in (ROOT, other)}, rounds)
-        served = _serving(ROOT, ready)
+    """Every command here and there, in turns, each on files of its own making."""
+    with tempfile.TemporaryDirectory() as scratch:
+        folders = {root: f"{scratch}/{name}" for root, name in ((ROOT, "here"), (other, "there"))}
+        for root, folder in folders.items():
+            _made(root, folder)
+        for name in (*LINES, "train", "chaos"):
+            line = LINES.get(name, f"{name} --help")  # those two work for minutes: as far as their help
+            known = {root: at for root, at in folders.items() if root == ROOT or name not in NEW}
+            runs = {root: timed(partial(_in, root, line, at)) for root, at in known.items()}
+            _told(name if name in LINES else line, runs, rounds)
+        ready = {root: Path(folder, "venue.json") for root, folder in folders.items()}
+        _told("venue, until ready", {root: partial(_venue, root, ready[root]) for root in folders}, rounds)
+        served = _serving(ROOT, ready[ROOT])
         try:
-            words = f"capture --source venue --venue-ready {ready} --symbols SPY --journal {folder}/feed"
-            each = {root: (lambda root=root: _until(root, words, "subscribed")) for root in (ROOT, other)}
-            _told("capture, until subscribed", each, rounds)
-            url = json.loads(ready.read_text())["gpi.venue"]["url"]
-            words = f"trade --broker alpaca --paper --url {url} --key-file {ready} --journal {folder}/orders {ticks}"
-            each = {root: (lambda root=root: _until(root, words, "reconciled")) for root in (ROOT, other)}
-            _told("trade --broker, until it trades", each, rounds)
+            at = {"ready": ready[ROOT], "url": json.loads(ready[ROOT].read_text())["gpi.venue"]["url"]}
+            for name, line, word in SESSIONS:
+                told = {root: line.format(folder=folder, **at) for root, folder in folders.items()}
+                _told(name, {root: partial(_until, root, words, word) for root, words in told.items()}, rounds)
         finally:
             served.terminate()
             served.wait(20)
 
 
+def _made(root: Path, folder: str) -> None:
+    Path(folder).mkdir()
+    for line in MADE:
+        _in(root, line, folder)
+
+
 def _told(name: str, runs: dict[Path, Callable[[], float]], rounds: int) -> None:
-    here, there = interleaved({str(root): run for root, run in runs.items()}, rounds).values()
-    report(f"gpi {name}", here.p50, "s", f"ratio {here.p50 / there.p50:.2f} to {there.p50:.3g} s there")
+    here, *there = (each.p50 for each in interleaved({str(root): run for root, run in runs.items()}, rounds).values())
+    report(f"gpi {name}", here, "s", f"ratio {here / there[0]:.2f} to {there[0]:.3g} s there" if there else "new here")
 
 
 def _started(root: Path, words: list[str], out: int = subprocess.DEVNULL, err: int = subprocess.DEVNULL) -> Any:
-    env = {**os.environ, "PYTHONPATH": str(root), "XDG_STATE_HOME": tempfile.gettempdir() + "/gpi-startup"}
-    command = [sys.executable, "-m", "gpi.cli.main", *words]
+    env = {**os.environ, "XDG_STATE_HOME": tempfile.gettempdir() + "/gpi-startup"}
+    command = [GPI if root == ROOT else str(root / ".venv/bin/gpi"), *words]
     return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=err, cwd=root, env=env, text=True)
 
 
-def _in(root: Path, line: str) -> None:
-    code = _started(root, _split(line)).wait(300)
+def _in(root: Path, line: str, folder: str = "") -> None:
+    line = line.format(folder=folder)
+    code = _started(root, _split(line)).wait(600)
     assert code == 0, f"{line}: exit {code}"
 
 
