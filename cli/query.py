@@ -54,10 +54,15 @@ def query(
 def _told(runs: Path, into: Path) -> Path:
     """What the runs that have not ended have told so far, as run directories in a folder of their own."""
     from gpi.formats.errors import BadInput
-    from gpi.tools.backtest.recovery import restored
     from gpi.tools.backtest.told import NAME
 
-    for log in sorted(runs.glob(f"**/{NAME}")):
+    logs = sorted(runs.glob(f"**/{NAME}"))
+    if not logs:
+        return into
+
+    from gpi.tools.backtest.recovery import restored  # brings the engine along: half a second
+
+    for log in logs:
         to = into / log.parent.relative_to(runs)
         try:
             found = restored(log.parent, to)
