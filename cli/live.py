@@ -150,7 +150,8 @@ class LiveDesk:
         if directory is not None:
             for each in told:
                 directory.add(each)
-            self.metrics = directory.close(complete and broker.failure is None)
+            ended = {"parted": broker.parted, "unknown": broker.unknown(), "failure": str(broker.failure or "")}
+            self.metrics = directory.close(complete and broker.failure is None, about={"broker_at_the_end": ended})
         return [each.orders for each in told]
 
     def conclude(self) -> None:
@@ -164,7 +165,13 @@ class LiveDesk:
         summary(self.session, self.metrics, self.run.latencies, self.out)
         cash, equity = self.broker.cash
         apart = round(float(cash) - float(self.session.account.cash), 2) + 0.0  # never -0.00
-        tell(f"broker: cash {cash:,.2f}, equity {equity:,.2f}; the session's cash is {apart:+,.2f} away from it")
+        when = "" if self.broker.parted else " as it last said, before the end"
+        tell(f"broker{when}: cash {cash:,.2f}, equity {equity:,.2f}; the session's cash is {apart:+,.2f} away from it")
+        for each in self.broker.unknown():
+            tell(
+                f"UNKNOWN at the broker: {each['client_order_id']} {each['symbol']}, {each['filled']} of "
+                f"{each['qty']} filled as far as is known: look there"
+            )
         odd = ", ".join(f"{name} {count:,}" for name, count in self.broker.counts().items())
         if odd:
             tell(f"met on the way: {odd}")

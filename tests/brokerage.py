@@ -64,8 +64,10 @@ class Venue:
         await self._at.close()
 
     def close(self) -> None:
-        self._loop.call_soon_threadsafe(self._end.set)
-        self._thread.join(10)
+        """Gone, with all its sockets; a second time does nothing."""
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._end.set)
+            self._thread.join(10)
 
     def control(self, **words: Any) -> Any:
         headers = {"Authorization": f"Bearer {self.world.token.reveal()}"}

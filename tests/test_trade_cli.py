@@ -143,6 +143,35 @@ def test_real_money_is_traded_once_its_account_was_typed(venue: Venue, tmp_path:
     assert flat(venue, 0.0)
 
 
+QUIET = """class Quiet:
+    def on_tick(self, view: object) -> None:
+        pass
+"""
+
+
+@pytest.mark.parametrize("orders", [2, 0])
+def test_an_end_that_the_broker_does_not_see_is_no_honest_end(
+    venue: Venue, tmp_path: Path, keys: Path, orders: int
+) -> None:
+    """The venue is gone when the feed ends, with orders open there and without: exit 5, an incomplete run that says
+    what is not known; cash is told as the broker's last word, not as its word of the end."""
+    run, quiet = tmp_path / "run", tmp_path / "quiet.py"
+    quiet.write_text(QUIET)
+    words = ("--paper", "--key-file", keys, "--out", run, "--strategy", "market_making" if orders else f"{quiet}:Quiet")
+    with trader(venue, tmp_path, *words) as trading:
+        trading.until(lambda: b"trading" in trading.said and venue.open_orders >= orders)
+        theirs = {each["client_order_id"] for each in venue.account["orders"]}
+        venue.close()
+        assert trading.end() == 5, trading.said.decode()
+    manifest = json.loads((run / "manifest.json").read_text())
+    told = manifest["broker_at_the_end"]
+    assert not manifest["complete"] and not told["parted"] and told["failure"]
+    assert b"as it last said, before the end" in trading.said
+    unknown = {each["client_order_id"] for each in told["unknown"]}
+    assert bool(unknown) == bool(orders) and unknown <= theirs
+    assert all(f"UNKNOWN at the broker: {each}".encode() in trading.said for each in unknown)
+
+
 @pytest.mark.parametrize("typed, account, said", [
     ("PA0", None, b"not the account of --account"),
     ("PA0000009999", "PA0000009999", b"is not the account of this key"),

@@ -180,8 +180,14 @@ class Run:
             if self._every == 1:
                 self.tell()
 
-    def close(self, complete: bool = True, sampling: Sampling | None = None) -> dict[str, Any]:
-        """Show everything and return the metrics; `complete` only after an honest end of the stream."""
+    def close(
+        self, complete: bool = True, sampling: Sampling | None = None, about: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """Show everything and return the metrics; `complete` only after an honest end of the stream.
+
+        `about` joins what the manifest says beside.
+        """
+        self._about |= about or {}
         table = self._session.instruments
         try:
             self.tell()

@@ -19,10 +19,12 @@ from gpi.tools.brokers.engine import Engine
 from gpi.tools.brokers.guards import Guards
 from gpi.tools.brokers.hands import Hands
 from gpi.tools.brokers.journal import Day, JournalError
+from gpi.tools.brokers.life import INTENT
 from gpi.tools.brokers.rest import Keys, Rest
 from gpi.tools.brokers.startup import Terms
 from gpi.tools.brokers.updates import Updates
 
+NAMED: Final = 5  # orders that a line for a person names
 TICK_S: Final = 0.1
 START_S: Final = 15.0
 MOST_AT_ONCE: Final = 2_000
@@ -120,17 +122,42 @@ class Alpaca:
         return dict(self.engine.blotter.counts)
 
     def finish(self, timeout_s: float = 10.0) -> list[Answer]:
-        """Cancel what is open, wait until every order has ended, ask for the account; then what is left to tell."""
+        """Cancel what is open, wait until every order has ended, look at the account; then what is left to tell.
+
+        What the broker did not say by then is a failure: `unknown` names the orders.
+        """
         done = threading.Event()
         self._inbox.put(("finish", done))
-        if (
-            self._thread.is_alive()
-            and not done.wait(timeout_s)
-            and self.failure is None
-            and (left := len(self.engine.blotter.open))
-        ):
-            self._failed = VenueError(f"{left} orders did not end within {timeout_s:g} s: the dead-man cancels them")
+        if self._thread.is_alive() and not done.wait(timeout_s) and self.failure is None:
+            self._failed = VenueError(self._unanswered(timeout_s))
         return self.answers()
+
+    def _unanswered(self, timeout_s: float) -> str:
+        left = self.unknown()
+        if not left:
+            return f"the broker did not answer for {timeout_s:g} s at the end: cash and positions are as it last said"
+        names = ", ".join(f"{each['client_order_id']} ({each['symbol']})" for each in left[:NAMED])
+        more = f" and {len(left) - NAMED:,} more" if len(left) > NAMED else ""
+        return (
+            f"{len(left):,} orders did not end within {timeout_s:g} s, and how they stand is not known: {names}{more}; "
+            "the dead-man goes on cancelling them"
+        )
+
+    @property
+    def parted(self) -> bool:
+        """Whether cash and positions are the broker's word of the end; else what it said some time before."""
+        return self.engine.parted
+
+    def unknown(self) -> list[dict[str, Any]]:
+        """The orders that may be open at the broker, for all that is known here: what a person has to look at."""
+        return [
+            {
+                "client_order_id": life.client_id, "broker_order_id": life.broker_id, "symbol": life.ask.symbol,
+                "side": life.ask.side, "qty": str(life.qty), "filled": str(life.executions.filled), "state": life.state,
+            }
+            for life in self.engine.blotter.open
+            if life.state != INTENT
+        ]  # fmt: skip
 
     def close(self) -> None:
         """Stop; a clean goodbye to the dead-man only if no order of ours may be open."""

@@ -18,7 +18,7 @@ from gpi.formats.errors import GpiError, RiskBreach, VenueError
 from gpi.formats.instruments import Instruments
 from gpi.formats.secrets import masked
 from gpi.tools.brokers import startup, wire
-from gpi.tools.brokers.bucket import ORDER, RESOLVE, Bucket
+from gpi.tools.brokers.bucket import ORDER, Bucket
 from gpi.tools.brokers.clerk import Clerk
 from gpi.tools.brokers.deadman import Deadman
 from gpi.tools.brokers.guards import Guards
@@ -62,7 +62,8 @@ class Engine:
         self.desk.same_day = not opened.own_time
         self._clock_day = opened.clock_ns // DAY_NS
         self._beaten = 0.0
-        self._looked_twice = self._last_look = False
+        self._looked_twice = False
+        self.parted = False  # every order has ended, and after that the broker told how things stand
         self._finishing: list[threading.Event] = []
         self._waiting: dict[int, Ask] = {}  # asked and not yet in the journal
         for life in opened.leftovers:
@@ -118,13 +119,9 @@ class Engine:
             self._give(job)
         if self.killed and not self.outbox.sending:
             self.switch.effective()
-        if self._finishing and not self.blotter.open and self.outbox.idle:
-            if self._last_look:
-                self.release()
-            else:
-                self._last_look = True
-                self.desk.last_word = True
-                self.desk.look("account", RESOLVE)
+        if self._finishing and not self.blotter.open and self.outbox.idle and self.desk.part():
+            self.parted = True
+            self.release()
 
     @property
     def at_risk(self) -> bool:

@@ -35,6 +35,7 @@ GAP_S: Final = 0.5
 SETTLE_S: Final = 1.0
 FULL: Final = ("orders", "activities", "positions", "account")
 CLOCK: Final = "this clock and the broker's"
+PARTING: Final = "the last look"
 
 
 class Reconciliation(Standing):
@@ -56,9 +57,16 @@ class Reconciliation(Standing):
         self._waiting: dict[str, list[str]] = {}  # cause of a hold: looks it waits for, one after the other
 
     def after_connection(self, cause: str) -> None:
-        """The stream is up: everything is looked at once, then the hold `cause` is lifted."""
+        """Everything is looked at once, one look after the other, each until it is answered; then `cause` is lifted."""
         self._waiting[cause] = list(FULL)
         self.look(FULL[0], RESOLVE)
+
+    def part(self) -> bool:
+        """Nothing works any more: look at everything once more; True when that has been answered, all of it."""
+        if not self.last_word:
+            self.last_word = True
+            self.after_connection(PARTING)
+        return PARTING not in self._waiting
 
     def disconnected(self, cause: str) -> None:
         """The stream is down again: what was asked for its sake is asked anew when it is back."""
