@@ -6,10 +6,12 @@ import sys
 from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from gpi.tools.monitor.latency import Latencies
+
+DRAIN_S: Final = 5.0  # what is in the pipes when a source has ended is read by then
 
 
 @dataclass
@@ -49,6 +51,8 @@ class Run:
     def listen(self) -> None:
         """Ctrl-C goes to a whole pipeline: the source ends its stream, the rest drain; a second one interrupts.
 
+        One that came to this process alone ends no stream before it: DRAIN_S later it counts as SIGTERM.
+
         SIGTERM goes to one process: that one ends its stream, wherever it stands in the pipeline; a second one
         interrupts, for a stream cannot be ended into a pipe that nobody reads.
         """
@@ -57,6 +61,10 @@ class Run:
             if self.interrupted:
                 raise KeyboardInterrupt
             self.interrupted = True
+            signal.setitimer(signal.ITIMER_REAL, DRAIN_S)
+
+        def drained(signum: int, frame: object) -> None:
+            self.terminated = True
 
         def terminate(signum: int, frame: object) -> None:
             if self.terminated:
@@ -65,10 +73,11 @@ class Run:
 
         signal.signal(signal.SIGINT, interrupt)
         signal.signal(signal.SIGTERM, terminate)
+        signal.signal(signal.SIGALRM, drained)
 
     def deaf(self) -> None:
         """Everything is told: a signal more does not turn the exit code into a killed process's."""
-        for each in (signal.SIGINT, signal.SIGTERM):
+        for each in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM):
             signal.signal(each, signal.SIG_IGN)
 
 

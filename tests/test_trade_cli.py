@@ -143,6 +143,17 @@ def test_real_money_is_traded_once_its_account_was_typed(venue: Venue, tmp_path:
     assert flat(venue, 0.0)
 
 
+def test_ctrl_c_for_the_trader_alone_ends_it_though_its_feed_goes_on(venue: Venue, tmp_path: Path, keys: Path) -> None:
+    """Nobody before it heard anything: what is in the pipe is read for a moment, then its orders are cancelled."""
+    with trader(venue, tmp_path, "--paper", "--key-file", keys, "--out", tmp_path / "run") as trading:
+        trading.until(lambda: venue.open_orders >= 2)
+        trading.process.send_signal(signal.SIGINT)
+        assert trading.gone() == 130, trading.said.decode()
+    assert flat(venue, 0.0)
+    manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())
+    assert manifest["broker_at_the_end"] == {"parted": True, "unknown": [], "failure": ""}
+
+
 QUIET = """class Quiet:
     def on_tick(self, view: object) -> None:
         pass
