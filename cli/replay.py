@@ -62,6 +62,7 @@ def recorded(
     """
     from pathlib import Path
 
+    from gpi.formats.errors import UsageError
     from gpi.formats.provenance import continued
     from gpi.formats.quarantine import Quarantine
     from gpi.formats.universe import expand
@@ -74,7 +75,12 @@ def recorded(
     held = Quarantine()
     paths = [Path(p) for p in expanded([Path(each) for each in sources])]
     stream = _as_written(paths, batch) if as_written else None
-    if stream is None:
+    trusted = stream is not None
+    if stream is not None:
+        given = {"--symbols": symbols, "--quarantine": quarantine, "--by-order": by_order}
+        if wrong := ", ".join(name for name, value in given.items() if value):
+            raise UsageError(f"--as-written passes {paths[0]} on unscreened, every row: leave out {wrong}, or that")
+    else:
         from gpi.tools.feeds.files import open_ticks  # loads the vendors' readers and their kernels
 
         wanted = expand(symbols) if symbols else None
@@ -83,7 +89,7 @@ def recorded(
             stream = Stream(continued(stream.schema, own_schema(paths[0])), stream.frames)
     if since or until:
         ends = [None if each is None else wall_clock(each) for each in (since, until)]
-        stream = Stream(stream.schema, excerpt(stream.frames, *ends))
+        stream = Stream(stream.schema, excerpt(stream.frames, *ends, None if trusted else held))
     if speed != "max":
         stream = Stream(stream.schema, paced(stream.frames, pace_of(speed), sleep=napping(running().waiting)))
     facts = {"digests": [[str(path.resolve()), digest(path)] for path in paths]}
@@ -132,7 +138,7 @@ def _as_written(paths: list["Path"], batch: int | None) -> "Stream | None":
 
 def _report(held: "Quarantine", path: str | None) -> None:
     """Say on stderr what was set aside, and keep the rows if asked to."""
-    if held.quarantined or held.folded:
+    if held.quarantined or held.folded or held.outside:
         told = ", ".join(f"{what} {count:,}" for what, count in held.report().items())
         say(f"gpi replay: {told}", err=True)
     if path is not None:

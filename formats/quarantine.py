@@ -1,6 +1,7 @@
 """Quarantine: dirty rows are set aside with one reason each and counted, never dropped in silence.
 
-The law that tests check on every file: rows in = rows out + folded + quarantined. A row is *folded*
+The law that tests check on every file: rows in = rows out + folded + quarantined + outside + read ahead, the last two
+being rows outside the wanted span of time, and rows that were read when it had passed. A row is *folded*
 when it became part of another row's tick (the two halves of a quote, the levels of one depth
 update); it is *quarantined* when it cannot be true. A locked market (bid = ask) is kept; a crossed
 one (bid > ask) is not, because nobody could have traded on it. Builders of a best quote over many
@@ -64,13 +65,15 @@ class Reason(IntEnum):
 class Quarantine:
     """The counts of a run, and the first offending rows.
 
-    `rows_in = rows_out + folded + quarantined` holds when the stream has been read to its end.
+    `rows_in = rows_out + folded + quarantined + outside + ahead` holds when the stream has been read to its end.
     """
 
     def __init__(self, keep: int = KEPT_ROWS) -> None:
         self.rows_in = 0
         self.rows_out = 0
         self.folded = 0
+        self.outside = 0  # of a time that is not wanted
+        self.ahead = 0  # read from the files, and not needed any more
         self.counts: Counter[Reason] = Counter()
         self.remarks: Counter[str] = Counter()  # things worth knowing about rows that were kept
         self.rows: list[dict[str, Any]] = []
@@ -84,7 +87,16 @@ class Quarantine:
     @property
     def balanced(self) -> bool:
         """Whether every row that came in is accounted for."""
-        return self.rows_in == self.rows_out + self.folded + self.quarantined
+        return self.rows_in == self.rows_out + self.folded + self.quarantined + self.outside + self.ahead
+
+    def unwanted(self, rows: int) -> None:
+        """So many rows, counted as out before, are outside the wanted span of time."""
+        self.rows_out -= rows
+        self.outside += rows
+
+    def over(self) -> None:
+        """Nothing more is wanted of the files: what was read of them and has gone nowhere was read ahead."""
+        self.ahead += self.rows_in - self.rows_out - self.folded - self.quarantined - self.outside - self.ahead
 
     def sift(self, frame: Frame, flaws: Flaws, source: str = "") -> Frame:
         """The rows without a flaw; the others are counted, and some remembered."""
@@ -99,8 +111,10 @@ class Quarantine:
         return taken(frame, np.flatnonzero(flaws == 0))
 
     def report(self) -> dict[str, int]:
-        """The books: rows in, out and folded, and rows set aside by reason, and remarks."""
+        """The books: rows in, out and folded, left out by time, set aside by reason, and remarks."""
         found = {"rows in": self.rows_in, "rows out": self.rows_out, "folded": self.folded}
+        left_out = {"outside --since and --until": self.outside, "read ahead of its end": self.ahead}
+        found |= {what: n for what, n in left_out.items() if n}
         found |= {f"quarantined: {reason.label}": n for reason, n in sorted(self.counts.items())}
         return found | {f"remark: {what}": n for what, n in sorted(self.remarks.items())}
 

@@ -414,5 +414,27 @@ def test_an_excerpt_has_the_rows_between_two_instants(
     whole = Layout.of(TICKS).empty(len(times))
     whole["ts_event"][:] = times
     frames = [whole.slice(at, min(at + cut, len(times))) for at in range(0, len(times), cut)]
-    found = [int(ts) for frame in excerpt(frames, since, until) for ts in frame["ts_event"]]
+    books = Quarantine()
+    books.rows_in = books.rows_out = len(times)
+    found = [int(ts) for frame in excerpt(frames, since, until, books) for ts in frame["ts_event"]]
+    assert books.balanced and books.rows_out == len(found)
     assert found == [ts for ts in times if (since is None or ts >= since) and (until is None or ts < until)]
+
+
+@settings(max_examples=25, deadline=None)
+@given(at=st.integers(-5, 250), long=st.integers(0, 250), dirty=st.sets(st.integers(0, 199)), batch=st.integers(1, 64))
+def test_the_books_of_a_replayed_span_balance(at: int, long: int, dirty: set[int], batch: int) -> None:
+    """Rows two minutes apart, so that the reading ends early: each is out, set aside, outside, or read ahead."""
+    frame = trades([120 * row for row in range(200)])
+    frame["trade_sz"][:] = [0.0 if row in dirty else 1.0 for row in range(200)]
+    schema, ends = Instruments([equity("A")]).on(TICKS), [START + 120 * SECOND * row for row in (at, at + long)]
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "ticks.arrow")
+        with path.open("wb") as file, writing(file.fileno(), schema) as writer:
+            writer.write(frame)
+        books = Quarantine()
+        stream = open_ticks([path], batch=batch, quarantine=books)
+        rows = sum(each.rows for each in excerpt(stream.frames, *ends, books))
+    wanted = set(range(max(at, 0), min(at + long, 200)))
+    assert books.rows_out == rows == len(wanted - dirty) and books.balanced
+    assert books.rows_in <= 200 and books.report()["rows in"] == books.rows_in

@@ -7,12 +7,18 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from gpi.formats.frame import Frame
+from gpi.formats.quarantine import Quarantine
 
 DISORDER_NS = 60_000_000_000  # rows of a captured stream may come so much late; beyond it the excerpt is over
 
 
-def excerpt(frames: Iterable[Frame], since: int | None, until: int | None) -> Iterator[Frame]:
-    """The rows with since <= ts_event < until (ns), in their order; all notes; reads no further than it must."""
+def excerpt(
+    frames: Iterable[Frame], since: int | None, until: int | None, books: Quarantine | None = None
+) -> Iterator[Frame]:
+    """The rows with since <= ts_event < until (ns), in their order; all notes; reads no further than it must.
+
+    `books`, which counted the rows before, are told of those that are left out.
+    """
     low = np.iinfo(np.int64).min if since is None else since
     high = np.iinfo(np.int64).max if until is None else until
     for frame in frames:
@@ -24,9 +30,13 @@ def excerpt(frames: Iterable[Frame], since: int | None, until: int | None) -> It
         if inside.all():
             yield frame
             continue
+        if books is not None:
+            books.unwanted(int(frame.rows - inside.sum()))
         for start, stop in _runs(inside):
             yield frame.slice(start, stop)
         if int(ts.min()) - DISORDER_NS > high:
+            if books is not None:
+                books.over()
             return
 
 
