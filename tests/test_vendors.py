@@ -373,12 +373,42 @@ def test_polygon_trades_say_what_was_off_exchange_and_corrected(tmp_path: Path) 
     assert quarantine.report()["quarantined: corrected"] == 1
 
 
-def test_an_unknown_layout_names_its_columns_and_the_known_ones(tmp_path: Path) -> None:
+@pytest.mark.parametrize("column, word, said", [
+    ("close", "abc", "row 3, column close: 'abc' is not a number"),
+    ("volume", "1.2.3", "row 3, column volume: '1.2.3' is not a number"),
+    ("ts_end", "02/01/2024", "row 3, column ts_end: '02/01/2024' is not a time written like"),
+    ("date", "02/01/2024", "row 3, column date: '02/01/2024' is not a time written like"),
+])  # fmt: skip
+def test_a_word_where_a_number_or_a_time_belongs_is_named(tmp_path: Path, column: str, word: str, said: str) -> None:
+    """The file, the column and the word, whatever types a reader of CSV guesses from them."""
+    clock = "date" if column == "date" else "ts_end"
+    row = {clock: "2024-01-02", "symbol": "A", "open": "1", "high": "2", "low": "1", "close": "1.5", "volume": "9"}
+    path = tmp_path / "bars.csv"
+    path.write_text(
+        "\n".join(",".join(each) for each in (row, row.values(), row.values(), (row | {column: word}).values()))
+    )
+    with pytest.raises(BadInput) as wrong:
+        opened(path)
+    assert str(wrong.value).startswith(f"{path}: ") and said in str(wrong.value)
+
+
+def test_numbers_are_symbols_too(tmp_path: Path) -> None:
+    """Tokyo's and Hong Kong's."""
+    (tmp_path / "b.csv").write_text("date,symbol,open,high,low,close,volume\n2024-01-02,7203,1,2,1,1.5,9\n")
+    frame, _, table = opened(tmp_path / "b.csv")
+    assert table.symbols == ("7203",) and frame["trade_px"].tolist() == [1.5]
+
+
+def test_an_unknown_layout_is_told_what_the_nearest_lack(tmp_path: Path) -> None:
     """So that the user sees what to rename."""
-    with pytest.raises(BadInput, match="columns when, what.*LOBSTER.*Polygon"):
-        opened(written(tmp_path / "a.parquet", when=[1], what=[2]))
+    with pytest.raises(BadInput, match="for daily bars it lacks symbol, volume.*It has date, ticker, open.*LOBSTER"):
+        opened(
+            written(
+                tmp_path / "a.parquet", **{name: [1] for name in ("date", "ticker", "open", "high", "low", "close")}
+            )
+        )
     (tmp_path / "a.csv").write_text("when,what\n1,2\n")
-    with pytest.raises(BadInput, match="columns when, what"):
+    with pytest.raises(BadInput, match="It has when, what"):
         opened(tmp_path / "a.csv")
     (tmp_path / "b.csv.gz").write_bytes(b"no gzip")
     with pytest.raises(BadInput, match="cannot be read as CSV"):

@@ -21,7 +21,7 @@ from gpi.formats.frame import Array, Frame
 from gpi.formats.instruments import Instrument, crypto, equity, index, option
 from gpi.formats.quarantine import Flaws
 from gpi.formats.ticks import QUOTE, TRADE
-from gpi.formats.vendors.layout import Raw, Vendor
+from gpi.formats.vendors.layout import Raw, Vendor, by_symbol, read
 
 COINS: Final = ("BTC", "ETH", "LTC", "SOL", "XRP", "DOGE", "BNB", "ADA")
 INDICES: Final = frozenset(("SPX", "VIX", "NDX", "RUT", "DJX", "XSP"))
@@ -53,12 +53,12 @@ def _ends(raw: Raw) -> Array:
     if "ts" in names:
         start = raw.nanos("ts")
         return np.where(start == 0, 0, start + raw.step)
-    return closes(raw.batch.column("date"))
+    return closes(raw.batch.column("date"), raw.first)
 
 
-def closes(dates: pa.Array) -> Array:
-    """16:00 in New York on each date, as int64 ns UTC; nulls as 0."""
-    local = dates.cast(pa.timestamp("s")).cast(pa.int64())
+def closes(dates: pa.Array, first: int = 0) -> Array:
+    """16:00 in New York on each date, as int64 ns UTC; nulls as 0. Raises BadInput for words that are no ISO date."""
+    local = read(dates, pa.timestamp("s"), "date", "a date written like 2024-01-02", first).cast(pa.int64())
     at_close = pc.add(local, CLOSE).cast(pa.timestamp("s"))
     there = pc.assume_timezone(at_close, NEW_YORK).cast(pa.int64()).fill_null(0)
     return np.asarray(there.to_numpy(zero_copy_only=False)) * 1_000_000_000
@@ -90,7 +90,7 @@ def _of_index(raw: Raw) -> Array:
     """Rows of an index, where rows say their symbol; its bars have no volume, or zero."""
     if "symbol" not in raw.batch.schema.names:
         return np.zeros(raw.batch.num_rows, bool)
-    found = pc.is_in(raw.batch.column("symbol"), value_set=INDEX_NAMES)
+    found = pc.is_in(by_symbol(raw.batch), value_set=INDEX_NAMES)
     return np.asarray(found.to_numpy(zero_copy_only=False))
 
 

@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from gpi.formats.errors import BadInput
 from gpi.formats.frame import Array, Frame, Layout
 from gpi.formats.instruments import Instrument
 from gpi.formats.quarantine import Flaws
@@ -31,6 +32,7 @@ class Building(Enum):
     LEVELS = "every row is one price level: the rows of one update make a tick"
 
 
+TIME: Final = "a time written like 2024-01-02 or 2024-01-02 15:30:00"
 PLACE: Final = pa.field("place", pa.int32(), nullable=False)  # EXCHANGES: the exchange, 0..127
 LEVEL_FIELDS: Final = (  # LEVELS: the level stands in bid_px or ask_px, seq is the update's last id
     pa.field("first_id", pa.int64(), nullable=False),
@@ -51,8 +53,8 @@ class Raw(NamedTuple):
 
     def numbers(self, name: str) -> Array:
         """A column as float64, nulls as NaN."""
-        values = self.batch.column(name).to_numpy(zero_copy_only=False)
-        return np.asarray(values, np.float64)
+        column = read(self.batch.column(name), pa.float64(), name, "a number", self.first)
+        return np.asarray(column.to_numpy(zero_copy_only=False), np.float64)
 
     def prices(self, name: str, digits: int = 4) -> Array:
         """Prices, rid of the noise of a division (585.9100000000001 was 5859100 / 10000)."""
@@ -64,12 +66,12 @@ class Raw(NamedTuple):
 
     def integers(self, name: str) -> Array:
         """A column as int64, nulls as 0."""
-        column = self.batch.column(name).cast(pa.int64(), safe=False)
+        column = read(self.batch.column(name), pa.int64(), name, "a whole number", self.first)
         return np.asarray(column.fill_null(0).to_numpy(zero_copy_only=False))
 
     def nanos(self, name: str) -> Array:
         """Times as int64 nanoseconds since 1970 UTC, nulls as 0 (which the screen finds absurd)."""
-        return nanos(self.batch.column(name))
+        return nanos(self.batch.column(name), name, self.first)
 
     def equal(self, name: str, text: str) -> Array:
         """Where a text column says `text`."""
@@ -85,10 +87,31 @@ class Raw(NamedTuple):
         return frame
 
 
-def nanos(column: pa.Array) -> Array:
-    """A timestamp, date or integer (nanoseconds) column as int64 nanoseconds, nulls as 0."""
+def read(column: pa.Array, wanted: pa.DataType, name: str, what: str, first: int = 0) -> pa.Array:
+    """The column as another type; `first` is the number of its first row.
+
+    Raises BadInput for words that are none of `what`, with the first of them.
+    Words stand where numbers should when a file's types were guessed, as of CSV, from a column that has such a word.
+    """
+    try:
+        return column.cast(wanted, safe=False)
+    except pa.ArrowException:
+        for row, value in enumerate(column.to_pylist(), first + 1):
+            try:
+                pa.array([value]).cast(wanted, safe=False)
+            except pa.ArrowException:
+                raise BadInput(f"row {row:,}, column {name}: {value!r} is not {what}") from None
+        raise
+
+
+def nanos(column: pa.Array, name: str = "ts_event", first: int = 0) -> Array:
+    """A timestamp, date or integer (nanoseconds) column as int64 nanoseconds, nulls as 0.
+
+    Words are read as ISO dates and times, nothing else: 02/01/2024 is two days. Raises BadInput for others.
+    """
     if not pa.types.is_integer(column.type):
-        column = column.cast(pa.timestamp("ns", tz=getattr(column.type, "tz", None)), safe=False).cast(pa.int64())
+        wanted = pa.timestamp("ns", tz=getattr(column.type, "tz", None))
+        column = read(column, wanted, name, TIME, first).cast(pa.int64())
     return np.asarray(column.fill_null(0).to_numpy(zero_copy_only=False))
 
 
@@ -101,8 +124,9 @@ def empty(rows: int, levels: int, building: Building = Building.NOTHING, by_orde
 
 
 def by_symbol(batch: pa.RecordBatch) -> pa.Array:
-    """The symbols, where a column is named so."""
-    return batch.column("symbol")
+    """The symbols, where a column is named so; numbers are names, too (7203 in Tokyo)."""
+    column = batch.column("symbol")
+    return column.cast(pa.string()) if pa.types.is_integer(column.type) else column
 
 
 def no_levels(names: Sequence[str]) -> int:

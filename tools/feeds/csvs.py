@@ -33,7 +33,7 @@ def csv_source(path: str, wanted: frozenset[str] | None, by_order: bool = False)
         _rewrite(path, rewritten, vendor, wanted)
     except (pa.ArrowException, OSError, EOFError) as wrong:
         raise BadInput(f"{path} cannot be read as CSV: {wrong}") from wrong
-    return replace(vendor_source(rewritten, wanted, by_order), name=path, owned=scratch)
+    return replace(vendor_source(rewritten, wanted, by_order, path), owned=scratch)
 
 
 def _header(path: str) -> list[str]:

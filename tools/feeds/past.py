@@ -129,7 +129,7 @@ class _Tables:
 
     def _take(self, batch: pa.RecordBatch, vendor: Vendor, into: dict[str, list[Array]]) -> None:
         clock = batch.column(vendor.clock)
-        starts = midnights(clock) if vendor.clock == "date" else nanos(clock)
+        starts = midnights(clock) if vendor.clock == "date" else nanos(clock, vendor.clock)
         rows, close = batch.num_rows, _numbers(batch, ("close",), 0.0)
         o, h, low, c = (_numbers(batch, (name,), close) for name in PRICES)
         mean = (o + h + low + c) / 4

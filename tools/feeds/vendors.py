@@ -7,6 +7,7 @@ other table is one run. Every run is decoded, screened and built by itself, a ch
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import pairwise
@@ -44,17 +45,31 @@ VENDORS: Final[tuple[Vendor, ...]] = (  # the first that recognises the columns 
     bars.BARS_BY_END,
     bars.DAILY_BARS,
 )
+NEAR: Final = 3  # layouts that an error compares with
 MANY: Final = 32  # blocks of a table that are read side by side
 INDEX_ROWS: Final = 1 << 18  # rows of the key columns looked at together
 
 
 def vendor_of(name: str, columns: Sequence[str]) -> Vendor:
-    """The layout of a table with these columns. Raises BadInput, listing them and the layouts known."""
+    """The layout of a table with these columns. Raises BadInput, which says what the nearest layouts lack."""
     for vendor in VENDORS:
         if vendor.recognises(columns):
             return vendor
-    known = "; ".join(f"{vendor.name} ({', '.join(vendor.needs)})" for vendor in VENDORS)
-    raise BadInput(f"{name} has the columns {', '.join(columns)}, which no layout needs. Known layouts: {known}")
+    near = sorted(VENDORS, key=lambda each: (len(set(each.needs) - set(columns)), len(each.needs)))[:NEAR]
+    lacking = "; ".join(
+        f"for {each.name} it lacks {', '.join(one for one in each.needs if one not in columns)}" for each in near
+    )
+    known = ", ".join(vendor.name for vendor in VENDORS)
+    raise BadInput(f"{name} is of no known layout: {lacking}. It has {', '.join(columns)}. Known: {known}")
+
+
+@contextmanager
+def naming(name: str) -> Iterator[None]:
+    """What cannot be read within is told as BadInput that names the file."""
+    try:
+        yield
+    except (BadInput, pa.ArrowException) as wrong:
+        raise BadInput(f"{name}: {wrong}") from wrong
 
 
 @dataclass(slots=True)
@@ -120,26 +135,30 @@ def _least(a: int, b: int) -> int:
     return min(a, b) if a and b else a or b
 
 
-def vendor_source(path: str, wanted: frozenset[str] | None, by_order: bool = False) -> Source:
-    """A vendor's Parquet table, `by_order` where it can. Raises BadInput when it is damaged or of no known layout."""
-    names = _names(path)
-    vendor = vendor_of(path, names)
+def vendor_source(path: str, wanted: frozenset[str] | None, by_order: bool = False, name: str = "") -> Source:
+    """A vendor's Parquet table, `by_order` where it can; `name` it where it is another file rewritten.
+
+    Raises BadInput when it is damaged or of no known layout.
+    """
+    name, names = name or path, _names(path)
+    vendor = vendor_of(name, names)
     index = _Index()
     for batch in _batches(path, (*vendor.keys, vendor.clock)):
-        symbols = vendor.symbols(batch)
-        groups = batch.column(vendor.group) if vendor.group else symbols
-        index.add(symbols, groups, nanos(batch.column(vendor.clock)))
+        with naming(name):
+            symbols = vendor.symbols(batch)
+            groups = batch.column(vendor.group) if vendor.group else symbols
+            index.add(symbols, groups, nanos(batch.column(vendor.clock), vendor.clock, index.rows))
     kept = [s for s in index.symbols if s and (wanted is None or s in wanted)]
     levels = vendor.levels(names)
     ids, told = {symbol: k for k, symbol in enumerate(kept)}, by_order and vendor.by_order
-    reading = _Reading(path, vendor, levels, index.step, ids, told)
+    reading = _Reading(path, name, vendor, levels, index.step, ids, told)
     blocks = index.blocks(wanted) if index.rows else ()
     frames = partial(_run, reading, np.zeros(0, np.int64))
     if len(blocks) > MANY:  # as many open files would be too many: one run, sorted
         frames = partial(_sorted_run, reading, np.asarray([block.start for block in blocks]))
         blocks = (Block(blocks[0].start, blocks[-1].stop, index.first, index.last),)
     instruments = tuple(vendor.instrument(symbol) for symbol in kept)
-    return Source(path, instruments, levels, blocks, frames, by_order=told)
+    return Source(name, instruments, levels, blocks, frames, by_order=told)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +166,7 @@ class _Reading:
     """How the rows of a table become ticks; `ids` number its wanted symbols."""
 
     path: str
+    name: str
     vendor: Vendor
     levels: int
     step: int
@@ -161,16 +181,21 @@ class _Reading:
 
     def decoded(self, rows: _Rows, screen: Screen, quarantine: Quarantine) -> Frame:
         """The clean ones of the wanted rows, decoded but not built."""
-        batch, restarts = rows.batch, rows.restarts
+        with naming(self.name):
+            return self._decoded(rows.batch, rows.restarts, rows.first, screen, quarantine)
+
+    def _decoded(
+        self, batch: pa.RecordBatch, restarts: Array, first: int, screen: Screen, quarantine: Quarantine
+    ) -> Frame:
         ids = identified(self.vendor.symbols(batch), self.ids)
         if (ids == UNWANTED).any():
             keep = np.flatnonzero(ids != UNWANTED)
             batch, ids, restarts = batch.take(pa.array(keep)), ids[keep], np.searchsorted(keep, restarts)
         quarantine.rows_in += batch.num_rows
-        frame, given = self.vendor.decode(Raw(batch, ids, rows.first, self.levels, self.step, self.by_order))
+        frame, given = self.vendor.decode(Raw(batch, ids, first, self.levels, self.step, self.by_order))
         given[ids == NAMELESS] = Reason.NO_SYMBOL
         found = screen.flaws(frame.columns, given, np.unique(restarts).tolist())
-        return quarantine.sift(frame, found, self.path)
+        return quarantine.sift(frame, found, self.name)
 
     def renumbered(self, frame: Frame, plan: Plan) -> Frame:
         """Built ticks with the ids of the whole."""
