@@ -67,7 +67,7 @@ build/clients/%/.done: tests/clients/%.txt
 	@touch $@
 
 clients: $(VENV)/.dev build/clients/node_modules/.done build/clients/alpaca_trade_api/.done build/clients/alpaca_mcp_server/.done build/clients/lumibot/.done ## clients that others wrote, from npm and PyPI (3 GB in build/clients), run against the venue
-	$(BIN)/python -m tests.warm
+	$(BIN)/gpi doctor --warm
 	$(BIN)/python -m pytest tests/test_clients.py
 
 model: $(VENV)/.dev ## make the shipped encoder again, from the synthetic market

@@ -157,6 +157,8 @@ def compared(other: Path, rounds: int) -> None:
 
 def _made(root: Path, folder: str) -> None:
     Path(folder).mkdir()
+    if root == ROOT:
+        _in(root, "doctor --warm", folder)
     for line in MADE:
         _in(root, line, folder)
 

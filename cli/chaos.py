@@ -92,7 +92,7 @@ def _carried_out(
     import os
     from dataclasses import replace
 
-    from gpi.cli.warming import carried_out, warm
+    from gpi.cli.warming import before_a_session, carried_out, warm
     from gpi.tools.chaos.lab import Lab
     from gpi.tools.chaos.practice import practice
     from gpi.tools.chaos.rows import run
@@ -102,6 +102,7 @@ def _carried_out(
     zygote, outcomes = None, []
     umask = os.umask(0o077)  # of the zygote, too: what a case writes is ours alone
     try:
+        before_a_session(lambda words: say(f"gpi chaos: {words}", err=True))  # nor does a case compile
         zygote = None if fresh else Zygote.start(carried_out, warm)
         lab = Lab(seeds[0], scratch, zygote, _rooms(), keep, not short, debug)
         practice(lab)
@@ -119,7 +120,7 @@ def _carried_out(
 
 def _plain(seed: int, runs: int, folder: Path | None) -> None:
     """What examples/plain_bot loses to the same faults, as a table on stderr."""
-    from gpi.cli.warming import carried_out, warm
+    from gpi.cli.warming import before_a_session, carried_out, warm
     from gpi.formats.errors import UsageError
     from gpi.tools.chaos.lab import Lab
     from gpi.tools.chaos.plain import compared
@@ -129,6 +130,7 @@ def _plain(seed: int, runs: int, folder: Path | None) -> None:
     if not bot.exists():
         raise UsageError(f"{bot} is not here: the comparison runs from a checkout")
     scratch = _scratch(folder)
+    before_a_session(lambda words: say(f"gpi chaos: {words}", err=True))
     zygote = Zygote.start(carried_out, warm)
     try:
         for loss in compared(Lab(seed, scratch, zygote), bot, runs):

@@ -80,6 +80,7 @@ def _onnx() -> Finding:
 def _kernels() -> Finding:
     import os
 
+    from gpi.cli.warming import compiled
     from gpi.formats.errors import UsageError
     from gpi.formats.trust import CACHE, MEND, private_folder, trusted_whole
 
@@ -97,7 +98,12 @@ def _kernels() -> Finding:
     except OSError as error:
         return Finding(False, "kernels", f"{folder}: {error.strerror}", "set GPI_CACHE_DIR to a writable folder")
     writable = os.access(folder, os.W_OK)
-    return Finding(writable, "kernels", f"{count} compiled in {folder}", "make that folder writable")
+    seen = (
+        f"all compiled, {count} in {folder}"
+        if compiled()
+        else (f"{count} compiled in {folder}, not all: `gpi doctor --warm` does the rest, or a session will")
+    )
+    return Finding(writable, "kernels", seen, "make that folder writable")
 
 
 def _model() -> Finding:

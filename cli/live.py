@@ -193,9 +193,9 @@ def live(terms: Terms, out: Path | None, account: Account) -> Tool:
         typed(account.number)
     if account.pace != 1.0 and account.url is None:
         raise UsageError("--pace is for a venue that replays a day: give its --url, too")
-    warming.before_a_session(tell)
     found_keys(account)  # now, not when the first tick comes: a missing key is known before the market opens
     setup = prepared(replace(terms, rules=(*terms.rules[:-1], "alpaca")), external=True)
+    warming.before_a_session(tell)
     made = LiveDesk(setup, terms.fees, out, account, running())
     return Tool(made.trade, {"strategy": setup.strategy.digest}, made.conclude, in_any_case=True)
 

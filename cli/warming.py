@@ -1,7 +1,8 @@
 """Warm: every kernel compiled once and kept on the disk (`gpi doctor --warm`), or loaded before the chaos suite forks.
 
 A kernel that is not on the disk is compiled by whoever calls it first, which takes a session seconds to minutes in
-which it hears nothing. So a session says so before it connects, and waits where another process compiles already.
+which it hears nothing. So a session has them compiled before it connects, once for all that start together. GPI_COLD=1:
+it does not, and says so; for who must be back at once, with what the disk has.
 """
 
 from collections.abc import Callable
@@ -79,21 +80,35 @@ def compile_all(say: Callable[[str], None]) -> None:
 
 
 def before_a_session(say: Callable[[str], None]) -> None:
-    """Say before a session connects that kernels may have to be compiled in it; wait while somebody compiles them."""
-    import fcntl
+    """Have every kernel compiled before a session connects to anything; `say` is told that it takes minutes.
+
+    In a process of its own: what compiling needs in memory and modules is nothing that a session should keep.
+    """
     import os
 
-    if os.environ.get("NUMBA_DISABLE_JIT") == "1" or _mark().exists():
+    from gpi.tools.children import NOWHERE, start
+
+    if os.environ.get("NUMBA_DISABLE_JIT") == "1" or compiled():
         return
-    if _lock().exists():
-        with open(_lock(), encoding="utf-8") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                say("another process is compiling the kernels: waiting for it, before anything is connected")
-                fcntl.flock(lock, fcntl.LOCK_SH)
-    if not _mark().exists():
-        say("not all kernels are compiled yet, which a session may have to wait for: `gpi doctor --warm` does it once")
+    if os.environ.get("GPI_COLD") == "1":
+        say("not all kernels are compiled yet, and GPI_COLD=1: this session may have to wait for them")
+        return
+    say(
+        "not all kernels are compiled yet: that is done now, before anything is connected (minutes, once; "
+        "`gpi doctor --warm` does it ahead, GPI_COLD=1 goes without)"
+    )
+    child = start("gpi.cli.main", "doctor", "--warm", stdin=NOWHERE, stdout=NOWHERE)
+    try:
+        child.wait()
+    finally:
+        if child.poll() is None:
+            child.terminate()
+            child.wait()
+
+
+def compiled() -> bool:
+    """Whether everything has been compiled."""
+    return _mark().exists()
 
 
 def _mark() -> Path:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from gpi.cli import warming
+from gpi.tools import children
 from tests.shell import ROOT, environment, gpi
 
 
@@ -82,19 +83,31 @@ def test_a_damaged_cache_is_compiled_anew(tmp_path: Path) -> None:
     assert python(code, **more) == "2"
 
 
-def test_a_session_says_that_kernels_may_be_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Once they are compiled it says nothing."""
+def test_a_session_has_the_kernels_compiled_before_it_connects(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """By a process of its own, and says so; with GPI_COLD=1 it only says so; once they are compiled, nothing of it."""
     said: list[str] = []
+    started: list[tuple[object, ...]] = []
+
+    def start(*words: object, **_: object) -> subprocess.Popen[bytes]:
+        started.append(words)
+        return subprocess.Popen(["true"])
+
+    monkeypatch.setattr(children, "start", start)
     monkeypatch.setenv("GPI_CACHE_DIR", str(tmp_path))
     monkeypatch.delenv("NUMBA_DISABLE_JIT", raising=False)
+    monkeypatch.setenv("GPI_COLD", "1")
     warming.before_a_session(said.append)
-    assert len(said) == 1 and "gpi doctor --warm" in said[0]
+    assert len(said) == 1 and "GPI_COLD=1" in said[0] and not started
+    monkeypatch.delenv("GPI_COLD")
+    warming.before_a_session(said.append)
+    assert len(said) == 2 and "gpi doctor --warm" in said[1] and started == [("gpi.cli.main", "doctor", "--warm")]
+    said.pop()
     monkeypatch.setattr(warming, "_works", lambda: {"nothing": lambda: None})
     warming.compile_all(said.append)
     assert "nothing (1 of 1)" in said[1]
     warming.compile_all(said.append)
     warming.before_a_session(said.append)
-    assert len(said) == 2
+    assert len(said) == 2 and len(started) == 1
 
 
 @pytest.mark.jit
