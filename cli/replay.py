@@ -88,8 +88,8 @@ def recorded(
         if len(paths) == 1:
             stream = Stream(continued(stream.schema, own_schema(paths[0])), stream.frames)
     if since or until:
-        ends = [None if each is None else wall_clock(each) for each in (since, until)]
-        stream = Stream(stream.schema, excerpt(stream.frames, *ends, None if trusted else held))
+        low, high = (None if each is None else wall_clock(each) for each in (since, until))
+        stream = Stream(stream.schema, excerpt(stream.frames, low, high, None if trusted else held))
     if speed != "max":
         stream = Stream(stream.schema, paced(stream.frames, pace_of(speed), sleep=napping(running().waiting)))
     facts = {"digests": [[str(path.resolve()), digest(path)] for path in paths]}
