@@ -1,5 +1,6 @@
 """The kill switch: once its file is there nothing new leaves, and who pulls it learns when nothing can follow."""
 
+import fcntl
 import os
 import socket
 import subprocess
@@ -159,3 +160,15 @@ def test_an_order_that_is_withheld_is_told_as_refused(venue: Venue, tmp_path: Pa
         client.broker.close()
     assert _new(venue) == 0
     assert os.path.exists(client.broker.kill_file)
+
+
+def test_who_starts_while_the_switch_is_being_proved_is_stopped(tmp_path: Path) -> None:
+    """The file is not there yet, or no more; who holds the lock alone is about to say that nothing follows."""
+    file = tmp_path / "KILL"
+    fd = os.open(file.with_name("KILL.lock"), os.O_CREAT | os.O_RDWR, 0o600)
+    fcntl.flock(fd, fcntl.LOCK_EX)
+    switch = Switch(file)
+    os.close(fd)
+    assert switch.pulled and not file.exists()
+    switch.effective()
+    assert settled(file, 0.05)

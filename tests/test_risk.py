@@ -23,7 +23,7 @@ from gpi.tools.backtest.setup import Rules, Terms
 from gpi.tools.kernels import orders
 from gpi.tools.kernels.orders import LIMIT_NAMES, REDUCING, STANDING
 from gpi.tools.risk.judge import judged
-from gpi.tools.risk.limits import SHIPPED, as_dict, checked, read
+from gpi.tools.risk.limits import MOST_ORDERS_PER_S, SHIPPED, as_dict, checked, read
 from gpi.tools.risk.report import report, shortfall
 from gpi.tools.stage import Stream
 from tests.laws import obeys_the_laws
@@ -315,6 +315,8 @@ def test_the_shipped_limits_are_complete() -> None:
         ("order_rate_per_s = 200", "order_rate_per_s = 1.5"),
         ("allow_short = true", "allow_short = 3"),
         ("allow_short = true", "allow_short = "),
+        ("allow_short = true", "allow_short = 0.5"),
+        ("order_rate_per_s = 200", f"order_rate_per_s = {MOST_ORDERS_PER_S + 1}"),
     ],
 )
 def test_a_wrong_risk_file_starts_nothing(tmp_path: Path, change: str, said: str) -> None:
@@ -326,6 +328,16 @@ def test_a_wrong_risk_file_starts_nothing(tmp_path: Path, change: str, said: str
     with pytest.raises(UsageError) as caught:
         read(path)
     assert change.split(" ")[0][:10] in str(caught.value) or "TOML" in str(caught.value)
+
+
+@pytest.mark.parametrize("said", ["true", "false", "1", "0", "1.0"])
+def test_a_switch_is_on_or_off(tmp_path: Path, said: str) -> None:
+    """In words or in numbers; and the most orders a second are allowed, one more is not (above)."""
+    text = SHIPPED.read_text().replace("order_rate_per_s = 200", f"order_rate_per_s = {MOST_ORDERS_PER_S}")
+    (tmp_path / "risk.toml").write_text(text.replace("allow_short = true", f"allow_short = {said}"))
+    found = as_dict(read(tmp_path / "risk.toml"))
+    assert found["allow_short"] == float(said in ("true", "1", "1.0"))
+    assert found["order_rate_per_s"] == MOST_ORDERS_PER_S
 
 
 @pytest.mark.parametrize("name", LIMIT_NAMES)

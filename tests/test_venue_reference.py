@@ -246,3 +246,14 @@ def test_a_page_that_is_not_offered_says_so_in_the_words_of_its_vendor(venue: Re
     else:
         told = venue.call("POST" if wanted == 403 else "GET", path, {} if wanted == 403 else None)
         assert told.status_code == wanted and set(told.json()) == {"code", "message"}
+
+
+@pytest.mark.parametrize("kind, words", [
+    ("sma", {"window": "5"}), ("ema", {"window": "5"}), ("rsi", {"window": "5"}),
+    ("macd", {"short_window": "3", "long_window": "6", "signal_window": "4"}),
+    ("macd", {"short_window": "6", "long_window": "3", "signal_window": "1"}),
+])  # fmt: skip
+def test_an_indicator_says_of_how_many_bars_its_first_value_is_made(kind: str, words: dict[str, str]) -> None:
+    """As many as stand up to it."""
+    values, bars = indicators.worked_out(kind, 100 + np.sin(np.arange(40.0)), words)
+    assert all(int(np.flatnonzero(np.isfinite(each))[0]) + 1 == bars for each in values.values())

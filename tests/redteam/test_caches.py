@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -288,3 +288,50 @@ def test_folders_are_made_for_us_alone_and_loose_ones_are_tightened_aloud(tmp_pa
     assert folder.stat().st_mode & 0o777 == 0o700 and len(said) == 1 and str(folder) in said[0]
     tightened(folder / "nothing", said.append)
     assert len(said) == 1
+
+
+def test_a_link_in_a_trusted_folder_is_refused_two_levels_down(tmp_path: Path) -> None:
+    """A link names what somebody else may write; so does a file below a folder in the folder."""
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "file").touch(0o600)
+    trusted_whole(tmp_path, "the cache")
+    (tmp_path / "a" / "file").chmod(0o602)
+    with pytest.raises(UsageError, match="a/file can be written by others"):
+        trusted_whole(tmp_path, "the cache")
+    (tmp_path / "a" / "file").unlink()
+    (tmp_path / "a" / "file").symlink_to("/etc/passwd")
+    with pytest.raises(UsageError, match="a/file is a link"):
+        trusted_whole(tmp_path, "the cache")
+
+
+def test_a_sticky_folder_is_well_above_and_not_itself(tmp_path: Path) -> None:
+    """Only owners rename in it, but anybody makes a file there."""
+    inner = tmp_path / "sticky" / "inner"
+    inner.mkdir(parents=True, mode=0o700)
+    (tmp_path / "sticky").chmod(0o1777)
+    trusted(inner, "the folder")
+    with pytest.raises(UsageError, match="can be written by others"):
+        trusted(tmp_path / "sticky", "the folder")
+    (tmp_path / "sticky").chmod(0o0777)
+    with pytest.raises(UsageError, match="above the folder"):
+        trusted(inner, "the folder")
+
+
+@pytest.mark.parametrize("name, gid, members, well", [
+    ("me", 500, [], True), ("me", 500, ["me"], True), ("me", 500, ["you"], False), ("staff", 500, [], False),
+    ("me", 501, [], False),
+])  # fmt: skip
+def test_a_group_of_ones_own_may_write_above(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, gid: int, members: list[str], well: bool
+) -> None:
+    """The one that many systems make for each user, while nobody else is in it."""
+    above = tmp_path / "above"
+    (above / "in").mkdir(parents=True, mode=0o700)
+    above.chmod(0o770)
+    monkeypatch.setattr("grp.getgrgid", lambda _: SimpleNamespace(gr_gid=gid, gr_name=name, gr_mem=members))
+    monkeypatch.setattr("pwd.getpwuid", lambda _: SimpleNamespace(pw_gid=500, pw_name="me"))
+    if well:
+        trusted(above / "in", "the folder")
+        return
+    with pytest.raises(UsageError, match="above the folder"):
+        trusted(above / "in", "the folder")

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from gpi.formats.bounds import largest
+from gpi.formats.bounds import check_buffers, largest, within
 from gpi.formats.errors import BadInput, UsageError
 from gpi.formats.frame import Frame
 from gpi.formats.instruments import Instruments
@@ -179,3 +179,41 @@ def test_weights_that_say_they_are_huge_are_refused(tmp_path: Path) -> None:
     model = SimpleNamespace(folder=tmp_path, manifest={"digests": {WEIGHTS: ""}})
     with pytest.raises(BadInput, match="npz"):
         read_weights(model)  # type: ignore[arg-type]
+
+
+def test_exactly_the_limit_passes() -> None:
+    """And a byte more does not."""
+    within(1000, 1000, "it")
+    with pytest.raises(BadInput, match="it would take"):
+        within(1001, 1000, "it")
+
+
+@pytest.mark.parametrize("offset, length, said, wrong", [
+    (0, 16, 100, ""), (0, 16, -1, ""), (0, 16, -2, "a buffer of -2 bytes"), (8, 9, 100, "outside"),
+    (-8, 16, 100, "outside"), (0, -1, 100, "outside"), (0, 16, 1 << 40, "would take"), (8, 8, 100, ""),
+])  # fmt: skip
+def test_a_compressed_buffer_lies_in_its_message_and_says_how_large_it_is(
+    offset: int, length: int, said: int, wrong: str
+) -> None:
+    """One buffer of a real message, its place and its own word of its size changed."""
+    table = pa.record_batch({"a": pa.array(np.zeros(4))})
+    with pa.ipc.new_stream(
+        out := io.BytesIO(), table.schema, options=pa.ipc.IpcWriteOptions(compression="zstd")
+    ) as stream:
+        stream.write(table)
+    _, message = list(pa.ipc.MessageReader.open_stream(out.getvalue()))
+    head = bytearray(message.metadata.to_pybytes())
+    at = next(
+        k
+        for k in range(len(head) - 32)
+        if struct.unpack_from("<qqqq", head, k)[:2] == (0, 0)
+        and struct.unpack_from("<q", head, k + 16)[0] == 0
+        and 8 < struct.unpack_from("<q", head, k + 24)[0] < 99
+    )  # the validity, of nothing, then the numbers
+    struct.pack_into("<qq", head, at + 16, offset, length)
+    body = struct.pack("<qq", said, said)
+    if wrong:
+        with pytest.raises((ValueError, BadInput), match=wrong):
+            check_buffers(bytes(head), body, 1 << 20, "s")
+    else:
+        check_buffers(bytes(head), body, 1 << 20, "s")

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpi.cli.terminal import harmless
+from gpi.cli.terminal import harmless, rewrite
 from gpi.formats.frame import Frame, Layout
 from gpi.formats.instruments import Instruments, equity
 from gpi.formats.ipc import writing
@@ -99,3 +99,10 @@ def test_nothing_prints_but_through_the_one_door() -> None:
                 said = ast.unparse(node.func)
                 doors = ("print", "typer.echo", "typer.secho", "Console", "sys.stderr.write", "sys.stdout.write")
                 assert said not in doors, f"{path.name}: {said} at line {node.lineno}"
+
+
+def test_a_line_of_progress_shows_no_escapes_of_others(capsys: pytest.CaptureFixture[str]) -> None:
+    """Its own, that clear the line, and none from what it tells."""
+    rewrite("rows of \x1b[2JEVIL\nand on", nl=True)
+    said = capsys.readouterr().err
+    assert said.startswith("\r\x1b[2K") and said.count("\x1b") == 1 and said.count("\n") == 1 and "EVIL" in said
