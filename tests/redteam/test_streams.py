@@ -17,7 +17,7 @@ from gpi.formats.errors import BadInput, UsageError
 from gpi.formats.frame import Frame
 from gpi.formats.instruments import Instruments
 from gpi.formats.ipc import CUT, Reader
-from gpi.formats.messages import END_OF_STREAM
+from gpi.formats.messages import CONTINUATION, END_OF_STREAM
 from gpi.formats.parquet import read_parquet
 from gpi.formats.provenance import chain
 from gpi.formats.ticks import TICKS
@@ -202,14 +202,9 @@ def test_a_compressed_buffer_lies_in_its_message_and_says_how_large_it_is(
     ) as stream:
         stream.write(table)
     _, message = list(pa.ipc.MessageReader.open_stream(out.getvalue()))
-    head = bytearray(message.metadata.to_pybytes())
-    at = next(
-        k
-        for k in range(len(head) - 32)
-        if struct.unpack_from("<qqqq", head, k)[:2] == (0, 0)
-        and struct.unpack_from("<q", head, k + 16)[0] == 0
-        and 8 < struct.unpack_from("<q", head, k + 24)[0] < 99
-    )  # the validity, of nothing, then the numbers
+    head = bytearray(CONTINUATION + bytes(4) + message.metadata.to_pybytes())  # as it stands in a stream
+    whole = bytes(head)  # two buffers, each a place and a length: the validity, of nothing, then the numbers
+    at = max(whole.rfind(bytes(24) + struct.pack("<q", length)) for length in range(9, 99))
     struct.pack_into("<qq", head, at + 16, offset, length)
     body = struct.pack("<qq", said, said)
     if wrong:
