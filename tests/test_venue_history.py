@@ -78,6 +78,7 @@ def test_ninety_days_of_bars_come_before_the_feeds_own() -> None:
         assert snapshot["prevDailyBar"]["c"] == 190.0 and snapshot["dailyBar"]["o"] == 200.0
         weeks = seen(venue, "/v2/stocks/SPY/bars", timeframe="1Week", start="2025-09-01", limit=1000)["bars"]
         assert sum(week["v"] for week in weeks) == sum(bar["v"] for bar in bars)
+        assert all(datetime.fromisoformat(week["t"]).astimezone(NEW_YORK).weekday() == 0 for week in weeks)
         polygon = f"/v2/aggs/ticker/SPY/range/1/day/{start[:10]}/2026-01-05"
         assert len(seen(venue, polygon)["results"]) == 91
         assert seen(venue, "/v2/aggs/ticker/SPY/prev")["results"][0]["c"] == 190.0
@@ -266,7 +267,7 @@ def test_the_command_reads_tables_and_tells_what_it_left_out(tmp_path: Path) -> 
     assert "1 rows are no bars" in venue.said[0]
     other = tmp_path / "other.parquet"
     pq.write_table(pa.table({"a": [1]}), other)
-    with pytest.raises(BadInput, match="no layout"):
+    with pytest.raises(BadInput, match="no known layout"):
         past_files([str(other)])
     (tmp_path / "bars.csv").write_text("ts,symbol,open,high,low,close,volume\n")
     with pytest.raises(BadInput, match="Parquet"):

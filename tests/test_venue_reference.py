@@ -257,3 +257,16 @@ def test_an_indicator_says_of_how_many_bars_its_first_value_is_made(kind: str, w
     """As many as stand up to it."""
     values, bars = indicators.worked_out(kind, 100 + np.sin(np.arange(40.0)), words)
     assert all(int(np.flatnonzero(np.isfinite(each))[0]) + 1 == bars for each in values.values())
+
+
+@pytest.mark.parametrize("path, name", [
+    ("/v2/aggs/ticker/AAPL/range/1/day/2025-12-01/2026-01-05", "sort"), ("/v3/trades/AAPL", "order"),
+    ("/v3/quotes/AAPL", "order"), ("/v1/indicators/sma/AAPL", "order"), ("/v3/reference/tickers", "order"),
+    ("/v3/reference/options/contracts", "order"), ("/v3/snapshot", "order"), ("/v3/snapshot/options/AAPL", "order"),
+])  # fmt: skip
+def test_an_order_that_is_none_is_refused_on_every_route(venue: Ready, path: str, name: str) -> None:
+    """Up or down, in Polygon's words; nothing is taken for the usual."""
+    for word in ("asc", "desc"):
+        assert polygon(venue, f"{path}?{name}={word}")[0] == 200
+    code, body = polygon(venue, f"{path}?{name}=up")
+    assert code == 400 and body["error"] == f"invalid {name}: must be asc or desc"

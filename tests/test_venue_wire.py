@@ -121,4 +121,7 @@ def test_contracts_have_their_figures(venue: Ready) -> None:
     """Open interest is what has been traded; the close is that of the day before, with its day."""
     found = venue.call("GET", f"/v2/options/contracts/{CALL}").json()
     assert (found["open_interest"], found["open_interest_date"]) == ("28", "2026-01-05")
+    path = f"/v3/snapshot/options/AAPL/O:{CALL}"
+    told = requests.get(venue.url + path, headers={"Authorization": f"Bearer {venue.secret}"}, timeout=20).json()
+    assert told["results"]["open_interest"] == 28  # and Polygon's pages say the same
     assert (found["close_price"], found["close_price_date"]) == ("191", "2026-01-02")

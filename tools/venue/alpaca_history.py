@@ -90,6 +90,12 @@ def closes(tape: Tape, each: Instrument) -> tuple[float, float] | None:
     return float(day[4]), float(before[-1][4]) if len(before) else float(day[1])
 
 
+def open_interest(store: Store, option: Instrument) -> float:
+    """No feed here tells open interest: every contract that has been traded on the tape is taken to be open."""
+    day, before = days_of(store, option)
+    return float(sum(bar[5] for bar in before) + (0.0 if day is None else day[5]))
+
+
 class _History:
     """The routes of one class of instruments."""
 

@@ -168,7 +168,7 @@ def _bar_items(ids: Array, bar: Array, day: Array, span: int, channel: int) -> t
 
 
 def joined(minutes: Array, amount: int, unit: str, crypto: bool) -> Array:
-    """Minute bars as longer ones: unit minute, hour, day, week, month, quarter or year."""
+    """Minute bars as longer ones: unit minute, hour, day, week, monday week, month, quarter or year."""
     if not len(minutes):
         return minutes
     starts = minutes[:, 0].astype(np.int64)
@@ -192,11 +192,16 @@ def joined(minutes: Array, amount: int, unit: str, crypto: bool) -> Array:
 
 
 def period(ts: int, amount: int, unit: str, crypto: bool) -> int:
-    """When the day, week (Sunday), month, quarter or year of a moment began, ns; several days count from 1970."""
+    """When the day, week, month, quarter or year of a moment began, ns; several days count from 1970.
+
+    A week begins on Sunday, as Polygon's do; Alpaca's, a "monday week", on Monday.
+    """
     zone: Any = UTC if crypto else NEW_YORK
     day = datetime.fromtimestamp(ts // SECOND, zone).date()
     if unit == "week":
         day -= timedelta(days=(day.weekday() + 1) % 7)
+    elif unit == "monday week":
+        day -= timedelta(days=day.weekday())
     elif unit == "day":
         day -= timedelta(days=day.toordinal() % amount)
     else:

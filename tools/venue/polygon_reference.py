@@ -154,7 +154,7 @@ class _Pages:
         by = query.get("sort") or key
         if rows and not all(by in row for row in rows):
             raise series.refused(f"invalid sort: {by[:40]}")
-        rows = sorted(rows, key=lambda row: (row[by], row[key]), reverse=query.get("order") == "desc")
+        rows = sorted(rows, key=lambda row: (row[by], row[key]), reverse=series.descending(query, "order", "asc"))
         after = series.after(query.get("cursor"))
         start = 0 if after is None else after[1]
         limit = series.number(query.get("limit"), "limit", 1, 1000, usual)

@@ -188,7 +188,7 @@ class _Rest:
             first, last = series.instant(info["first"], zone), series.last_instant(info["last"], zone)
             limit = series.number(request.query.get("limit"), "limit", 1, 50_000, 5_000)
             amount = series.number(info["amount"], "multiplier", 1, MULTIPLIED.get(info["unit"], 100_000), 1)
-            after = series.after(request.query.get("cursor"))
+            after, desc = series.after(request.query.get("cursor")), series.descending(request.query, "sort", "asc")
             if info["unit"] not in ("minute", "hour", "day", "week", "month", "quarter", "year"):
                 raise series.refused(f"'{info['unit']}' is not a valid timespan here: nothing below a minute is kept")
         except Refusal as wrong:
@@ -198,7 +198,6 @@ class _Rest:
             bars = self.tape.store.longer(each, amount, info["unit"])
             begun = bars[:, 0].astype(np.int64)  # floats would take the last nanosecond of a day for the next
             bars = bars[(begun >= first) & (begun <= last)]
-        desc = request.query.get("sort") == "desc"
         if after is not None:
             bars = bars[bars[:, 0] < after[1]] if desc else bars[bars[:, 0] > after[1]]
         bars = bars[::-1] if desc else bars
@@ -279,4 +278,4 @@ def spanned(request: web.Request, usual: int, most: int) -> series.Span:
             bound = (series.last_instant if word in ("gt", "lte") else series.instant)(text, zone) + shift
             start, end = (max(start, bound), end) if way == 0 else (start, min(end, bound))
     limit = series.number(query.get("limit"), "limit", 1, most, usual)
-    return series.Span(start, end, limit, query.get("order", "desc") == "desc", series.after(query.get("cursor")))
+    return series.Span(start, end, limit, series.descending(query, "order", "desc"), series.after(query.get("cursor")))

@@ -12,6 +12,7 @@ from gpi.formats import calendar
 from gpi.formats.instruments import Instrument
 from gpi.tools.kernels import wire as w
 from gpi.tools.venue import series, valuation
+from gpi.tools.venue.alpaca_history import open_interest
 from gpi.tools.venue.bars import Array
 from gpi.tools.venue.messages import plain
 from gpi.tools.venue.names import polygon_ticker
@@ -169,7 +170,7 @@ class _Snapshots:
             "expiration_date": each.expiry.isoformat() if each.expiry else "",
             "shares_per_contract": int(each.multiplier), "strike_price": plain(each.strike),
             "ticker": polygon_ticker(each),
-        }, "open_interest": 0}  # fmt: skip
+        }, "open_interest": plain(open_interest(self.tape.store, each))}  # fmt: skip
         greeks = valuation.valued(self.tape.store, each, self.world.clock.now())
         if greeks is not None:
             shown["greeks"] = {name: getattr(greeks, name) for name in ("delta", "gamma", "theta", "vega")}
@@ -204,7 +205,7 @@ class _Snapshots:
     def _paged(self, request: web.Request, all_: list[Instrument], show: Callable[[Instrument], Shown]) -> web.Response:
         limit = series.number(request.query.get("limit"), "limit", 1, MOST, PAGE)
         after = series.after(request.query.get("cursor"))
-        ordered = sorted(all_, key=polygon_ticker, reverse=request.query.get("order") == "desc")
+        ordered = sorted(all_, key=polygon_ticker, reverse=series.descending(request.query, "order", "asc"))
         if after is not None:
             names = [polygon_ticker(each) for each in ordered]
             if after[0] not in names:

@@ -11,7 +11,7 @@ from aiohttp import web
 from gpi.formats.calendar import NEW_YORK, day_of, holiday, next_close, next_open, sessions, state
 from gpi.formats.instruments import Instrument
 from gpi.formats.settlement import settlement
-from gpi.tools.venue.alpaca_history import days_of
+from gpi.tools.venue.alpaca_history import days_of, open_interest
 from gpi.tools.venue.assets import asset_id, wire_symbol
 from gpi.tools.venue.clock import SECOND_NS
 from gpi.tools.venue.money import dated, eastern, exact, text, whole
@@ -69,16 +69,15 @@ def contract_json(world: World, instrument: Instrument) -> dict[str, Any]:
 def interest(world: World, option: Instrument) -> dict[str, str | None]:
     """The open interest and the last close of a contract.
 
-    No feed here tells open interest: every contract that has been traded on the tape is taken to be open. The close is
-    that of the last day before today with a trade, else the last price of today; without any trade there is none.
+    The close is that of the last day before today with a trade, else the last price of today; without any trade there
+    is none.
     """
     assert isinstance(world.tape, Tape)
     day, before = days_of(world.tape.store, option)
-    bars = [*before, *(() if day is None else (day,))]
     today = day_of(world.clock.now()).isoformat()
     close = before[-1] if len(before) else day
     return {
-        "open_interest": text(exact(float(sum(bar[5] for bar in bars)))),
+        "open_interest": text(exact(open_interest(world.tape.store, option))),
         "open_interest_date": today,
         "close_price": None if close is None else text(exact(float(close[4]))),
         "close_price_date": None if close is None else day_of(int(close[0])).isoformat(),

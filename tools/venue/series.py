@@ -26,8 +26,8 @@ from gpi.tools.venue.refusals import Refusal
 from gpi.tools.venue.store import Gone, Store
 
 Array = npt.NDArray[Any]
-UNITS: Final = {"Min": "minute", "T": "minute", "Hour": "hour", "H": "hour", "Day": "day", "D": "day", "Week": "week",
-                "W": "week", "Month": "month", "M": "month"}  # fmt: skip
+UNITS: Final = {"Min": "minute", "T": "minute", "Hour": "hour", "H": "hour", "Day": "day", "D": "day",
+                "Week": "monday week", "W": "monday week", "Month": "month", "M": "month"}  # fmt: skip
 NO_INTS: Final = np.empty((0, w.INTS), np.int64)
 NO_NUMS: Final = np.empty((0, w.NUMS))
 LEAST, MOST, USUAL = 1, 10_000, 1_000  # rows in a page
@@ -112,9 +112,15 @@ def span(query: Mapping[str, str], now: int, crypto: bool, usual: int = USUAL) -
     if end < start:
         raise refused("end should not be before start")
     limit = number(query.get("limit"), "limit", LEAST, MOST, usual)
-    if query.get("sort", "asc") not in ("asc", "desc"):
-        raise refused("invalid sort: must be asc or desc")
-    return Span(start, end, limit, query.get("sort") == "desc", after(query.get("page_token")))
+    return Span(start, end, limit, descending(query, "sort", "asc"), after(query.get("page_token")))
+
+
+def descending(query: Mapping[str, str], name: str, usual: str) -> bool:
+    """Whether newest or last comes first: `name` says asc or desc. Raises Refusal."""
+    told = query.get(name) or usual
+    if told not in ("asc", "desc"):
+        raise refused(f"invalid {name}: must be asc or desc")
+    return told == "desc"
 
 
 def token(symbol: str, ts: int, number: int) -> str:
@@ -138,7 +144,7 @@ def timeframe(text: str) -> tuple[int, str]:
     found = TIMEFRAME.fullmatch(text)
     unit = UNITS.get(found[2]) if found else None
     amount = int(found[1] or 1) if found else 0
-    most = {"minute": 59, "hour": 23, "day": 1, "week": 1, "month": 12}
+    most = {"minute": 59, "hour": 23, "day": 1, "monday week": 1, "month": 12}
     if unit is None or not 1 <= amount <= most[unit]:
         raise refused(f"invalid timeframe: {text[:SHOWN]}")
     return amount, unit
