@@ -13,6 +13,7 @@ import pytest
 from gpi.formats.answers import NEW, Ask
 from gpi.formats.errors import UsageError
 from gpi.tools.brokers.journal import Journal, JournalError
+from gpi.tools.brokers.tables import SCHEMA
 
 WRITER = """
 import sys
@@ -227,3 +228,16 @@ def test_a_journal_without_room_says_so(tmp_path: Path, room: int) -> None:
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     said = done.stderr.splitlines()[-1]
     assert "JournalError" in said and "no room" in said and f"Make room in {tmp_path}" in said, done.stderr
+
+
+def test_a_journal_has_all_its_tables_or_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whenever its maker dies: the last table cannot be made here, and the first is not there either."""
+    path = tmp_path / "orders.sqlite"
+    monkeypatch.setattr("gpi.tools.brokers.journal.SCHEMA", SCHEMA + "CREATE TABLE orders (twice TEXT);")
+    with pytest.raises(JournalError, match="already exists"):
+        Journal(path)
+    with sqlite3.connect(path) as db:
+        assert db.execute("SELECT name FROM sqlite_master").fetchall() == []
+    db.close()
+    monkeypatch.undo()
+    Journal(path).close()

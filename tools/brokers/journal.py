@@ -79,7 +79,7 @@ class Journal:
         alone(self._db, str(self.path))
         for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=2000"):
             self._db.execute(f"PRAGMA {pragma}")
-        self._db.executescript(SCHEMA)
+        self._db.executescript(f"BEGIN IMMEDIATE;{SCHEMA}COMMIT;")  # all tables or none, whenever this process dies
         self._db.execute("INSERT OR IGNORE INTO about VALUES ('id', ?)", (secrets.token_hex(4),))
         self.id = str(self.first("SELECT value FROM about WHERE name = 'id'")[0])
 

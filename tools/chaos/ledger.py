@@ -21,15 +21,18 @@ class Book:
     def __init__(self, path: Path) -> None:
         with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as db:
             db.row_factory = sqlite3.Row
-            self.orders: dict[str, Row] = {r["client_id"]: dict(r) for r in db.execute("SELECT * FROM orders")}
-            self.executions: dict[str, Row] = {
-                r["execution_id"]: dict(r) for r in db.execute("SELECT * FROM executions")
-            }
-            self.claims: list[Row] = [dict(r) for r in db.execute("SELECT * FROM claims")]
-            self.flags: dict[str, str] = {r["name"]: r["value"] for r in db.execute("SELECT * FROM flags")}
-            self.runs: list[Row] = [dict(r) for r in db.execute("SELECT * FROM runs")]
-            facts = "SELECT received, source FROM events WHERE source = 'kill' OR source LIKE 'left %'"
-            self.facts: list[tuple[int, str]] = [(r["received"], r["source"]) for r in db.execute(facts)]
+            begun = db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] > 0  # all tables are there, or none
+
+            def rows(query: str) -> list[Row]:
+                return [dict(row) for row in db.execute(f"SELECT {query}")] if begun else []
+
+            self.orders: dict[str, Row] = {row["client_id"]: row for row in rows("* FROM orders")}
+            self.executions: dict[str, Row] = {row["execution_id"]: row for row in rows("* FROM executions")}
+            self.claims: list[Row] = rows("* FROM claims")
+            self.flags: dict[str, str] = {row["name"]: row["value"] for row in rows("* FROM flags")}
+            self.runs: list[Row] = rows("* FROM runs")
+            facts = "received, source FROM events WHERE source = 'kill' OR source LIKE 'left %'"
+            self.facts: list[tuple[int, str]] = [(row["received"], row["source"]) for row in rows(facts)]
         db.close()
 
     def filled(self, client_id: str) -> tuple[Decimal, Decimal]:
