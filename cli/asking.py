@@ -19,6 +19,7 @@ from typing import Any, Final
 import duckdb
 import pyarrow as pa
 
+from gpi.cli.running import running
 from gpi.cli.terminal import say
 from gpi.formats.errors import UsageError
 
@@ -28,6 +29,7 @@ NEEDS: Final = {"ATTACH": ATTACH, "DETACH": ATTACH, "LOAD": NETWORK, "EXTENSION"
 DEEDS: Final = ("COPY", "INSERT", "UPDATE", "DELETE", "MERGE_INTO", "CREATE", "EXECUTE", "EXTERNAL_RESOURCE", "EXPORT")
 STRANGE: Final = ("proc", "sys", "dev")  # folders of the root that hold no files
 PATIENCE_S: Final = 2.0  # for DuckDB to give up a question
+LOOK_S: Final = 0.2  # at whether somebody gave it up
 BATCH_ROWS: Final = 1 << 16
 
 
@@ -194,7 +196,10 @@ def _interruptible(connection: duckdb.DuckDBPyConnection, work: Any) -> Any:
     thread = threading.Thread(target=working, daemon=True)
     thread.start()
     try:
-        thread.join()
+        while thread.is_alive():
+            thread.join(LOOK_S)
+            if running().interrupted:
+                raise KeyboardInterrupt
     except KeyboardInterrupt:
         with contextlib.suppress(duckdb.Error):
             connection.interrupt()

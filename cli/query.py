@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gpi.cli.running import running
 from gpi.cli.terminal import say
 
 if TYPE_CHECKING:
@@ -37,10 +38,11 @@ def query(
 
     One statement that reads: nothing is written, attached, installed or fetched, unless --allow says so.
     """
-    from gpi.cli.asking import allowed, answered, connected, fitting
-    from gpi.cli.outputs import form_of, write_query
-
+    running().interruptible()
     try:
+        from gpi.cli.asking import allowed, answered, connected, fitting
+        from gpi.cli.outputs import form_of, write_query
+
         with tempfile.TemporaryDirectory(prefix="gpi-query-") as told, connected(allowed(allow)) as desk:
             views = _views(desk.connection, [runs, _told(runs, Path(told))], lake)
             have = ", ".join(views) or f"none: no runs under {runs}/, no lake under {lake}/"

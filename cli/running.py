@@ -75,6 +75,15 @@ class Run:
         signal.signal(signal.SIGTERM, terminate)
         signal.signal(signal.SIGALRM, drained)
 
+    def interruptible(self) -> None:
+        """Ctrl-C interrupts, and is remembered: raised within an import or a callback, it would be swallowed there."""
+
+        def interrupt(signum: int, frame: object) -> None:
+            self.interrupted = True
+            raise KeyboardInterrupt
+
+        signal.signal(signal.SIGINT, interrupt)
+
     def deaf(self) -> None:
         """Everything is told: a signal more does not turn the exit code into a killed process's."""
         for each in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM):

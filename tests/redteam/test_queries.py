@@ -6,9 +6,12 @@ import subprocess
 import time
 from pathlib import Path
 
+import duckdb
 import pytest
 
+from gpi.cli import asking
 from gpi.cli.asking import answered, connected
+from gpi.cli.running import running
 from gpi.formats.errors import UsageError
 from tests.shell import GPI, ROOT, environment, gpi
 
@@ -140,3 +143,13 @@ def test_two_columns_of_one_name_both_arrive() -> None:
     assert asked("SELECT 1 a, 2 a, 3 a_1, 4 a") == [{"a": 1, "a_2": 2, "a_1": 3, "a_3": 4}]
     done = gpi("query", "SELECT 1 a, 2 a", "--to", "jsonl")
     assert done.stdout == b'{"a": 1, "a_1": 2}\n' and b"a_1 (another a)" in done.stderr
+
+
+def test_ctrl_c_that_was_swallowed_ends_a_question_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It came in the middle of an import, or of a callback, which drop what is raised in them."""
+    monkeypatch.setattr(running(), "interrupted", True)
+    connection = duckdb.connect()
+    endless = "WITH RECURSIVE t AS (SELECT 1 x UNION ALL SELECT x + 1 FROM t) SELECT count(*) FROM t"
+    with pytest.raises(KeyboardInterrupt):
+        asking._interruptible(connection, lambda: connection.execute(endless).fetchall())
+    connection.close()
