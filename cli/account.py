@@ -28,6 +28,21 @@ class Account:
     take_over: bool = False
     pace: float = 1.0
 
+    def command(self, *words: str) -> str:
+        """The command line that reaches the same account, as a shell takes it, and `words` after it."""
+        import shlex
+
+        where = ["--live", "--account", str(self.number)] if self.live else ["--paper"]
+        told = {
+            "--url": self.url,
+            "--key-file": self.key_file,
+            "--journal": self.journal,
+            "--kill-file": self.kill_file,
+        }
+        for name, value in told.items():
+            where += [] if value is None else [name, str(value)]
+        return shlex.join(["gpi", "trade", "--broker", "alpaca", *where, *words])
+
 
 def broker_terms(account: Account) -> Any:
     """The options as the broker takes them."""
@@ -43,6 +58,7 @@ def broker_terms(account: Account) -> Any:
         account.kill_file,
         frozenset(map(key, account.claims)),
         account.take_over,
+        rearm=account.command("--rearm"),
     )
 
 
@@ -93,7 +109,7 @@ def pull_kill(account: Account) -> None:
     if not (done and cancel(rest, None)):  # once more: what was on its way at the first look has arrived
         raise VenueError("the broker did not confirm that every order is cancelled and trading suspended: look there")
     tell(
-        "every order is cancelled, and trading is suspended at the broker; `gpi trade --broker alpaca --rearm` ends it"
+        f"every order is cancelled, and trading is suspended at the broker; this ends it: {account.command('--rearm')}"
     )
 
 

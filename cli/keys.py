@@ -51,7 +51,9 @@ def alpaca_keys(url: str | None = None, key_file: Path | None = None) -> Keys:
     found = found or _from_file(None, tables, ("key_id", "secret"))
     found = found or _from_keyring(("alpaca_key_id", "alpaca_secret_key"))
     if found is None:
-        raise UsageError(f"no Alpaca key: set ALPACA_API_KEY and ALPACA_SECRET_KEY, or write {FILE} (mode 600)")
+        raise UsageError(
+            f"no Alpaca key: set ALPACA_API_KEY and ALPACA_SECRET_KEY, write {FILE} (mode 600), or --key-file FILE"
+        )
     return Keys(*found)
 
 

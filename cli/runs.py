@@ -1,7 +1,8 @@
 """gpi runs: the run directories that are there, and those that did not end."""
 
+import tempfile
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import typer
 
@@ -26,7 +27,7 @@ def listed(
     if not found:
         raise UsageError(f"no runs under {folder}: gpi runs list FOLDER")
     for each in found:
-        say(_line(each))
+        say(_told(each).line)
 
 
 @app.command(epilog="Example: gpi runs show runs/today")
@@ -38,11 +39,13 @@ def show(run: Annotated[Path, typer.Argument(help="A run directory.")]) -> None:
 
     manifest_of(run)
     found = parts(run)
-    for each in found:
-        say(_line(each))
-    made = [pnl for each in found if (pnl := _pnl(each)) is not None]
+    told = [_told(each) for each in found]
+    for part in told:
+        say(part.line)
     if len(found) > 1:
-        say(f"{len(found)} parts together: P&L {sum(made):+,.2f}")
+        silent = sum(part.pnl is None for part in told)
+        without = f", without {silent} that told none" if silent else ""
+        say(f"{len(found)} parts together: P&L {sum(part.pnl or 0.0 for part in told):+,.2f}{without}")
     say(f"prove it: {proof(run)}")
 
 
@@ -52,9 +55,11 @@ def recover(run: Annotated[Path, typer.Argument(help="A run directory whose trad
 
     Nothing is invented and nothing is ended: the manifest stays incomplete. Twice does no more than once.
     """
+    from gpi.formats.trust import secluded
     from gpi.tools.backtest.recovery import parts
     from gpi.tools.backtest.recovery import recover as recovered
 
+    secluded()  # a broker's session left what is its owner's alone
     for each in parts(run):
         found = recovered(each)
         if found is None:
@@ -65,16 +70,39 @@ def recover(run: Annotated[Path, typer.Argument(help="A run directory whose trad
         say(f"{each}: {rows}, up to row {found.ticks:,} of its stream{torn}", err=True)
 
 
-def _line(run: Path) -> str:
-    manifest = _manifest(run)
+class Told(NamedTuple):
+    """A run in a line, and what it made, if it says."""
+
+    line: str
+    pnl: float | None
+
+
+def _told(run: Path) -> Told:
+    """What a run directory tells; of one that has not ended, what its log does."""
+    from gpi.formats.errors import GpiError
+    from gpi.tools.backtest.recovery import restored, unfinished
+
+    if not unfinished(run):
+        return _read(run, run)
+    with tempfile.TemporaryDirectory(prefix="gpi-runs-") as folder:
+        try:
+            restored(run, Path(folder, "run"))
+        except (GpiError, OSError) as wrong:
+            return Told(f"{run}: {_state(run, {})}; what it told cannot be read ({wrong})", None)
+        return _read(run, Path(folder, "run"))
+
+
+def _read(run: Path, where: Path) -> Told:
+    manifest = _manifest(where)
     if isinstance(manifest, str):
-        return f"{run}: no manifest that can be read ({manifest})"
-    pnl = _pnl(run)
+        return Told(f"{run}: no manifest that can be read ({manifest})", None)
+    pnl = _pnl(where)
     made = "" if pnl is None else f", P&L {pnl:+,.2f}"
     rows = manifest["rows"]
-    return (
+    return Told(
         f"{run}: {_state(run, manifest)}; {manifest['setup']['strategy']['name']}, {manifest['ticks']:,} ticks, "
-        f"{rows['orders']:,} order events, {rows['fills']:,} fills{made}"
+        f"{rows['orders']:,} order events, {rows['fills']:,} fills{made}",
+        pnl,
     )
 
 

@@ -287,10 +287,12 @@ def test_a_killed_run_is_verified_queried_recovered_and_verified_again(tmp_path:
         end = time.monotonic() + 120
         while time.monotonic() < end and not (unfinished(out) and next(Reading(out / NAME).records(), None)):
             time.sleep(0.05)
-        assert "being written" in gpi("runs", "list", tmp_path / "runs", check=0).stdout.decode()
+        listed = gpi("runs", "list", tmp_path / "runs", check=0).stdout.decode()
+        assert "being written" in listed and " 0 order events" not in listed
         assert b"being written" in gpi("runs", "recover", out, check=2).stderr
         trading.send_signal(signal.SIGKILL)
-    assert "did not end (gpi runs recover" in gpi("runs", "list", tmp_path / "runs", check=0).stdout.decode()
+    listed = gpi("runs", "list", tmp_path / "runs", check=0).stdout.decode()
+    assert "did not end (gpi runs recover" in listed
     sql = ("query", "SELECT run, count(*) n FROM orders GROUP BY run", "--runs", tmp_path / "runs", "--to", "jsonl")
     before = gpi(*sql, check=0)
     assert b"has not ended" in before.stderr and json.loads(before.stdout)["n"] > 0
@@ -300,7 +302,11 @@ def test_a_killed_run_is_verified_queried_recovered_and_verified_again(tmp_path:
     assert b"nothing to recover" in gpi("runs", "recover", out, check=0).stderr
     assert gpi(*sql, check=0).stdout == before.stdout
     assert b"identical as far as it goes" in gpi("verify", out, check=0).stderr
-    assert b"recovered" in gpi("runs", "show", out, check=0).stdout
+    shown = gpi("runs", "show", out, check=0).stdout.decode()
+    assert "did not end, recovered" in shown
+    assert shown.splitlines()[0].split("; ", 1)[1] == listed.splitlines()[0].split("; ", 1)[1]  # it had told as much
+    kinds = {each.name: each.stat().st_mode & 0o777 for each in out.iterdir() if each.is_file()}
+    assert set(kinds.values()) == {0o600}, kinds
 
 
 @pytest.fixture

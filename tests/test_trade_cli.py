@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import shlex
 import signal
 import subprocess
 import threading
@@ -215,17 +216,19 @@ def test_kill_cancels_and_bars_and_rearm_ends_it(venue: Venue, tmp_path: Path, k
         trading.until(lambda: venue.open_orders >= 1 and b"trading" in trading.said)
         os.environ["XDG_STATE_HOME"] = str(tmp_path)
         try:
-            gpi(*there, "--kill", check=0)
+            said = gpi(*there, "--kill", check=0).stderr.decode()
+            rearm = next(line for line in said.splitlines() if "--rearm" in line).split("this ends it: gpi ")[1]
             assert trading.gone() == 4
             assert flat(venue, 0.0) and venue.account["suspended"]
             with trader(venue, tmp_path, "--paper", "--key-file", keys) as barred:
-                assert barred.gone() == 4 and b"--rearm" in barred.said
-            gpi(*there, "--rearm", check=0)
+                assert barred.gone() == 4 and f"gpi {rearm}".encode() in barred.said
+            gpi(*shlex.split(rearm), check=0)  # as it was printed
         finally:
             del os.environ["XDG_STATE_HOME"]
     assert not venue.account["suspended"]
-    with trader(venue, tmp_path, "--paper", "--key-file", keys) as again:
+    with trader(venue, tmp_path, "--paper", "--key-file", keys, "--claim", "ZZZ") as again:
         again.until(lambda: b"reconciled" in again.said)
+        assert b"--claim ZZZ: the account holds nothing foreign of it" in again.said
         assert again.end() == 0
 
 

@@ -63,6 +63,7 @@ class Engine:
         self._clock_day = opened.clock_ns // DAY_NS
         self._beaten = 0.0
         self._looked_twice = False
+        self._unclaimed = set(terms.claims) - {"ALL"}
         self.parted = False  # every order has ended, and after that the broker told how things stand
         self._finishing: list[threading.Event] = []
         self._waiting: dict[int, Ask] = {}  # asked and not yet in the journal
@@ -197,6 +198,8 @@ class Engine:
             self.holds.hold(SOCKET, REDUCING)
             self.desk.after_connection(SOCKET)
             return
+        for key in sorted(self._unclaimed):
+            self.say(f"--claim {key}: the account holds nothing foreign of it")
         self.holds.free(STARTING)
         self.out.extend(self.desk.begin(now_ns, self.journal.day(self._clock_day)))
         self.out.extend(self.holds.news(now_ns, self.desk.ids))
@@ -205,6 +208,7 @@ class Engine:
     def _claimed(self, key: str, outside: Any) -> bool:
         if key not in self.terms.claims and "ALL" not in self.terms.claims:
             return False
+        self._unclaimed.discard(key)
         self.journal.claim(key, outside, time.time_ns(), "--claim")
         return True
 

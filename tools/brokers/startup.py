@@ -45,6 +45,7 @@ class Terms:
     kill_file: Path | None = None
     claims: frozenset[str] = frozenset()  # symbol keys, or ALL
     take_over: bool = False
+    rearm: str = "gpi trade --broker alpaca --paper --rearm"  # the command that ends a kill of this account
     attested: Mapping[str, Any] = field(default_factory=dict)  # code, configuration and limits, as accepted
     patience_s: float = 5.0
     grace_s: float = 10.0
@@ -71,7 +72,7 @@ class Opened:
 def open_account(rest: Rest, terms: Terms, url: str) -> Opened:
     """Raises UsageError, RiskBreach or VenueError, each with the way out, where nothing may be traded."""
     account = str(identified(rest, terms)["account_number"])
-    asked(rest, "/account/configurations", "suspend_trade", False)
+    asked(rest, "/account/configurations", "suspend_trade", False, terms)
     path = journal_path(terms, account, url)
     warnings: list[str] = []
     if terms.journal is None:
@@ -79,7 +80,7 @@ def open_account(rest: Rest, terms: Terms, url: str) -> Opened:
     switch = Switch(_kill_file(terms, path))
     if switch.pulled:
         switch.effective()
-        raise RiskBreach(f"the kill file {switch.file} is still there: `gpi trade --broker alpaca --rearm` removes it")
+        raise RiskBreach(f"the kill file {switch.file} is still there; this removes it: {terms.rearm}")
     try:
         journal = Journal(path, warnings.append)
     except BaseException:
@@ -88,7 +89,7 @@ def open_account(rest: Rest, terms: Terms, url: str) -> Opened:
     try:
         journal.check()
         if journal.flag("kill"):
-            raise RiskBreach("the kill switch was pulled: `gpi trade --broker alpaca --rearm` when it is over")
+            raise RiskBreach(f"the kill switch was pulled; when it is over: {terms.rearm}")
         told, clock_ns = clocks(rest, loopback(url))
         warnings += told
         _nobody_else(rest, account, journal, terms)
@@ -150,15 +151,15 @@ def identified(rest: Rest, terms: Terms, suspended: bool = False) -> dict[str, A
         raise UsageError(f"--account {terms.account} is not the account of this key: nothing was sent")
     for name in ("trading_blocked", "account_blocked", "trade_suspended_by_user"):
         if found.get(name) is True and not suspended:
-            raise RiskBreach(f"the broker says {name}: `gpi trade --broker alpaca --rearm`, or ask Alpaca")
+            raise RiskBreach(f"the broker says {name}; ask Alpaca, or, when it is over: {terms.rearm}")
     return found
 
 
-def asked(rest: Rest, path: str, name: str, wanted: Any) -> None:
+def asked(rest: Rest, path: str, name: str, wanted: Any, terms: Terms) -> None:
     """Raise RiskBreach where trading is suspended at the broker."""
     reply = rest.call("GET", path)
     if isinstance(reply.body, dict) and name in reply.body and reply.body[name] != wanted:
-        raise RiskBreach("trading is suspended at the broker: `gpi trade --broker alpaca --rearm` when it is over")
+        raise RiskBreach(f"trading is suspended at the broker; when it is over: {terms.rearm}")
 
 
 def clocks(rest: Rest, local: bool) -> tuple[list[str], int]:
