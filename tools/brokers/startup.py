@@ -126,9 +126,8 @@ def number_of(rest: Rest, terms: Terms) -> str:
 
 def kill_file_of(rest: Rest, terms: Terms, url: str) -> Path:
     """The file whose appearance kills this account's trader."""
-    if terms.kill_file is not None or terms.journal is not None:
-        return _kill_file(terms, journal_path(terms, "", url))
-    return _kill_file(terms, journal_path(terms, number_of(rest, terms), url))
+    named = terms.kill_file is not None or terms.journal is not None
+    return _kill_file(terms, journal_path(terms, "" if named else number_of(rest, terms), url))
 
 
 def kill_files(rest: Rest, terms: Terms, url: str) -> list[Path]:
