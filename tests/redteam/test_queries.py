@@ -124,7 +124,10 @@ def test_a_query_without_end_is_given_up_by_ctrl_c_and_spills_nothing_here(tmp_p
         time.sleep(0.05)
     time.sleep(0.5)
     child.send_signal(signal.SIGINT)
-    _, said = child.communicate(timeout=60)
+    try:
+        _, said = child.communicate(timeout=60)
+    finally:
+        child.kill()
     assert child.returncode == 130, said
     assert list(tmp_path.iterdir()) == [scratch] and not any(scratch.iterdir())
 
