@@ -408,3 +408,24 @@ def test_a_former_life_is_in_the_journal_with_its_attestation(venue: Venue, tmp_
     assert all(row[2] for row in rows)
     assert len(journal.rows("SELECT client_id FROM orders")) == 2
     journal.close()
+
+
+def test_a_session_whose_key_is_refused_does_not_ask_on_at_its_end(venue: Venue, tmp_path: Path) -> None:
+    """Its failure is known; what the account holds at the end is not."""
+    with trading(venue, tmp_path) as client:
+        client.broker._inbox.put(("barred", "the key is refused"))
+        client.until(lambda: client.broker.failure)
+        client.broker.finish(30.0)
+        assert not client.broker.parted and "check the keys" in str(client.broker.failure)
+
+
+def test_the_end_of_a_session_is_looked_at(venue: Venue, tmp_path: Path) -> None:
+    """All that the account holds, after the last order has ended; where nobody answers, that is the failure."""
+    with trading(venue, tmp_path) as client:
+        client.broker.finish(30.0)
+        assert client.broker.parted and client.broker.failure is None
+    with trading(venue, tmp_path) as client:
+        venue.close()
+        client.broker.finish(1.0)
+        assert not client.broker.parted and "did not answer" in str(client.broker.failure)
+        assert client.broker.unknown() == []

@@ -33,6 +33,7 @@ from gpi.tools.brokers.startup import Opened, Terms
 
 BEAT_S: Final = 0.5
 SOCKET: Final = "the stream is down"
+BARRED: Final = "keys"
 
 Give = Callable[[Job], None]
 
@@ -120,9 +121,12 @@ class Engine:
             self._give(job)
         if self.killed and not self.outbox.sending:
             self.switch.effective()
-        if self._finishing and not self.blotter.open and self.outbox.idle and self.desk.part():
-            self.parted = True
-            self.release()
+        if self._finishing and not self.blotter.open and self.outbox.idle:
+            if BARRED in self.holds.causes:
+                self.release()  # nobody answers a key that is refused
+            elif self.desk.part():
+                self.parted = True
+                self.release()
 
     @property
     def at_risk(self) -> bool:
@@ -167,7 +171,7 @@ class Engine:
             self.holds.hold(SOCKET, REDUCING)
             self.desk.disconnected(SOCKET)
         elif what == "barred":
-            self.holds.hold("keys", HALTED)
+            self.holds.hold(BARRED, HALTED)
             self.failure = VenueError(f"{data}: check the keys")
             self.started.set()
 
