@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
@@ -19,8 +20,10 @@ from hypothesis import strategies as st
 from gpi.formats.answers import CASH, POSITION, Answer
 from gpi.formats.errors import BadInput, GpiError, UsageError
 from gpi.formats.frame import Frame, concatenated
+from gpi.formats.instruments import Instruments, equity, option
 from gpi.formats.ipc import Reader, Writer, writing
 from gpi.formats.ticks import TICKS
+from gpi.tools.backtest import recovery
 from gpi.tools.backtest.heard import Heard, part
 from gpi.tools.backtest.manifest import as_dict, manifest_of
 from gpi.tools.backtest.recovery import alive, follows, parts, recover, restored, unfinished
@@ -361,3 +364,18 @@ def _flat(venue: Venue) -> bool:
     while venue.open_orders and time.monotonic() < end:
         time.sleep(0.05)
     return venue.open_orders == 0
+
+
+def test_the_parts_of_a_run_are_in_their_order(tmp_path: Path) -> None:
+    """The tenth after the ninth, whatever an alphabet says."""
+    for number in (10, 2, 9, 11):
+        (tmp_path / f"part-{number}").mkdir()
+    (tmp_path / "part-x").mkdir()
+    assert parts(tmp_path) == [tmp_path, *(tmp_path / f"part-{number}" for number in (2, 9, 10, 11))]
+
+
+def test_a_recovered_run_counts_a_contract_as_a_hundred_shares(tmp_path: Path) -> None:
+    """Each instrument by its own multiplier; one that was never named by 1."""
+    pq.write_table(pa.table({"instrument_id": pa.array([1, 0, 2], pa.int32())}), tmp_path / "fills.parquet")
+    known = Instruments([equity("SPY"), option("SPY   260116C00690000")])
+    assert recovery._multiplier(tmp_path, known)[:3].tolist() == [1.0, 100.0, 1.0]
