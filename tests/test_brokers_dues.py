@@ -4,11 +4,12 @@ import random
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from gpi.formats.accruals import Accrual, charged_as
-from gpi.formats.answers import CASH, NEW, POSITION, STATE, Answer, Ask
+from gpi.formats.answers import CASH, DAY, NEW, POSITION, STATE, Answer, Ask
 from gpi.formats.calendar import day_of
 from gpi.formats.fees import SCHEDULES
 from gpi.formats.instruments import KEY, Instrument, Instruments, crypto, equity, index, option
@@ -19,6 +20,7 @@ from gpi.tools.backtest.setup import Terms
 from gpi.tools.brokers.dues import Dues
 from gpi.tools.brokers.executions import STREAM, Execution
 from gpi.tools.brokers.journal import Journal
+from gpi.tools.brokers.standing import Standing
 from gpi.tools.brokers.startup import charged
 from gpi.tools.venue.accounts import Account, Fill
 from gpi.tools.venue.charges import Charges
@@ -179,3 +181,31 @@ def test_positions_are_not_cash() -> None:
     session = Session(frame([]).layout.schema, setup({}, external=True))
     session.answer([Answer(0, CASH, px=100.0), Answer(0, POSITION, instrument_id=0, qty=3.0, px=2.0)])
     assert session.account.cash == 100.0 and session.account.equity == 106.0
+
+
+def test_a_session_is_told_of_its_own_symbols_and_begins_the_day_without_the_rest() -> None:
+    """Ten of A, which it trades, and two of B, which it does not know until it is announced."""
+    row = SimpleNamespace(multiplier=1.0)
+    blotter = SimpleNamespace(dues=SimpleNamespace(spent=Decimal(0), row=lambda key: row))
+    standing = Standing(blotter, lambda line: None)  # type: ignore[arg-type]
+    standing.cash, standing.ids = Decimal(1000), {"A": 0}
+    standing.held = {"A": (Decimal(10), Decimal(5)), "B": (Decimal(2), Decimal(50))}
+    standing.marks = {"A": Decimal(6), "B": Decimal(60)}
+    cash, position, day = standing.begin(7, None)
+    assert (cash.action, cash.px) == (CASH, 1000.0)
+    assert (position.action, position.instrument_id, position.qty, position.fee, position.leaves) == (
+        POSITION,
+        0,
+        10,
+        6,
+        0,
+    )
+    assert (day.action, day.px) == (DAY, 1060.0)  # 1,180 in all, less what it does not know
+    standing.announced({"A": 0, "B": 1})
+    (late,) = standing.told
+    assert (late.instrument_id, late.qty, late.leaves, late.fee) == (
+        1,
+        2,
+        2,
+        60,
+    )  # its worth is neither profit nor loss
