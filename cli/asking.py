@@ -9,6 +9,7 @@ before it runs, must hold nothing that writes or that hides another statement.
 import contextlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -101,12 +102,19 @@ def answered(desk: Desk, sql: str, views: str) -> pa.RecordBatchReader:
         for statement in statements:
             _judge(desk, statement)
         for statement in statements[:-1]:
-            _interruptible(desk.connection, lambda each=statement: desk.connection.execute(each))
+            _interruptible(desk.connection, lambda each=statement: _carried_out(desk.connection, each))
         asked = _interruptible(desk.connection, lambda: desk.connection.sql(statements[-1].query))
         if asked is None:
             return pa.table({"done": pa.array([True])}).to_reader()
         rows = _interruptible(desk.connection, lambda: asked.to_arrow_reader(BATCH_ROWS))
     return _told_apart(pa.RecordBatchReader.from_batches(rows.schema, _batches(desk, rows, views)))
+
+
+def _carried_out(connection: duckdb.DuckDBPyConnection, statement: duckdb.Statement) -> None:
+    """All of it: DuckDB begins nothing else while rows of an answer wait."""
+    connection.execute(statement)
+    while connection.fetchmany(BATCH_ROWS):
+        pass
 
 
 def _batches(desk: Desk, rows: pa.RecordBatchReader, views: str) -> Iterator[pa.RecordBatch]:
@@ -163,7 +171,8 @@ def _judge(desk: Desk, statement: duckdb.Statement) -> None:
         need = NEEDS.get(kind, WRITE)
         if need not in desk.rights:
             hint = " (a PIVOT is one SELECT with ON column IN (values))" if kind == "MULTI" else ""
-            raise UsageError(f"gpi query answers one SELECT, and that is {kind}{hint}: --allow {need} permits it")
+            said = statement.query.split(maxsplit=1)[0].upper() if kind == "LOAD" else kind  # INSTALL is one, too
+            raise UsageError(f"gpi query answers one SELECT, and that is {said}{hint}: --allow {need} permits it")
     elif WRITE not in desk.rights:
         for step in _plan(desk.connection, statement.query):
             if any(deed in step for deed in DEEDS):
@@ -172,7 +181,11 @@ def _judge(desk: Desk, statement: duckdb.Statement) -> None:
 
 def _plan(connection: duckdb.DuckDBPyConnection, sql: str) -> list[str]:
     """The names of the steps that DuckDB would take, table functions by their own."""
-    ((_, told),) = _interruptible(connection, lambda: connection.execute(f"EXPLAIN (FORMAT json) {sql}").fetchall())
+    asked = f"EXPLAIN (FORMAT json)\n{sql}"  # a line of its own: an error shows the line of what was asked, no more
+    try:
+        ((_, told),) = _interruptible(connection, lambda: connection.execute(asked).fetchall())
+    except duckdb.Error as error:
+        raise duckdb.Error(re.sub(r"\bLINE (\d+):", lambda line: f"LINE {int(line[1]) - 1}:", str(error))) from None
     steps, waiting = [], list(json.loads(told))
     while waiting:
         step = waiting.pop()

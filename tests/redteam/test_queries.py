@@ -156,3 +156,20 @@ def test_ctrl_c_that_was_swallowed_ends_a_question_all_the_same(monkeypatch: pyt
     with pytest.raises(KeyboardInterrupt):
         asking._interruptible(connection, lambda: connection.execute(endless).fetchall())
     connection.close()
+
+
+def test_several_statements_that_answer_are_allowed_together() -> None:
+    """With --allow write: each is done to its end, the last is the answer."""
+    sql = "SELECT * FROM range(100000); SELECT 2 AS b"
+    assert gpi("query", "--allow", "write", sql, "--to", "csv", check=0).stdout.split() == [b'"b"', b"2"]
+
+
+@pytest.mark.parametrize("sql, said", [
+    ("INSTALL httpfs", b"that is INSTALL"), ("LOAD httpfs", b"that is LOAD"),
+    ("SELECT * FROM nosuch", b"LINE 1: SELECT * FROM nosuch"), ("SELECT 1,\n nosuch", b"LINE 2:  nosuch"),
+    ("SELECT 1,\n\n FROM (", b"LINE 3:  FROM ("),
+])  # fmt: skip
+def test_an_error_speaks_of_what_was_asked(sql: str, said: bytes) -> None:
+    """In its words, at its line; nothing of how it is looked at."""
+    told = gpi("query", sql, check=2).stderr
+    assert said in told and b"EXPLAIN" not in told
