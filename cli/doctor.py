@@ -19,7 +19,7 @@ class Finding(NamedTuple):
     fix: str = ""
 
 
-@app.command(epilog="Example: gpi doctor")
+@app.command(epilog="Example: gpi doctor; after an install, before a session: gpi doctor --warm")
 def doctor(
     warm: Annotated[bool, typer.Option("--warm", help="Compile every kernel that is not yet; once a version.")] = False,
 ) -> None:

@@ -184,7 +184,9 @@ def _version(wanted: bool) -> None:
 
 
 @app.callback(
-    epilog="Live: gpi replay FILE --speed realtime | gpi featurize | gpi embed | gpi trade --paper. "
+    epilog="Example: gpi simulate --symbols SPY,NVDA --out day.parquet; "
+    "gpi replay day.parquet | gpi featurize | gpi embed | gpi trade --paper --out runs/day; gpi verify runs/day; "
+    "gpi query 'SELECT run, sum(fee) FROM fills GROUP BY run'. "
     "Exit codes: 0 ok, 1 failed, 2 usage, 3 bad or truncated input, 4 risk limit or kill switch, "
     "5 network or venue, 130 interrupted, 141 the reader of our output left."
 )

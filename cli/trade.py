@@ -23,7 +23,9 @@ KillFile = Annotated[
 
 @app.command(
     epilog="Example: gpi replay day.parquet --speed realtime | gpi featurize | gpi embed | "
-    "gpi trade --paper --strategy market_making --out runs/today"
+    "gpi trade --paper --strategy market_making --out runs/today. At a broker: gpi capture --source alpaca "
+    "--symbols SPY,NVDA | gpi featurize | gpi embed | gpi trade --broker alpaca --paper --out runs/today; end all: "
+    "gpi trade --broker alpaca --paper --kill, and when it is over, --rearm; take what is held: --claim SPY"
 )
 @trading
 def trade(

@@ -22,7 +22,8 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
 @app.command(
-    epilog="Example: gpi simulate --scenario flash-crash | gpi venue --speed 60 --wait-for 1 --ready /tmp/venue.json"
+    epilog="Example: gpi simulate --scenario flash-crash | gpi venue --speed 60 --wait-for 1 --ready "
+    "/tmp/venue.json; for clients of wss that ask for months: gpi venue day.parquet --tls --history lake/ --stay"
 )
 def venue(
     sources: Annotated[list[str] | None, typer.Argument(metavar="[SOURCE]", help="Ticks; - or nothing: stdin.")] = None,

@@ -18,7 +18,10 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
 SOURCES = ("replay", "simulate", "capture")
 
 
-@app.command(epilog="Example: gpi verify runs/paper runs/backtest; gpi verify runs/paper (re-run it from its manifest)")
+@app.command(
+    epilog="Example: gpi verify runs/paper runs/backtest; gpi verify runs/paper (re-run it from its manifest); "
+    "a live run: gpi verify runs/today --recording ~/.local/state/gpi/JOURNAL (its summary prints the line)"
+)
 def verify(
     run: Annotated[Path, typer.Argument(help="A run directory.")],
     other: Annotated[Path | None, typer.Argument(help="Another one; nothing: re-run the first.")] = None,
