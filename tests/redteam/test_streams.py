@@ -22,6 +22,7 @@ from gpi.formats.parquet import read_parquet
 from gpi.formats.provenance import chain
 from gpi.formats.ticks import TICKS
 from gpi.formats.written import json_of
+from gpi.tools.feeds.vendors import vendor_source
 from tests.shell import ROOT, environment
 
 ROWS = 4_000_000  # 0.3 GiB of ticks
@@ -212,3 +213,21 @@ def test_a_compressed_buffer_lies_in_its_message_and_says_how_large_it_is(
             check_buffers(bytes(head), body, 1 << 20, "s")
     else:
         check_buffers(bytes(head), body, 1 << 20, "s")
+
+
+def test_words_that_unpack_to_gigabytes_are_not_read(tmp_path: Path) -> None:
+    """A vendor's table of a few kilobytes whose symbols are a megabyte each; its metadata says so."""
+    rows = 40
+    prices = {name: np.ones(rows) for name in ("open", "high", "low", "close", "volume")}
+    for symbol, fits in (("A" * 64, True), ("A" * (1 << 20), False)):
+        table = pa.table(
+            {"ts_end": pa.array(np.arange(rows)).cast(pa.timestamp("ns")), "symbol": [symbol] * rows, **prices}
+        )
+        path = tmp_path / f"{fits}.parquet"
+        pq.write_table(table, path, compression="zstd", use_dictionary=False)
+        assert path.stat().st_size < 100_000
+        if fits:
+            assert vendor_source(str(path), None).instruments[0].symbol == symbol
+            continue
+        with pytest.raises(BadInput, match="column symbol has 1,048,...? bytes a row"):
+            vendor_source(str(path), None)

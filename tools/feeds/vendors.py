@@ -45,6 +45,8 @@ VENDORS: Final[tuple[Vendor, ...]] = (  # the first that recognises the columns 
     bars.BARS_BY_END,
     bars.DAILY_BARS,
 )
+WORD: Final = 4096  # bytes a row of any column of words, at most
+SPARE: Final = 1 << 24  # and what a file of few rows may have beyond that
 NEAR: Final = 3  # layouts that an error compares with
 MANY: Final = 32  # blocks of a table that are read side by side
 INDEX_ROWS: Final = 1 << 18  # rows of the key columns looked at together
@@ -254,9 +256,23 @@ def _rows(path: str, block: Block, chunk: int) -> Iterator[tuple[int, pa.RecordB
 
 def _names(path: str) -> list[str]:
     try:
-        return list(pq.read_schema(path).names)
+        with pq.ParquetFile(path, memory_map=True) as file:
+            _check_words(path, file.metadata)
+            return list(file.schema_arrow.names)
     except (pa.ArrowException, OSError) as wrong:
         raise BadInput(f"{path} cannot be read as Parquet: {wrong}") from wrong
+
+
+def _check_words(path: str, told: pq.FileMetaData) -> None:
+    """Raise BadInput for words of a length that none has: 76 kB of them unpack to gigabytes, a page at a time."""
+    for group in range(told.num_row_groups):
+        for number in range(told.num_columns):
+            column = told.row_group(group).column(number)
+            size, rows = column.total_uncompressed_size, max(column.num_values, 1)
+            if column.physical_type == "BYTE_ARRAY" and size > WORD * rows + SPARE:
+                raise BadInput(
+                    f"{path}: column {column.path_in_schema} has {size // rows:,} bytes a row: no tick says so much"
+                )
 
 
 def _batches(path: str, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
