@@ -6,7 +6,7 @@ import errno
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from typer._click import Command, Context
@@ -223,5 +223,12 @@ def main(args: list[str] | None = None) -> Any:
         sys.exit(GpiError.exit_code)
 
 
+def command() -> NoReturn:
+    """`gpi` as a process: `main`, and out."""
+    from gpi.tools.leaving import carried_out, leave
+
+    leave(carried_out(main))
+
+
 if __name__ == "__main__":
-    main()
+    command()

@@ -8,7 +8,6 @@ itself) is shown by the sample of cases that exec the installed command instead.
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import contextvars
 import json
@@ -22,6 +21,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from gpi.tools.children import LOUD, LOUD_ENV
+from gpi.tools.leaving import carried_out, leave
 
 REQUEST_BYTES: Final = 1 << 18
 Main = Callable[[list[str]], Any]
@@ -134,26 +134,8 @@ def _become(asked: dict[str, Any], fds: Sequence[int], main: Main) -> None:
         if LOUD_ENV in os.environ:
             exec(LOUD, {})
         sys.argv = asked["words"] if asked["words"][0].endswith(".py") else ["gpi", *asked["words"]]
-        code = _carried_out(main, asked["words"])
-        threading._shutdown()  # type: ignore[attr-defined]  # joins what the interpreter would join
-        atexit._run_exitfuncs()
-        for stream in (sys.stdout, sys.stderr):
-            stream.flush()
+        code = carried_out(lambda: contextvars.Context().run(main, asked["words"]))
     except BaseException:
         traceback.print_exc()
     finally:
-        os._exit(code)
-
-
-def _carried_out(main: Main, words: list[str]) -> int:
-    try:
-        contextvars.Context().run(main, words)
-    except SystemExit as ended:
-        if ended.code is None or isinstance(ended.code, int):
-            return ended.code or 0
-        sys.stderr.write(f"{ended.code}\n")
-        return 1
-    except BaseException:
-        traceback.print_exc()
-        return 1
-    return 0
+        leave(code)

@@ -133,7 +133,7 @@ def read_indexed(folder: Path) -> tuple[Bank, Any]:
             raise BadInput(f"{folder / MANIFEST} names no {name}: build the bank again with `gpi index`")
         files[name] = verified(folder, name, str(manifest["digests"][name]))
     index = unpacked(files[INDEX], folder / INDEX)
-    vectors, patterns = vectors_of(index), _patterns(pq.read_table(pa.BufferReader(files[PATTERNS])))
+    vectors, patterns = vectors_of(index), _patterns(pq.ParquetFile(pa.BufferReader(files[PATTERNS])).read())
     if vectors.shape != (manifest["count"], manifest["width"]) or len(patterns) != manifest["count"]:
         raise BadInput(f"{folder}: index, patterns and manifest disagree: build the bank again with `gpi index`")
     return Bank(vectors, patterns, manifest["horizon_ns"], manifest["next_id"]), index
