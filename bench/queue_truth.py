@@ -60,7 +60,7 @@ GUESSES: Final[dict[str, tuple[Policy, float]]] = {
 WITHIN: Final = (1, 10, 60)  # seconds
 IDLE: Final = """from gpi.tools.kernels.jit import borrowing
 @borrowing
-def decide(memory, params, view, features, outlook, orders, n_orders, intents):
+def decide(memory, params, view, inputs, market, orders, n_orders, intents):
     return 0
 """
 
@@ -104,7 +104,7 @@ def played(rows: Frame, instruments: Instruments, order: Order, fill: Policy, po
     """(share filled, seconds until it was filled whole: NaN if never) of an order that has the market to itself."""
     levels = rows["bids_px"].shape[1] if "bids_px" in rows else 1
     exchange = Exchange(instruments, levels, fill, seed=order.first)
-    exchange._desk["likely_power"] = power
+    exchange._engine.venue.likely_power = power
     exchange.tick(rows.slice(order.first, order.first + 1))
     exchange.submit(Request(0, order.side, LIMIT, GTC, QTY, order.px))
     exchange.tick(rows.slice(order.first + 1, order.last))
@@ -201,7 +201,7 @@ def twin(rows: Frame, instruments: Instruments, one: Witness, fill: Policy, powe
         Exchange(instruments, rows["bids_px"].shape[1] if "bids_px" in rows else 1, fill, one.joined),
         rows["ts_event"],
     )
-    exchange._desk["likely_power"] = power
+    exchange._engine.venue.likely_power = power
     exchange.tick(rows.slice(one.joined - 1, one.joined))
     exchange.submit(Request(0, one.side, LIMIT, GTC, QTY, one.px))
     until = one.ended + 1 if not one.executed else int(np.searchsorted(ts, ts[one.ended] + LIFE_NS, side="right"))

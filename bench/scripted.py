@@ -16,14 +16,14 @@ def decide(
     memory: Array,
     params: Array,
     view: Array,
-    features: Array,
-    outlook: Array,
+    inputs: Array,
+    market: Array,
     orders: Array,
     n_orders: int,
     intents: Array,
 ) -> int:
     """Read the script; returns the number of intents."""
-    n = 0
+    n, features = 0, inputs[0].features
     if features[3] > 0.0:
         for j in range(n_orders):
             if orders[j].order_id == int(features[3]):

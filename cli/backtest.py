@@ -4,6 +4,7 @@ import typer
 
 from gpi.cli import desk
 from gpi.cli.io import Tool, trading
+from gpi.tools.desk.options import Options
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -13,36 +14,10 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
     "gpi backtest --strategy momentum --param horizon_s=5 --out runs/a"
 )
 @trading
-def backtest(
-    strategy: desk.Strategy = "market_making",
-    param: desk.Param = None,
-    limits: desk.Limits = None,
-    fees: desk.Fees = "auto",
-    cash: desk.Cash = 1_000_000.0,
-    feed_ms: desk.FeedMs = 0.0,
-    order_ms: desk.OrderMs = 1.0,
-    response_ms: desk.ResponseMs = 1.0,
-    out: desk.OutDir = None,
-    fill: desk.Fill = "conservative",
-    hours: desk.Hours = False,
-    self_trade: desk.SelfTrade = "allow",
-    luld: desk.Luld = 0,
-    account_rules: desk.AccountRules = "any",
-    seed: desk.Seed = 0,
-    latency: desk.Latency = None,
-    unshortable: desk.Unshortable = None,
-    breaker: desk.Breaker = None,
-    option_slippage: desk.OptionSlippage = None,
-    kill_row: desk.KillRow = None,
-    answers: desk.Answers = None,
-) -> Tool:
+def backtest(options: Options, out: desk.OutDir = None, answers: desk.Answers = None) -> Tool:
     """Run a strategy over recorded ticks: queue position, latencies, fees, partial fills and halts included.
 
-    The same engine as `gpi trade --paper`: the same stream gives the same orders and fills.
+    The same engine as `gpi trade --paper`: the same stream gives the same orders and fills. From Python:
+    `gpi.backtest(source, strategy, **options)`.
     """
-    delays = (feed_ms, order_ms, response_ms)
-    rules = (fill, hours, self_trade, luld, seed, option_slippage, account_rules)
-    terms = desk.Terms(
-        strategy, param, limits, fees, cash, delays, kill_row, answers, rules, latency, unshortable, breaker
-    )
-    return desk.desk(terms, out, None)
+    return desk.desk(options, out, None, answers)

@@ -9,11 +9,12 @@ import functools
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, is_dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from gpi.cli.flags import bundled, flags
 from gpi.cli.running import Run, private_stdout, running
 
 if TYPE_CHECKING:
@@ -85,7 +86,9 @@ def _parameter(name: str, kind: Any, where: Any = inspect.Parameter.KEYWORD_ONLY
 
 def _wrapped(body: Body, reads: bool, writes: bool, name: str | None = None) -> Body:
     called = name or body.__name__.replace("_", "-")
-    own = list(inspect.signature(body).parameters.values())
+    signature = list(inspect.signature(body).parameters.values())
+    bundles = {each.name: each.annotation for each in signature if is_dataclass(each.annotation)}
+    own = [more for each in signature for more in (flags(each.annotation) if each.name in bundles else [each])]
     added = [_parameter("to", To)] + ([_parameter("out", Out)] if writes else [])
     first = [_parameter("sources", Sources, inspect.Parameter.POSITIONAL_OR_KEYWORD)] if reads else []
     own = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in own]
@@ -95,7 +98,7 @@ def _wrapped(body: Body, reads: bool, writes: bool, name: str | None = None) -> 
         to = given.pop("to")
         out = given.pop("out") if writes else None
         sources = given.pop("sources") if reads else []
-        part = Part(called, given, _tool(body(**given)))
+        part = Part(called, given, _tool(body(**bundled(given, bundles))))
         parts = [*_opened(sources or []), part]
         composing = _composing.get()
         if composing is None:

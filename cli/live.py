@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from gpi.cli import warming
 from gpi.cli.account import Account, broker_terms, found_keys, tell, typed
-from gpi.cli.desk import Terms, fitted_fees, prepared
 from gpi.cli.io import Tool
 from gpi.cli.running import Run, running
+from gpi.tools.desk.options import Options
 
 if TYPE_CHECKING:
     from gpi.formats.answers import Answer
@@ -46,6 +46,7 @@ class LiveDesk:
         from gpi.formats.instruments import Instruments
         from gpi.formats.orders import ORDERS
         from gpi.tools.backtest.session import Session
+        from gpi.tools.desk.setting import fitted_fees
         from gpi.tools.stage import Stream
 
         setup = fitted_fees(self.setup, self.fees, stream)
@@ -117,8 +118,8 @@ class LiveDesk:
 
     def _told_day(self, session: "Session", broker: "Alpaca") -> None:
         """A restart does not begin the day afresh: the journal knows how it began."""
-        d = session.account
-        day = (int(d.day), float(d.day_equity), int(d.loss_day))
+        account = session.account
+        day = (int(session.clock.day), float(account.day_equity), int(account.loss_day))
         if day != self.day:
             self.day = day
             broker.day_is(day[0], day[1], bool(day[2]))
@@ -131,7 +132,7 @@ class LiveDesk:
     def _hear(self, session: "Session", answers: list["Answer"], directory: "RunDirectory | None") -> None:
         if answers:
             if directory is not None:
-                directory.heard(int(session.account.row), answers)
+                directory.heard(int(session.clock.row), answers)
             session.answer(answers)
 
     def _wind_down(
@@ -180,10 +181,11 @@ class LiveDesk:
             raise failure
 
 
-def live(terms: Terms, out: Path | None, account: Account) -> Tool:
+def live(options: Options, out: Path | None, account: Account) -> Tool:
     """The tool of `gpi trade --broker alpaca`. Raises UsageError for options that are not right."""
     from gpi.formats.errors import UsageError
     from gpi.tools.brokers.rest import LIVE, host
+    from gpi.tools.desk.setting import setup_of
 
     if account.live:
         if not account.number:
@@ -194,9 +196,9 @@ def live(terms: Terms, out: Path | None, account: Account) -> Tool:
     if account.pace != 1.0 and account.url is None:
         raise UsageError("--pace is for a venue that replays a day: give its --url, too")
     found_keys(account)  # now, not when the first tick comes: a missing key is known before the market opens
-    setup = prepared(replace(terms, rules=(*terms.rules[:-1], "alpaca")), external=True)
+    setup = setup_of(replace(options, account_rules="alpaca"), external=True)
     warming.before_a_session(tell)
-    made = LiveDesk(setup, terms.fees, out, account, running())
+    made = LiveDesk(setup, options.fees, out, account, running())
     return Tool(made.trade, {"strategy": setup.strategy.digest}, made.conclude, in_any_case=True)
 
 

@@ -15,7 +15,7 @@ from gpi.formats.appearing import appeared, begun, beside, replaceable
 from gpi.formats.errors import UsageError
 from gpi.formats.features import elements
 from gpi.formats.frame import Frame, Layout
-from gpi.formats.instruments import KEY, Instruments
+from gpi.formats.instruments import Instruments
 from gpi.formats.ipc import writing
 from gpi.formats.messages import write_table
 from gpi.tools.stage import Stream
@@ -124,11 +124,12 @@ def _named_error(error: OSError, fd: int) -> OSError:
 
 def _named(stream: Stream, empty: bool = False) -> Iterator[pa.RecordBatch]:
     """Batches for people: with the symbol beside the instrument's number. `empty`: one without rows comes first."""
-    symbols = Instruments.of(stream.schema).symbols if "instrument_id" in stream.schema.names else ()
+    table = Instruments.of(stream.schema) if "instrument_id" in stream.schema.names else Instruments()
+    symbols = table.symbols
     first = [Layout.of(stream.schema).empty(0)] if empty else []
     for frame in chain(first, stream.frames):
-        if frame.notes and KEY in frame.notes:
-            symbols = Instruments.from_json(frame.notes[KEY]).symbols
+        if table.heard(frame.notes) is not None:
+            symbols = table.symbols
         batch = frame.to_batch()
         if symbols:
             names = [symbols[i] if 0 <= i < len(symbols) else "" for i in frame["instrument_id"]]

@@ -46,7 +46,7 @@ def _lines(session: "Session", metrics: dict[str, Any] | None) -> list[tuple[str
     account = session.account
     start, profit = opening.start_equity(session.state), opening.profit(session.state)
     lines = [
-        ("strategy", f"{session.setup.strategy.name}, {int(account.row):,} ticks"),
+        ("strategy", f"{session.setup.strategy.name}, {int(session.clock.row):,} ticks"),
         ("equity", f"{account.equity:,.2f}  (start {start:,.2f}, cash {account.cash:,.2f})"),
         ("P&L", f"{profit:+,.2f} after fees of {account.fees:,.2f}"),
     ]

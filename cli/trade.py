@@ -8,6 +8,7 @@ import typer
 from gpi.cli import desk, live
 from gpi.cli.account import Account, pull_kill, release
 from gpi.cli.io import Tool, trading
+from gpi.tools.desk.options import Options
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -29,6 +30,7 @@ KillFile = Annotated[
 )
 @trading
 def trade(
+    options: Options,
     paper: Annotated[bool, typer.Option("--paper", help="Play money: the local kernel, or --broker's.")] = False,
     broker: Annotated[str | None, typer.Option(help="alpaca: send the orders there.")] = None,
     real: Annotated[bool, typer.Option("--live", help="Real money, with --broker and --account.")] = False,
@@ -43,27 +45,8 @@ def trade(
     pace: Annotated[float, typer.Option(min=1, help="How many times as fast the --url venue plays.")] = 1.0,
     kill: Annotated[bool, typer.Option("--kill", help="Cancel all at the broker, suspend trading, end.")] = False,
     rearm: Annotated[bool, typer.Option("--rearm", help="End a kill: trading may start again.")] = False,
-    strategy: desk.Strategy = "market_making",
-    param: desk.Param = None,
-    limits: desk.Limits = None,
-    fees: desk.Fees = "auto",
-    cash: desk.Cash = 1_000_000.0,
-    feed_ms: desk.FeedMs = 0.0,
-    order_ms: desk.OrderMs = 1.0,
-    response_ms: desk.ResponseMs = 1.0,
     out: desk.OutDir = None,
     kill_file: KillFile = None,
-    fill: desk.Fill = "conservative",
-    hours: desk.Hours = False,
-    self_trade: desk.SelfTrade = "allow",
-    luld: desk.Luld = 0,
-    account_rules: desk.AccountRules = "any",
-    seed: desk.Seed = 0,
-    latency: desk.Latency = None,
-    unshortable: desk.Unshortable = None,
-    breaker: desk.Breaker = None,
-    option_slippage: desk.OptionSlippage = None,
-    kill_row: desk.KillRow = None,
 ) -> Tool:
     """Trade a stream of ticks. Every order passes the risk gate; the orders go down the pipe.
 
@@ -71,15 +54,11 @@ def trade(
     """
     from gpi.formats.errors import UsageError
 
-    delays = (feed_ms, order_ms, response_ms)
-    rules = (fill, hours, self_trade, luld, seed, option_slippage, account_rules)
-    more = (rules, latency, unshortable, breaker)
-    terms = desk.Terms(strategy, param, limits, fees, cash, delays, kill_row, None, *more)
     where = Account(real, account, url, key_file, journal, kill_file, tuple(claim or ()), take_over, pace)
     if broker is None:
         if not paper or kill or rearm or where != Account(kill_file=kill_file):
             raise UsageError(HERE)
-        return desk.desk(terms, out, kill_file)
+        return desk.desk(options, out, kill_file)
     if broker != "alpaca":
         raise UsageError(f"--broker {broker}: only alpaca so far")
     if paper == real:
@@ -87,4 +66,4 @@ def trade(
     if kill or rearm:
         (pull_kill if kill else release)(where)
         raise typer.Exit()
-    return live.live(terms, out, where)
+    return live.live(options, out, where)

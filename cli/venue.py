@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gpi.cli import desk, setting
+from gpi.cli import setting
 from gpi.cli.terminal import say
 
 if TYPE_CHECKING:
@@ -39,9 +39,13 @@ def venue(
     linger: Annotated[float, typer.Option(min=0, help="Seconds to serve on after the feed's end.")] = 2.0,
     slow: Annotated[str, typer.Option(help="A slow reader holds the feed back (wait) or is cut (drop).")] = "wait",
     fill: Annotated[str, typer.Option(help="How orders fill, as in `gpi backtest`.")] = "alpaca-paper",
-    option_slippage: desk.OptionSlippage = None,
-    luld: desk.Luld = 0,
-    breaker: desk.Breaker = None,
+    option_slippage: Annotated[
+        str | None, typer.Option(help="Options: share of the spread a fill travels, by legs; 1: all of it.")
+    ] = None,
+    luld: Annotated[int, typer.Option(min=0, max=2, help="LULD bands of this tier on shares; 0: none.")] = 0,
+    breaker: Annotated[
+        str | None, typer.Option(help="Market-wide breakers: SYMBOL:PREVIOUS_CLOSE of the index (SPY:585.20).")
+    ] = None,
     fees: Annotated[str, typer.Option(help="alpaca (what it charges, paper too) or zero.")] = "alpaca",
     hours: Annotated[str, typer.Option(help="market (shares trade in US sessions) or always.")] = "market",
     rate_limit: Annotated[int, typer.Option(min=0, help="Requests a minute per account; 0: no limit.")] = 200,
@@ -62,6 +66,7 @@ def venue(
     """
     from gpi.formats.appearing import replaceable
     from gpi.formats.secrets import Secret
+    from gpi.tools.desk.setting import breaker_of, shares
     from gpi.tools.venue.venue import Options
 
     if ready is not None:
@@ -75,7 +80,7 @@ def venue(
         rate_limit=rate_limit,
         fill=fill,  # type: ignore[arg-type]
         fees=fees, seed=seed, slow=slow, by_calendar=hours == "market", faults=faults, levels=_levels(stream, fill),
-        luld=luld, breaker=desk.breaker_of(breaker), hosts=names, **desk.shares(option_slippage),
+        luld=luld, breaker=breaker_of(breaker), hosts=names, **shares(option_slippage),
     )  # fmt: skip
     how = {"wait_for": wait_for, "stay": stay, "linger": linger}
     with setting.guarded(tls, tls_port, names, tls_cert, tls_key) as guarded:

@@ -190,19 +190,20 @@ def _warm_exchange() -> None:
 
 def _warm_session() -> None:
     """Load the kernels of a session that trades elsewhere."""
-    from gpi.cli.desk import Terms, fitted_fees, prepared
     from gpi.formats import answers, orders
     from gpi.formats.instruments import KEY, Instruments, equity
     from gpi.formats.ticks import TICKS
     from gpi.tools.backtest.session import Session
     from gpi.tools.chaos.strategies import named
+    from gpi.tools.desk.options import Options
+    from gpi.tools.desk.setting import fitted_fees, setup_of
     from gpi.tools.stage import Stream
     from gpi.tools.venue.rows import told
 
     table = Instruments([equity("WARM")]).to_json().encode()
     schema = TICKS.with_metadata({**TICKS.metadata, KEY.encode(): table})
-    terms = Terms(named("Churn"), ["every=1"], None, "zero", 1e6, (0.0, 0.0, 0.0), None)
-    session = Session(schema, fitted_fees(prepared(terms, external=True), "zero", Stream(schema, iter(()))))
+    options = Options(strategy=named("Churn"), param=["every=1"], fees="zero", order_ms=0.0, response_ms=0.0)
+    session = Session(schema, fitted_fees(setup_of(options, external=True), "zero", Stream(schema, iter(()))))
     quote = {"bid": [99, 100], "ask": [101, 100], "trade": [101, 50, 1]}
     for ts in range(1, 9):
         session.step(told(0, 0, quote, ts * 10**9))

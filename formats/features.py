@@ -63,6 +63,11 @@ def elements(field: pa.Field) -> tuple[str, ...]:
     return tuple(found)
 
 
+def named(field: pa.Field) -> bool:
+    """Does a column tell the names of its elements? Then it is asked by name, whatever stands beside them."""
+    return b"gpi.names" in (field.metadata or {})
+
+
 FEATURES: Final = vector("features", TICK_FEATURES)
 
 

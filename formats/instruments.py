@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import date
 from math import inf
@@ -19,10 +19,13 @@ from typing import Any, Final, Literal
 import pyarrow as pa
 
 from gpi.formats.errors import BadInput
+from gpi.formats.settlement import underlying
 from gpi.formats.ticks import MAX_INSTRUMENTS
 from gpi.formats.written import json_of
 
 KEY: Final = "gpi.instruments"
+MORE: Final = "gpi.instruments.more"
+"""The note that announces rows appended to a table while its stream flows: {"first": id of the first, "rows"}."""
 OPTION_MULTIPLIER: Final = 100.0
 
 AssetClass = Literal["equity", "option", "crypto", "index"]
@@ -129,6 +132,7 @@ class Instruments:
     def __init__(self, rows: Iterable[Instrument] = ()) -> None:
         self._rows: list[Instrument] = []
         self._ids: dict[str, int] = {}
+        self._first_on: dict[str, int] = {}  # the first option on each underlying
         for row in rows:
             self.add(row)
 
@@ -141,6 +145,8 @@ class Instruments:
         if known is None:
             known = self._ids[instrument.symbol] = len(self._rows)
             self._rows.append(replace(instrument, id=known))
+            if instrument.asset_class == "option":
+                self._first_on.setdefault(underlying(instrument.underlying), known)
         return known
 
     def __getitem__(self, instrument_id: int) -> Instrument:
@@ -155,6 +161,10 @@ class Instruments:
             shown = ", ".join(self.symbols[:8]) + (" ..." if len(self) > 8 else "")
             raise BadInput(f"the stream carries no {symbol!r}; it has {shown or 'no instruments'}")
         return self._rows[self._ids[symbol]]
+
+    def first_on(self, name: str) -> int:
+        """The id of the first option on this underlying; -1 without any."""
+        return self._first_on.get(name, -1)
 
     @property
     def symbols(self) -> tuple[str, ...]:
@@ -192,6 +202,37 @@ class Instruments:
             return cls(rows)
         except (ValueError, TypeError, AttributeError) as wrong:
             raise BadInput(f"the instrument table in the stream is unreadable: {wrong}") from wrong
+
+    def news(self, since: int) -> dict[str, str]:
+        """The note that announces the rows from id `since` on to whoever has those before."""
+        rows = [_plain(row) for row in self._rows[since:]]
+        return {MORE: json.dumps({"first": since, "rows": rows}, separators=(",", ":"))}
+
+    def heard(self, notes: Mapping[str, str] | None) -> int | None:
+        """Take in what a note announces: the id of the first new row, None where it announces none.
+
+        A note tells the rows that are new (`news`) or, in older recordings, the whole table. Raises BadInput where it
+        is unreadable or does not go on where this table ends.
+        """
+        told = None if not notes else notes.get(MORE, notes.get(KEY))
+        if told is None or notes is None:
+            return None
+        try:
+            found = json_of(told, finite=False)
+        except ValueError as wrong:
+            raise BadInput(f"a note of the stream announces instruments unreadably: {wrong}") from wrong
+        found = found if MORE in notes else {"first": 0, "rows": found}
+        first, known = (found.get("first"), len(self)) if isinstance(found, dict) else (None, 0)
+        if not isinstance(first, int) or isinstance(first, bool) or not 0 <= first <= known:
+            raise BadInput(f"a note of the stream announces instruments from {first!r} on, but {known} are known")
+        added = list(Instruments.from_json(json.dumps(found.get("rows"))))
+        for row in added[: known - first]:
+            if row.symbol != self._rows[first + row.id].symbol:
+                raise BadInput(f"a note of the stream announces {row.symbol!r} as {first + row.id}, which is another")
+        for row in added[known - first :]:
+            if self.add(row) < known:
+                raise BadInput(f"a note of the stream announces {row.symbol!r} once more")
+        return known
 
     @classmethod
     def of(cls, schema: pa.Schema) -> Instruments:

@@ -66,13 +66,17 @@ class Model:
         text = json.dumps(self.manifest["digests"], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
-    def expect(self, features: Sequence[str]) -> None:
-        """Raise BadInput unless the model was trained on exactly these features, in this order."""
-        if tuple(features) != self.features:
+    def places(self, features: Sequence[str]) -> tuple[int, ...]:
+        """Where among these the features stand that the model reads, in its order. Raises BadInput if one is missing.
+
+        What stands beside them does not matter: an eleventh feature breaks no model.
+        """
+        if not set(self.features) <= set(features):
             raise BadInput(
                 f"{self.folder / MANIFEST}: the model reads {', '.join(self.features)}, the stream carries "
                 f"{', '.join(features)}: retrain it with `gpi train` on these features"
             )
+        return tuple(list(features).index(name) for name in self.features)
 
 
 def read_model(folder: Path) -> Model:

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 
 from gpi.formats.orders import GTC, IOC, MAKER, TAKER
 from gpi.tools.backtest.setup import PRESETS, Fees, Latency, Terms
-from gpi.tools.kernels import account
-from gpi.tools.kernels.orders import BUY, DESK, INSTRUMENT, SECOND, SELL
+from gpi.tools.kernels import account, memory
+from gpi.tools.kernels.orders import BUY, SECOND, SELL, Engine
 from tests.test_matching import markets, scripts
 from tests.trading import START, TICK, trade
 
@@ -41,39 +41,40 @@ def test_the_position_is_the_sum_of_the_fills(market: list[dict[str, Any]], scri
     assert np.array_equal(fills["position"], np.cumsum(fills["side"] * fills["qty"]))
 
 
-def books() -> tuple[np.ndarray, np.ndarray]:
+def fresh() -> Engine:
     """A fresh account and one instrument at a mid of 10."""
-    desk, instruments = np.zeros(1, DESK), np.zeros(1, INSTRUMENT)
-    instruments["multiplier"], instruments["mid"] = 1.0, 10.0
-    return desk, instruments
+    state = memory.blank()
+    memory.more_instruments(state, 1)
+    state["instruments"]["multiplier"], state["instruments"]["mid"] = 1.0, 10.0
+    return Engine(state)
 
 
 def test_adding_averages_the_cost_and_reducing_realises() -> None:
     """100 at 10 and 100 at 12 cost 11; selling 50 at 13 realises 100 and leaves the cost."""
-    desk, instruments = books()
+    e = fresh()
     for side, qty, px in ((BUY, 100.0, 10.0), (BUY, 100.0, 12.0), (SELL, 50.0, 13.0)):
-        account.settle(desk, instruments, 0, side, qty, px, 0.0)
-    assert instruments[0].avg_px == pytest.approx(11.0)
-    assert desk[0].realized == pytest.approx(100.0)
-    assert instruments[0].position == 150.0
+        account.settle(e, 0, side, qty, px, 0.0)
+    assert e.instruments[0].avg_px == pytest.approx(11.0)
+    assert e.account.realized == pytest.approx(100.0)
+    assert e.instruments[0].position == 150.0
 
 
 def test_turning_round_realises_all_and_starts_at_the_new_price() -> None:
     """Long 10 at 10, selling 25 at 9 loses 10 and leaves 15 short at 9."""
-    desk, instruments = books()
-    account.settle(desk, instruments, 0, BUY, 10.0, 10.0, 0.0)
-    account.settle(desk, instruments, 0, SELL, 25.0, 9.0, 0.0)
-    assert desk[0].realized == pytest.approx(-10.0)
-    assert (instruments[0].position, instruments[0].avg_px) == (-15.0, 9.0)
+    e = fresh()
+    account.settle(e, 0, BUY, 10.0, 10.0, 0.0)
+    account.settle(e, 0, SELL, 25.0, 9.0, 0.0)
+    assert e.account.realized == pytest.approx(-10.0)
+    assert (e.instruments[0].position, e.instruments[0].avg_px) == (-15.0, 9.0)
 
 
 def test_a_closed_position_is_exactly_nothing() -> None:
     """0.1 + 0.2 - 0.3 leaves no dust."""
-    desk, instruments = books()
+    e = fresh()
     for side, qty in ((BUY, 0.1), (BUY, 0.2), (SELL, 0.3)):
-        account.settle(desk, instruments, 0, side, qty, 10.0, 0.0)
-    assert instruments[0].position == 0.0
-    assert desk[0].holdings == pytest.approx(0.0, abs=1e-9)
+        account.settle(e, 0, side, qty, 10.0, 0.0)
+    assert e.instruments[0].position == 0.0
+    assert e.account.holdings == pytest.approx(0.0, abs=1e-9)
 
 
 @pytest.mark.parametrize(
@@ -87,11 +88,11 @@ def test_a_closed_position_is_exactly_nothing() -> None:
 )
 def test_fees_are_what_the_venue_charges(name: str, side: int, liquidity: int, expected: float) -> None:
     """10 shares worth 1,000."""
-    desk = np.zeros(1, DESK)
+    e = fresh()
     preset = PRESETS[name]
     for field in ("maker_bps", "taker_bps", "per_share", "sell_bps", "sell_per_share"):
-        desk[0][field] = getattr(preset, field)
-    assert account.fee(desk, side, liquidity, 10.0, 1000.0) == pytest.approx(expected)
+        e.fees[0][field] = getattr(preset, field)
+    assert account.fee(e, side, liquidity, 10.0, 1000.0) == pytest.approx(expected)
 
 
 def test_equity_rows_come_once_a_second_and_after_fills() -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from gpi.formats.errors import BadInput, UsageError
 from gpi.formats.frame import Frame
-from gpi.formats.instruments import Instruments, crypto, equity, index
+from gpi.formats.instruments import Instruments, crypto, equity, index, option
 from gpi.formats.orders import EQUITY, GTC, REASONS, REFUSE, SUBMIT
 from gpi.tools.backtest.manifest import manifest_of, setup_of
 from gpi.tools.backtest.run import Run
@@ -182,6 +182,22 @@ def test_terms_come_from_the_instrument_table() -> None:
     assert [REASONS[r] for r in rows["reason"][rows["action"] == REFUSE]] == ["MALFORMED"]
 
 
+@pytest.mark.parametrize("whole", [True, False])
+def test_terms_given_by_hand_end_where_the_stream_tells_them(whole: bool) -> None:
+    """A table announced in the middle brings the terms of every row of it, told whole or as news."""
+    ticks = frame([{"ts": START, "i": k, "bid": (100, 9), "ask": (102, 9)} for k in (0, 1)])
+    table = Instruments([crypto("BTCUSDT")])
+    session = Session(table.on(ticks.layout.schema), setup({}, terms=Terms(default=(0.5, 7.0, 3.0))))
+    session.step(ticks)
+    table.add(option("SPY261218C00100000"))
+    notice = ticks.slice(0, 0)
+    notice.notes = {"gpi.instruments": table.to_json()} if whole else table.news(1)
+    session.step(notice)
+    told = session.state["instruments"][:2]
+    assert told["lot_size"].tolist() == [1e-5, 1.0] and told["multiplier"].tolist() == [1.0, 100.0]
+    assert told["right"].tolist() == [0, 1] and session.state["market"]["group"][:2].tolist() == [0, 2]
+
+
 def test_late_ticks_are_counted_and_time_never_runs_back() -> None:
     """A tick from the past is traded at the present."""
     market = [{"ts": START + k, "bid": (100, 9), "ask": (102, 9)} for k in (0, SECOND, 5)]
@@ -189,7 +205,7 @@ def test_late_ticks_are_counted_and_time_never_runs_back() -> None:
     session = Session(ticks.layout.schema, setup({2: [(1, 1.0, 100, GTC)]}))
     rows = session.step(ticks).orders
     assert rows["ts_event"].tolist() == [START + SECOND]
-    assert session.account.late == 1
+    assert session.clock.late == 1
 
 
 def test_nothing_to_do_costs_no_memory() -> None:

@@ -81,8 +81,8 @@ class Trader:
         self.hear(self.broker.answers())
         self.session.step(ticked)
         self.broker.ask(self.session.asks())
-        d = self.session.account
-        day = (int(d.day), float(d.day_equity), bool(d.loss_day))
+        account = self.session.account
+        day = (int(self.session.clock.day), float(account.day_equity), bool(account.loss_day))
         if day != self.day:
             self.day = day
             self.broker.day_is(*day)

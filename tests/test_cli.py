@@ -155,10 +155,10 @@ def test_the_pipeline_loads_neither_pandas_nor_torch() -> None:
 
 def test_automatic_fees_follow_what_is_traded() -> None:
     """Shares, options or crypto, each by its schedule; a stream of several kinds instrument by instrument."""
-    from gpi.cli.desk import fitted_fees
     from gpi.formats.instruments import Instruments, crypto, equity, index, option
     from gpi.formats.ticks import TICKS
     from gpi.tools.backtest.setup import Setup
+    from gpi.tools.desk.setting import fitted_fees
     from gpi.tools.stage import Stream
     from gpi.tools.strategies.loading import load
 

@@ -128,3 +128,45 @@ def test_a_table_whose_ids_or_terms_mean_nothing_is_refused(rows: list[dict[str,
     """Ids would shift, or a limit would be compared with nonsense: bad input, not a default."""
     with pytest.raises(BadInput):
         Instruments.from_json(json.dumps(rows))
+
+
+TABLE = [equity("SPY"), crypto("BTCUSDT"), option("SPY240621C00500000"), index("SPX"), option("SPXW240621P05000000")]
+
+
+@pytest.mark.parametrize("cut", range(len(TABLE)))
+def test_a_table_told_in_pieces_is_the_table(cut: int) -> None:
+    """The rows before, then the news; the news again, and the whole table, change nothing."""
+    whole, grown = Instruments(TABLE), Instruments(TABLE[:cut])
+    assert grown.heard(whole.news(cut)) == cut
+    assert grown == whole
+    assert grown.heard(whole.news(cut)) == grown.heard({"gpi.instruments": whole.to_json()}) == len(TABLE)
+    assert grown == whole
+    assert grown.first_on("SPX") == 4 and grown.first_on("SPY") == 2 and grown.first_on("QQQ") == -1
+
+
+@pytest.mark.parametrize(
+    "note",
+    [
+        {"gpi.instruments.more": Instruments(TABLE).news(3)["gpi.instruments.more"]},  # row 2 is missing
+        {"gpi.instruments.more": '{"first": 1, "rows": [{"symbol": "SPY"}]}'},  # another than was told
+        {"gpi.instruments.more": '{"first": 2, "rows": [{"symbol": "SPY"}]}'},  # once more
+        {"gpi.instruments.more": '{"first": true, "rows": []}'},
+        {"gpi.instruments.more": '{"first": -1, "rows": []}'},
+        {"gpi.instruments.more": '{"first": 2}'},
+        {"gpi.instruments.more": '{"first": 2, "rows": [7]}'},
+        {"gpi.instruments.more": "[]"},
+        {"gpi.instruments.more": "no json"},
+        {"gpi.instruments": '[{"symbol": "QQQ"}]'},
+    ],
+)
+def test_news_that_do_not_go_on_where_the_table_ends_are_refused(note: dict[str, str]) -> None:
+    """A gap, a contradiction, a repetition, or nonsense; the table stays as it was."""
+    table = Instruments(TABLE[:2])
+    with pytest.raises(BadInput):
+        table.heard(note)
+    assert table.symbols == ("SPY", "BTCUSDT")
+
+
+def test_a_note_about_something_else_announces_nothing() -> None:
+    """None, and no table touched."""
+    assert Instruments().heard(None) is None and Instruments().heard({"gpi.dropped": "7"}) is None

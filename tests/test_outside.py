@@ -67,7 +67,7 @@ def lived(path: Path, ticks: Frame, given: Setup, broker: Whimsical, cut: int) -
     run = Run(path, session, ticks.layout.schema)
 
     def hear(answers: list[Answer]) -> None:
-        run.heard(int(session.account.row), answers)
+        run.heard(int(session.clock.row), answers)
         session.answer(answers)
 
     for row in range(0, ticks.rows, cut):

@@ -128,9 +128,9 @@ def test_a_crowd_behind_us_is_remembered_and_forgotten() -> None:
     session = Session(whole.layout.schema, setup(BUYS_30, rules=FIFO))
     assert fills(joined([session.step(whole), session.finish()])) == [(1, 1.0, 100, MAKER)]
     s = session.state
-    assert s["desk"][0].kept == 2999 and 2 * 2999 < len(s["behind"]) <= 1 << 14
-    made = queues.more_room(s["behind"], s["desk"], s["instruments"], s["pool"])
-    assert s["desk"][0].kept == 0 and not made["used"].any()
+    assert s["rings"][0].kept == 2999 and 2 * 2999 < len(s["behind"]) <= 1 << 14
+    made = queues.more_room(s["behind"], s["rings"][0], s["instruments"], s["pool"])
+    assert s["rings"][0].kept == 0 and not made["used"].any()
 
 
 @settings(max_examples=50, deadline=None)

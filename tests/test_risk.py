@@ -450,3 +450,25 @@ def test_the_report_measures_a_day_from_the_close_before(tmp_path: Path) -> None
     found = told_of(tmp_path / "a", market, {0: [(1, 500.0, 101, IOC)]}, daily_loss=0.1)
     assert found["limits"]["daily_loss"]["worst"] == pytest.approx(150 / 995)
     assert "daily_loss" in found["breaches"]
+
+
+@settings(max_examples=20, deadline=None)
+@given(market=markets(0), script=scripts())
+def test_the_exposure_at_worst_is_the_sum_over_all_instruments(
+    market: list[dict[str, Any]], script: dict[int, Any]
+) -> None:
+    """Kept as a running sum, whatever is quoted, ordered, filled, replaced or cancelled; nobody is missing."""
+    ticks = frame([{**tick, "i": row % 5} for row, tick in enumerate(market)])
+    session = Session(ticks.layout.schema, setup(script, terms=Terms(default=(TICK, 1.0, 10.0))))
+    for row in range(ticks.rows):
+        session.step(ticks.slice(row, row + 1))
+        e, naive = session._engine, 0.0
+        for it in e.instruments:
+            price = it.mid if it.mid == it.mid else it.avg_px
+            reach = max(abs(it.position + it.buying), abs(it.position - it.selling))
+            naive += reach * price * it.multiplier if reach else 0.0
+        assert e.account.gross == pytest.approx(naive, rel=1e-9, abs=1e-6)
+        listed = e.active[: e.rings.active].tolist()
+        held = [i for i, it in enumerate(e.instruments) if it.position or it.n_buys or it.n_sells]
+        assert listed == sorted(set(listed)) and set(held) <= set(listed)
+        assert all(e.instruments[i].active for i in listed)

@@ -18,9 +18,10 @@ from gpi.formats.ticks import BUY, QUOTE, SELL
 from gpi.tools.backtest.session import Session
 from gpi.tools.backtest.setup import Latency, Setup, Terms
 from gpi.tools.backtest.traded import Traded, joined
-from gpi.tools.kernels.orders import INTENT, OPEN, VIEW, WORKING
+from gpi.tools.kernels.orders import INTENT, MARKET_VIEW, OPEN, VIEW, WORKING, record
 from gpi.tools.strategies import market_making, momentum
-from gpi.tools.strategies.loading import load, parameters, strategy
+from gpi.tools.strategies.loading import load, strategy
+from gpi.tools.strategies.parameters import merged, parameters
 from tests.laws import same, tick_frames
 from tests.trading import START, frame, trade
 
@@ -69,12 +70,52 @@ def test_a_module_that_is_no_strategy_is_refused(tmp_path: Path) -> None:
             load(str(tmp_path / name))
 
 
-def test_parameters_are_written_name_equals_number() -> None:
+def test_a_kernel_of_another_time_is_told_what_decide_takes(tmp_path: Path) -> None:
+    """Not in the compiler's words."""
+    file = tmp_path / "old.py"
+    file.write_text("def decide(memory, params, view, features, outlook, orders, n_orders, intents):\n    return 0\n")
+    with pytest.raises(UsageError, match="inputs, market"):
+        load(str(file))
+
+
+def test_parameters_are_written_name_equals_value() -> None:
     """Anything else is a usage error."""
-    assert parameters(["gamma=0.1", "k = 2"]) == {"gamma": 0.1, "k": 2.0}
-    for wrong in ("gamma", "gamma=", "gamma=high", "=3"):
+    assert parameters(["gamma=0.1", "k = 2"]) == {"gamma": "0.1", "k": "2"}
+    for wrong in ("gamma", "gamma=", "=3"):
         with pytest.raises(UsageError):
             parameters([wrong])
+
+
+DEFAULTS = {"rate": 0.5, "count": 3, "on": False, "symbol": "SPY", "strikes": (1.0, 2.0), "legs": ("SPY", "QQQ")}
+
+
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [
+        ({"rate": "2"}, 2.0),
+        ({"count": "7"}, 7),
+        ({"count": 7.0}, 7),
+        ({"on": "yes"}, True),
+        ({"symbol": "MSFT"}, "MSFT"),
+        ({"strikes": "3, 4.5,5"}, (3.0, 4.5, 5.0)),
+        ({"strikes": [3, 4]}, (3.0, 4.0)),
+        ({"legs": "IWM"}, ("IWM",)),
+    ],
+)
+def test_a_parameter_is_what_its_default_is(given: dict[str, Any], found: Any) -> None:
+    """From the command line as from Python and from a manifest; the others keep their defaults."""
+    made = merged(DEFAULTS, given, "it")
+    name = next(iter(given))
+    assert made == {**DEFAULTS, name: found} and type(made[name]) is type(found)
+
+
+@pytest.mark.parametrize(
+    "given", [{"rate": "high"}, {"count": "2.5"}, {"on": "perhaps"}, {"strikes": "1,x"}, {"rat": 1}]
+)
+def test_a_parameter_that_cannot_be_is_refused(given: dict[str, Any]) -> None:
+    """By name; an unknown one is told the nearest."""
+    with pytest.raises(UsageError, match=next(iter(given))):
+        merged(DEFAULTS, given, "it")
 
 
 def test_a_missing_column_is_named_before_the_first_tick() -> None:
@@ -93,10 +134,11 @@ def quotes(**view: float) -> dict[int, float]:
     v[0].mid = 0.5 * (v[0].bid_px + v[0].ask_px)
     given = {"size_fraction": 0.001, "skew": 0.0, "gamma": 0.1, "k": 1.5, "tau_s": 1.0, "horizon_s": 1.0}
     made = strategy(market_making, given, "market_making")
-    outlook = np.full(8, np.nan, np.float32)
-    outlook[3] = 2.0 / v[0].mid * 1e4  # sigma = 2 ticks per second
+    inputs = np.zeros(1, record("", "volatility", "direction", 3))
+    inputs[0].volatility = 2.0 / v[0].mid * 1e4  # sigma = 2 ticks per second
+    inputs["direction"] = np.nan
     intents, memory = np.zeros(8, INTENT), np.zeros(1, made.memory)
-    arguments = (np.zeros(0, np.float32), outlook, np.zeros(1, WORKING), 0, intents)
+    arguments = (inputs, np.zeros(1, MARKET_VIEW), np.zeros(1, WORKING), 0, intents)
     n = made.begin()(memory, made.params, v, *arguments)
     return {int(intents[k].side): float(intents[k].px) for k in range(n)}
 

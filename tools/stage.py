@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from gpi.formats.errors import SchemaMismatch
+from gpi.formats.features import elements, named
 from gpi.formats.frame import Frame, Layout, concatenated
 
 State = dict[str, Any]  # name -> numpy array, or a State of its own: it can be saved, loaded and compared
@@ -55,8 +56,12 @@ class Stage:
                 raise SchemaMismatch(
                     f"{self.name} needs the column {field.name!r}, which the stream does not carry{_hint(field.name)}"
                 )
-            if incoming.field(field.name).type != field.type:
-                found = incoming.field(field.name).type
+            found = incoming.field(field.name).type
+            if named(field) and pa.types.is_fixed_size_list(found) and found.value_type == field.type.value_type:
+                lacking = [each for each in elements(field) if each not in elements(incoming.field(field.name))]
+                if lacking:
+                    raise SchemaMismatch(f"{self.name} needs {lacking[0]!r} of {field.name!r}, which the stream lacks")
+            elif found != field.type:
                 raise SchemaMismatch(f"{self.name} needs {field.name!r} as {field.type}, the stream carries {found}")
 
     def __call__(self, stream: Stream) -> Stream:

@@ -10,7 +10,7 @@ from gpi.tools.kernels.orders import BUY, OPEN, SELL, Array, take
 
 @dataclass(frozen=True)
 class Parameters:
-    """Set with `--param name=number`."""
+    """Set with `--param name=value`."""
 
     threshold: float = 0.6
     qty: float = 100.0
@@ -26,8 +26,8 @@ def decide(
     memory: Array,
     params: Array,
     view: Array,
-    features: Array,
-    outlook: Array,
+    inputs: Array,
+    market: Array,
     orders: Array,
     n_orders: int,
     intents: Array,

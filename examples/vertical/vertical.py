@@ -13,7 +13,7 @@ from gpi.tools.kernels.orders import BUY, DAY, OPEN, SELL, Array, leg
 
 @dataclass(frozen=True)
 class Parameters:
-    """Set with `--param name=number`."""
+    """Set with `--param name=value`."""
 
     sold: float = 0.0  # instrument_id of the option that is sold
     bought: float = 1.0  # and of the one that covers it
@@ -31,8 +31,8 @@ def decide(
     memory: Array,
     params: Array,
     view: Array,
-    features: Array,
-    outlook: Array,
+    inputs: Array,
+    market: Array,
     orders: Array,
     n_orders: int,
     intents: Array,

@@ -67,7 +67,7 @@ class Repeated:
         if frame.notes or not frame.rows:
             return session.step(frame)
         while start < frame.rows:
-            seen = int(session.account.row)
+            seen = int(session.clock.row)
             session.answer(self._script.due(seen))
             due = self._script.next_row()
             stop = frame.rows if due is None else min(frame.rows, start + due - seen)
@@ -81,6 +81,6 @@ class Repeated:
         session = self.session
         told = [session.wind_down()]
         session.asks()
-        session.answer(self._script.due(int(session.account.row)))
+        session.answer(self._script.due(int(session.clock.row)))
         told.append(session.finish())
         return joined([each for each in told if each is not NOTHING] or [NOTHING])

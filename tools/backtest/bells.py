@@ -6,6 +6,7 @@ while orders for it are under way, and, of series settled at the opening, until 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -15,11 +16,10 @@ from gpi.tools.backtest.setup import Setup
 from gpi.tools.kernels import exchange, expiries
 from gpi.tools.kernels.bells import toll
 from gpi.tools.kernels.memory import LONG_AGO
-from gpi.tools.kernels.orders import NEVER, SECOND, Array
+from gpi.tools.kernels.orders import NEVER, SECOND, Array, Engine
 from gpi.tools.kernels.trader import deliver
 from gpi.tools.stage import State
 
-VENUE: Final = ("desk", "instruments", "ladders", "pool", "wire")
 PATIENCE: Final = 6 * 3600 * SECOND  # how long a series settled at the opening waits for its underlying
 
 
@@ -30,48 +30,44 @@ def following(state: State) -> int:
 
 def rows(state: State) -> int:
     """How many rows `ring` can write at most."""
-    d, them = state["desk"][0], state["instruments"]
+    them, under_way = state["instruments"], state["rings"][0].responses + 2 * state["account"][0].open_orders
     held = np.count_nonzero((them["right"] != 0) & ((them["position"] != 0.0) | (them["buys"] >= 0)))
-    return 2 * len(them[them["sells"] >= 0]) + 2 * int(held) + int(d.responses + 2 * d.open_orders) * 4 + 8
+    return 2 * len(them[them["sells"] >= 0]) + 2 * int(held) + int(under_way) * 4 + 8
 
 
-def ring(state: State, setup: Setup, ts: int, listed: bool, out: tuple[Array, ...]) -> None:
-    """Everything that happens up to `ts`, in order; rows that tell of it go to `out`."""
-    d = state["desk"][0]
-    venue: Any = tuple(state[name] for name in VENUE)
+def ring(state: State, setup: Setup, ts: int, listed: bool, out: Mapping[str, Array]) -> None:
+    """Everything that happens up to `ts`, in order; rows that tell of it go to `out`, the engine's tables."""
+    e = Engine({**state, **out})
     calendar = part_of if listed else None
-    day: Any = (*venue, ts, calendar)
-    d.bell = d.day_bell
-    if d.bell == LONG_AGO:
-        toll(*day)
-    while not d.external and (at := following(state)) <= ts:
-        until: Any = (*venue, at)
-        sounded: Any = (*until, calendar)
-        toll(*sounded)
-        exchange.arrivals(*until)
-        told: Any = (venue[0], venue[1], venue[3], venue[4], out[0], out[1], at + d.feed_ns)
-        d.filled += deliver(*told)
+    e.clock.bell = e.clock.day_bell
+    if e.clock.bell == LONG_AGO:
+        toll(e, ts, calendar)
+    while not e.venue.external and (at := following(state)) <= ts:
+        toll(e, at, calendar)
+        exchange.arrivals(e, at)
+        e.account.filled += deliver(e, int(at + e.delays.feed_ns))
         for i in np.flatnonzero(state["instruments"]["due"] == at).tolist():
-            _happen(venue, setup, i, at, ts, out)
-    toll(*day)
-    d.day_bell = d.bell
-    d.bell = min(d.bell, NEVER if d.external else following(state))
+            _happen(e, setup, i, at, ts)
+    toll(e, ts, calendar)
+    e.clock.day_bell = e.clock.bell
+    e.clock.bell = min(e.clock.bell, NEVER if e.venue.external else following(state))
 
 
-def _happen(venue: Any, setup: Setup, i: int, at: int, ts: int, out: tuple[Array, ...]) -> None:
-    d, it = venue[0][0], venue[1][i]
+def _happen(e: Engine, setup: Setup, i: int, at: int, ts: int) -> None:
+    it = e.instruments[i]
     if it.stage == 0:
-        series: Any = (*venue, i, at)
-        expiries.stop(*series)
+        expiries.stop(e, i, at)
         it.stage, it.due = 1, max(at, it.settled)
     elif it.buys >= 0 or it.sells >= 0:
         it.due = at + SECOND
-    elif it.position != 0.0 and it.settled > it.last_trade and at < it.settled + PATIENCE and not _opened(venue[1], it):
+    elif (
+        it.position != 0.0 and it.settled > it.last_trade and at < it.settled + PATIENCE
+        and not _opened(e.instruments, it)
+    ):  # fmt: skip
         it.due = min(it.settled + PATIENCE, (ts // SECOND + 1) * SECOND)
     else:
-        now = max(at + d.feed_ns, d.now)
-        given: Any = (venue[0], venue[1], out[0], out[1], i, now, setup.rules.exercised, setup.seed)
-        expiries.settled(*given)
+        now = int(max(at + e.delays.feed_ns, e.clock.now))
+        expiries.settled(e, i, now, setup.rules.exercised, setup.seed)
         it.stage, it.due = 2, NEVER
 
 

@@ -17,12 +17,12 @@ SCHEDULED: Final = ("alpaca_equity", "alpaca_option", "alpaca_index_option", "bi
 """What `--fees auto` charges: names of `gpi.formats.fees.SCHEDULES`."""
 
 
-def contracts(instruments: Instruments) -> tuple[Contract, ...]:
-    """The contract of every row of the table; nothing at all where none is an option."""
-    if all(row.asset_class != "option" for row in instruments):
+def contracts(instruments: Instruments, first: int = 0) -> tuple[Contract, ...]:
+    """The contract of every row of the table from id `first` on; nothing at all where none is an option."""
+    rows = [instruments[i] for i in range(first, len(instruments))]
+    if all(row.asset_class != "option" for row in rows):
         return ()
-    groups: dict[str, int] = {}
-    return tuple(_contract(row, instruments, groups) for row in instruments)
+    return tuple(_contract(row, instruments) for row in rows)
 
 
 def scheduled(row: Instrument) -> int:
@@ -32,11 +32,11 @@ def scheduled(row: Instrument) -> int:
     return 3 if row.asset_class == "crypto" else 0
 
 
-def _contract(row: Instrument, instruments: Instruments, groups: dict[str, int]) -> Contract:
+def _contract(row: Instrument, instruments: Instruments) -> Contract:
     if row.asset_class != "option" or row.expiry is None or row.right is None:
         return ()
     terms, name = settlement(row.underlying), underlying(row.underlying)
-    group = groups.setdefault(name, len(groups) + 1)
+    group = 1 + instruments.first_on(name)
     under = next((instruments.named(each).id for each in (name, f"I:{name}") if each in instruments), -1)
     last_trade, settled = (float(ns // 10**9) for ns in _ending(row.underlying, row.expiry))
     right = 1.0 if row.right == "C" else -1.0

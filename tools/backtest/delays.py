@@ -65,23 +65,28 @@ class Delays:
         """For the manifest; None without any."""
         return {which: model.told() for which, model in self.models.items()} or None
 
-    def on(self, desk: Array, wire: Array, constant: Mapping[str, int], seed: int) -> Array:
-        """Write the models into a desk; returns the wire with their tables. `constant` (ns) holds for the rest."""
-        d: Any = desk[0]
-        d.delays, d.delay_seed, d.last_request, d.last_response, d.fed = 1, seed, *[memory.LONG_AGO] * 3
+    def on(self, state: Mapping[str, Array], constant: Mapping[str, int], seed: int) -> Array:
+        """Write the models into an engine's memory; returns the wire with their tables.
+
+        `constant` (ns) holds for the rest.
+        """
+        wire, told = state["wire"], state["delays"]
+        d: Any = told[0]
+        d.varies, d.seed, d.last_request, d.last_response = 1, seed, *[memory.LONG_AGO] * 2
+        state["clock"][0].fed = memory.LONG_AGO
         tables = [model for model in self.models.values() if len(model.table)]
         longest = max([wire.shape[1], *(len(model.table) for model in tables)])
         made = np.zeros((RESPONSES + 1 + len(tables), longest), MESSAGE)
         made[: len(wire), : wire.shape[1]] = wire
         for at, which in enumerate(WHICH):
             model = self.models.get(which) or Model(floor_ns=constant[which])
-            desk["delay_kind"][0, at], desk["delay_floor"][0, at] = KINDS[model.kind], model.floor_ns
+            told["model"][0, at], told["floor"][0, at] = KINDS[model.kind], model.floor_ns
             if model.kind == "lognormal":
-                desk["delay_mu"][0, at] = math.log(model.median_ns - model.floor_ns)
-                desk["delay_sigma"][0, at] = model.sigma
+                told["mu"][0, at] = math.log(model.median_ns - model.floor_ns)
+                told["sigma"][0, at] = model.sigma
             if len(model.table):
                 row = RESPONSES + 1 + next(n for n, each in enumerate(tables) if each is model)
-                desk["delay_row"][0, at], desk["delay_rows"][0, at] = row, len(model.table)
+                told["row"][0, at], told["rows"][0, at] = row, len(model.table)
                 made["due"][row, : len(model.table)], made["ts"][row, : len(model.table)] = model.table.T
         d.feed_varies = "feed" in self.models
         return made

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -15,76 +16,78 @@ from gpi.tools.backtest.setup import POLICIES, SELF_TRADES, Setup, Terms
 from gpi.tools.kernels import memory, queues
 from gpi.tools.kernels.chance import seeded
 from gpi.tools.kernels.options import travel_alone, travels
-from gpi.tools.kernels.orders import DESK, INSTRUMENT, MESSAGE, NEVER, ORDER, STANDING
+from gpi.tools.kernels.orders import FEE_TABLE, NEVER, STANDING
 from gpi.tools.stage import State
 
-FIRST_SLOTS, FIRST_MESSAGES, FIRST_INSTRUMENTS = 64, 256, 4
+FIRST_SLOTS, FIRST_INSTRUMENTS = 64, 4
 TERMS = ("tick_size", "lot_size", "multiplier")
 CONTRACT = ("right", "strike", "american", "physical", "under", "group", "last_trade", "settled")
 
 
 def start(setup: Setup, levels: int, known: int = 0) -> State:
     """Fresh memory for a stream with `levels` book levels (1 without depth columns) and `known` instruments."""
-    desk = np.zeros(len(SCHEDULED) if setup.schedule == "auto" else 1, DESK)
-    d = desk[0]
-    for name, value in {**asdict(setup.fees), **asdict(setup.latency)}.items():
-        d[name] = value
-    given = setup.limits[0]
-    for name in ("position_limit", "gross_exposure", "cash_reserve", "daily_loss", "price_collar"):
-        d[name] = given[name]
-    d.allow_short, d.max_open_orders = given.allow_short, given.max_open_orders
-    d.order_rate, d.stale_ns = given.order_rate_per_s, given.stale_data_s * 1e9
-    d.allow_naked, d.max_contracts = given.allow_naked_options, given.max_contracts
-    d.option_expiry_ns = given.option_expiry_s * 1e9
-    d.start_cash = d.cash = d.equity = d.peak = d.day_equity = setup.cash
-    d.day = d.second = d.now = memory.LONG_AGO
-    d.kill_row = NEVER if setup.kill_row is None else setup.kill_row
-    d.next_id, d.free, d.state, d.known = 1, -1, setup.trading_state, known
-    rules = setup.rules
-    d.policy, d.rng = POLICIES[rules.fill], seeded(setup.seed)
-    d.hours, d.self_trade, d.banded = (
-        rules.hours, SELF_TRADES.index(rules.self_trade), rules.bands > 0 or rules.breaker is not None,
-    )  # fmt: skip
-    d.breaker_close, d.breaker_until = rules.breaker[1] if rules.breaker else 0.0, memory.LONG_AGO
-    d.unusual = rules.hours or rules.fill == "alpaca-paper"
-    desk["travels"][0] = travels(rules.option_slippage, d.policy)
-    d.likely_power = rules.queue_power
-    d.no_flip = rules.account == "alpaca"
-    if d.no_flip and not d.self_trade:
-        d.self_trade = SELF_TRADES.index("refuse")
-    d.bell = d.day_bell = d.opened = memory.LONG_AGO
-    if setup.external:
-        d.external, d.state = 1, STANDING  # until the broker says how things stand
-    state: State = {
-        "desk": desk,
-        "sent": np.full(max(1, int(given.order_rate_per_s)), memory.LONG_AGO, np.int64),
-        "pool": np.zeros(0, ORDER),
-        "wire": np.zeros((2, FIRST_MESSAGES), MESSAGE),
-        "behind": queues.table(),
-        "instruments": np.zeros(0, INSTRUMENT),
-        "ladders": np.zeros((0, memory.LADDER_ROWS, levels)),
-        "memory": np.zeros(0, setup.strategy.memory),
-        "opening": np.zeros(0, HELD),
-        "moved": np.zeros(0, MOVED),
-        "told_day": np.zeros(0, TOLD_DAY),
-    }
+    state: State = memory.blank(levels)
+    state["fees"] = np.zeros(len(SCHEDULED) if setup.schedule == "auto" else 1, FEE_TABLE)
+    _write(state["fees"][0], asdict(setup.fees))
+    _write(state["delays"][0], asdict(setup.latency))
+    _open_account(state, setup)
+    _set_gate(state, setup, known)
+    _set_venue(state, setup)
+    state["sent"] = np.full(max(1, int(setup.limits[0].order_rate_per_s)), memory.LONG_AGO, np.int64)
+    state["memory"] = np.zeros(0, setup.strategy.memory)
+    state["opening"], state["moved"], state["told_day"] = np.zeros(0, HELD), np.zeros(0, MOVED), np.zeros(0, TOLD_DAY)
     if setup.delays.models:
         ns = setup.latency
         constant = {"feed": ns.feed_ns, "order": ns.order_ns, "cancel": ns.order_ns, "response": ns.response_ns}
-        state["wire"] = setup.delays.on(desk, state["wire"], constant, setup.seed)
+        state["wire"] = setup.delays.on(state, constant, setup.seed)
     more_slots(state, FIRST_SLOTS)
     more_instruments(state, setup, FIRST_INSTRUMENTS)
     return state
 
 
+def _write(record: Any, values: Mapping[str, float]) -> None:
+    for name, value in values.items():
+        record[name] = value
+
+
+def _open_account(state: State, setup: Setup) -> None:
+    account = state["account"][0]
+    account.start_cash = account.cash = account.equity = account.peak = account.day_equity = setup.cash
+    account.kill_row = NEVER if setup.kill_row is None else setup.kill_row
+    account.state = STANDING if setup.external else setup.trading_state  # until a broker says how things stand
+
+
+def _set_gate(state: State, setup: Setup, known: int) -> None:
+    gate, given, rules = state["gate"][0], setup.limits[0], setup.rules
+    for name in ("position_limit", "gross_exposure", "cash_reserve", "daily_loss", "price_collar", "max_contracts"):
+        gate[name] = given[name]
+    gate.allow_short, gate.max_open_orders = given.allow_short, given.max_open_orders
+    gate.order_rate, gate.stale_ns = given.order_rate_per_s, given.stale_data_s * 1e9
+    gate.allow_naked, gate.option_expiry_ns = given.allow_naked_options, given.option_expiry_s * 1e9
+    gate.known, gate.no_flip = known, rules.account == "alpaca"
+    gate.self_trade = SELF_TRADES.index(rules.self_trade)
+    if gate.no_flip and not gate.self_trade:
+        gate.self_trade = SELF_TRADES.index("refuse")
+
+
+def _set_venue(state: State, setup: Setup) -> None:
+    venue, rules = state["venue"][0], setup.rules
+    venue.policy, venue.rng = POLICIES[rules.fill], seeded(setup.seed)
+    venue.hours, venue.banded = rules.hours, rules.bands > 0 or rules.breaker is not None
+    venue.unusual = rules.hours or rules.fill == "alpaca-paper"
+    venue.likely_power, venue.external = rules.queue_power, setup.external
+    state["venue"]["travels"][0] = travels(rules.option_slippage, int(venue.policy))
+    state["breaker"][0].close_px = rules.breaker[1] if rules.breaker else 0.0
+
+
 def charge_by(state: State, setup: Setup, ts: int) -> None:
     """Fees as the schedule has them on the trading day of `ts`; what accrued on another day is forgotten."""
-    d, day = state["desk"][0], day_of(ts)
-    if not setup.schedule or (d.dated and d.fee_day == day.toordinal()):
+    first, day = state["fees"][0], day_of(ts)
+    if not setup.schedule or (first.dated and first.day == day.toordinal()):
         return
-    d.dated, d.fee_day = 1, day.toordinal()
+    first.dated, first.day = 1, day.toordinal()
     names = SCHEDULED if setup.schedule == "auto" else (setup.schedule,)
-    for record, schedule in zip(state["desk"], names, strict=True):
+    for record, schedule in zip(state["fees"], names, strict=True):
         for name, value in asdict(SCHEDULES[schedule].at(day)).items():
             record[name] = value
         record.levy = record.section_31 = record.activity = record.audit = record.clearing = 0.0
@@ -92,25 +95,24 @@ def charge_by(state: State, setup: Setup, ts: int) -> None:
 
 def more_slots(state: State, capacity: int) -> None:
     """Grow the order pool."""
-    state["pool"] = memory.more_slots(state["pool"], state["desk"], capacity)
+    state["pool"] = memory.more_slots(state["pool"], state["rings"][0], capacity)
 
 
 def more_messages(state: State, capacity: int) -> None:
     """Grow both rings of the wire."""
-    state["wire"] = memory.more_messages(state["wire"], state["desk"], capacity)
+    state["wire"] = memory.more_messages(state["wire"], state["rings"][0], capacity)
 
 
 def more_behind(state: State) -> None:
     """Make room in the table of orders behind ours."""
-    state["behind"] = queues.more_room(state["behind"], state["desk"], state["instruments"], state["pool"])
+    state["behind"] = queues.more_room(state["behind"], state["rings"][0], state["instruments"], state["pool"])
 
 
 def more_instruments(state: State, setup: Setup, capacity: int) -> None:
     """Make room for instrument_ids below `capacity`."""
     known = len(state["instruments"])
-    state["instruments"] = memory.more_instruments(state["instruments"], capacity)
+    memory.more_instruments(state, capacity)
     set_terms(state, setup, known)
-    state["ladders"] = memory.more_ladders(state["ladders"], capacity)
     grown = np.zeros(capacity, setup.strategy.memory)
     grown[:known] = state["memory"]
     state["memory"] = grown
@@ -131,7 +133,7 @@ def set_terms(state: State, setup: Setup, first: int) -> None:
     them["band_tier"] = np.where(them["bourse"] == 1, setup.rules.bands, 0)
     if setup.rules.account == "alpaca":
         them["unshortable"][: len(own)] = np.asarray(own) == 0  # coins: nobody lends them there
-    state["desk"][0].breaker = 1 + setup.rules.breaker_id
+    state["breaker"][0].index = 1 + setup.rules.breaker_id
     for i in setup.rules.unshortable:
         if 0 <= i - first < len(them):
             them["unshortable"][i - first] = 1
@@ -141,6 +143,8 @@ def set_terms(state: State, setup: Setup, first: int) -> None:
         them["fees"][: len(own)] = own
     for it, contract in zip(them, given.contracts[first : first + len(them)], strict=False):
         _set_contract(state, setup, it, contract)
+    for name in ("under", "group"):
+        state["market"][name][first:] = them[name]
 
 
 def _set_contract(state: State, setup: Setup, it: Any, contract: tuple[float, ...]) -> None:
@@ -152,8 +156,8 @@ def _set_contract(state: State, setup: Setup, it: Any, contract: tuple[float, ..
     shares = travels(rules.option_slippage, POLICIES[rules.fill])
     it.travel = 0.0 if setup.external else travel_alone(shares)
     if it.travel > 0.0:
-        state["desk"][0].unusual = 1
+        state["venue"][0].unusual = 1
     if not known:
-        d = state["desk"][0]
+        clock = state["clock"][0]
         it.due = it.last_trade
-        d.bell = min(d.bell, it.due)
+        clock.bell = min(clock.bell, it.due)

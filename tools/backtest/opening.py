@@ -29,35 +29,35 @@ def begin(state: State) -> None:
 
     The day's equity stays as told where a former run of the day, or the broker, has told it.
     """
-    d, instruments = state["desk"][0], state["instruments"]
+    account, instruments = state["account"][0], state["instruments"]
     held = np.flatnonzero(instruments["position"])
     opening = np.zeros(len(held), HELD)
     opening["instrument_id"], opening["value"] = held, instruments["value"][held]
     opening["qty"], opening["avg_px"] = instruments["position"][held], instruments["avg_px"][held]
     opening["px"] = opening["value"] / (opening["qty"] * instruments["multiplier"][held])
     state["opening"] = opening
-    d.start_cash, d.peak = d.cash, d.equity
-    if d.day == LONG_AGO:
-        d.day_equity = d.equity
+    account.start_cash, account.peak = account.cash, account.equity
+    if state["clock"][0].day == LONG_AGO:
+        account.day_equity = account.equity
 
 
 def moved(state: State, amount: float) -> None:
     """So much came (or went) that is no profit (or loss): the marks that losses are measured from move with it."""
-    d = state["desk"][0]
-    d.peak += amount
-    d.day_equity += amount
-    row = np.array([(d.now, amount)], MOVED)
+    account = state["account"][0]
+    account.peak += amount
+    account.day_equity += amount
+    row = np.array([(state["clock"][0].now, amount)], MOVED)
     state["moved"] = np.concatenate([state["moved"], row])
 
 
 def start_equity(state: State) -> float:
     """Cash and positions with which the session began."""
-    return float(state["desk"][0].start_cash + state["opening"]["value"].sum())
+    return float(state["account"][0].start_cash + state["opening"]["value"].sum())
 
 
 def profit(state: State) -> float:
     """What the session has made: its equity now less that at the start and what came and went beside it."""
-    return float(state["desk"][0].equity) - start_equity(state) - float(state["moved"]["amount"].sum())
+    return float(state["account"][0].equity) - start_equity(state) - float(state["moved"]["amount"].sum())
 
 
 def told(state: State, instruments: Instruments) -> dict[str, Any]:
@@ -67,14 +67,14 @@ def told(state: State, instruments: Instruments) -> dict[str, Any]:
         for each in state["opening"]
     ]
     day = [{"day": int(each["day"]), "equity": float(each["equity"])} for each in state["told_day"]]
-    cash = float(state["desk"][0].start_cash)
+    cash = float(state["account"][0].start_cash)
     return {"cash": cash, "equity": start_equity(state), "positions": held, "told_day": day}
 
 
 def size(state: State) -> tuple[float, ...]:
     """Changes whenever `told` or `rows` would tell something new."""
     counts = (float(len(state[name])) for name in ("opening", "moved", "told_day"))
-    return float(state["desk"][0].start_cash), *counts
+    return float(state["account"][0].start_cash), *counts
 
 
 def rows(state: State) -> dict[str, Any]:

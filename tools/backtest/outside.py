@@ -18,7 +18,7 @@ from gpi.tools.backtest import memory
 from gpi.tools.backtest.opening import TOLD_DAY, begin, moved
 from gpi.tools.backtest.setup import Setup
 from gpi.tools.kernels.account import mark
-from gpi.tools.kernels.orders import DAY_NS, NEW, REQUESTS, RESPONSES
+from gpi.tools.kernels.orders import DAY_NS, NEW, REQUESTS, RESPONSES, Engine
 from gpi.tools.kernels.trader import adopt
 from gpi.tools.stage import State
 
@@ -28,15 +28,15 @@ ENDS: Final = (REJECTED, CANCELED, EXPIRED)
 
 def asks(state: State, instruments: Instruments) -> list[Ask]:
     """What the session has asked for since the last call, oldest first; taken off the wire."""
-    d, wire, pool = state["desk"][0], state["wire"], state["pool"]
+    rings, wire, pool, now = state["rings"][0], state["wire"], state["pool"], int(state["clock"][0].now)
     taken = []
-    while d.requests > 0:
-        m = wire[REQUESTS, d.request_at]
-        d.request_at = (d.request_at + 1) % wire.shape[1]
-        d.requests -= 1
+    while rings.requests > 0:
+        m = wire[REQUESTS, rings.request_at]
+        rings.request_at = (rings.request_at + 1) % wire.shape[1]
+        rings.requests -= 1
         o = pool[m.slot]
         if o.order_id == m.order_id:
-            ask = _ask(m, int(d.now), o, instruments)
+            ask = _ask(m, now, o, instruments)
             taken.append(_of_legs(ask, pool, o, instruments) if m.kind == NEW and o.order_type == MLEG else ask)
     return taken
 
@@ -91,7 +91,7 @@ def hear(state: State, setup: Setup, answers: list[Answer]) -> None:
         if answer.action in (BLOCK, POSITION):
             _instrument(state, setup, answer)
         elif answer.action == STATE:
-            state["desk"][0].state = int(answer.qty)
+            state["account"][0].state = int(answer.qty)
         elif answer.action == CASH:
             _cash(state, answer)
         elif answer.action == DAY:
@@ -108,29 +108,30 @@ def _instrument(state: State, setup: Setup, answer: Answer) -> None:
     if answer.action == BLOCK:
         it.blocked = int(answer.qty)
         return
-    d, before = state["desk"][0], float(state["desk"][0].equity)
+    account, unseen = state["account"][0], state["clock"][0].row == 0
+    before = float(account.equity)
     it.position, it.avg_px = answer.qty, answer.px if answer.qty else 0.0
-    peak = float(d.peak)
-    mark(state["desk"], state["instruments"], answer.instrument_id)
+    peak = float(account.peak)
+    mark(Engine(state), answer.instrument_id)
     if it.mid != it.mid and answer.fee == answer.fee:  # nobody has quoted it here: the broker's own mark
         worth = answer.qty * answer.fee * float(it.multiplier)
-        d.holdings += worth - it.value
-        d.exposure += abs(worth) - abs(it.value)
-        it.value, d.equity = worth, d.cash + d.holdings
-    if d.row == 0:
+        account.holdings += worth - it.value
+        account.exposure += abs(worth) - abs(it.value)
+        it.value, account.equity = worth, account.cash + account.holdings
+    if unseen:
         begin(state)
     elif answer.leaves:
-        d.peak = peak
-        moved(state, float(d.equity) - before)
+        account.peak = peak
+        moved(state, float(account.equity) - before)
     else:
-        d.peak = max(peak, d.equity)
+        account.peak = max(peak, account.equity)
 
 
 def _cash(state: State, answer: Answer) -> None:
-    d = state["desk"][0]
-    d.cash = answer.px
-    d.equity = answer.px + d.holdings
-    if d.row == 0:
+    account = state["account"][0]
+    account.cash = answer.px
+    account.equity = answer.px + account.holdings
+    if state["clock"][0].row == 0:
         begin(state)
     elif answer.qty:
         moved(state, answer.qty)
@@ -138,13 +139,13 @@ def _cash(state: State, answer: Answer) -> None:
 
 def _day(state: State, answer: Answer) -> None:
     """What the day had lost before this run began counts towards its limit."""
-    d = state["desk"][0]
-    d.day, d.day_equity, d.loss_day = answer.ts_event // DAY_NS, answer.px, int(answer.qty)
-    state["told_day"] = np.array([(d.day, answer.px)], TOLD_DAY)
+    day, account = answer.ts_event // DAY_NS, state["account"][0]
+    state["clock"][0].day, account.day_equity, account.loss_day = day, answer.px, int(answer.qty)
+    state["told_day"] = np.array([(day, answer.px)], TOLD_DAY)
 
 
 def _respond(state: State, setup: Setup, answer: Answer) -> None:
-    d, leaves = state["desk"][0], answer.leaves
+    rings, leaves = state["rings"][0], answer.leaves
     open_slots = np.flatnonzero(state["pool"]["order_id"] == answer.order_id)
     found = [int(slot) for slot in open_slots if not _ending(state, int(slot), answer.order_id)]
     if found:
@@ -154,26 +155,25 @@ def _respond(state: State, setup: Setup, answer: Answer) -> None:
     else:
         leaves = 0.0  # of an order that has ended nothing works, whatever is unfilled of it
         _room_for(state, setup, answer.instrument_id)
-        if d.free_slots < 1:
+        if rings.free_slots < 1:
             memory.more_slots(state, 2 * len(state["pool"]))
-        slot = adopt(
-            state["desk"], state["instruments"], state["pool"], answer.order_id, answer.instrument_id, answer.side
-        )
-    if d.responses + SLACK >= state["wire"].shape[1]:
+        slot = adopt(Engine(state), answer.order_id, answer.instrument_id, answer.side)
+    if rings.responses + SLACK >= state["wire"].shape[1]:
         memory.more_messages(state, 2 * state["wire"].shape[1])
     wire = state["wire"]
-    m = wire[RESPONSES, (d.response_at + d.responses) % wire.shape[1]]
-    d.responses += 1
-    m.due, m.ts, m.kind, m.slot, m.order_id = d.now, answer.ts_event, answer.action, slot, answer.order_id
+    m = wire[RESPONSES, (rings.response_at + rings.responses) % wire.shape[1]]
+    rings.responses += 1
+    m.due, m.ts, m.kind = state["clock"][0].now, answer.ts_event, answer.action
+    m.slot, m.order_id = slot, answer.order_id
     m.liquidity, m.reason, m.fee = answer.liquidity, answer.reason, answer.fee
     m.qty, m.px, m.leaves = answer.qty, answer.px, leaves
 
 
 def _ending(state: State, slot: int, order_id: int) -> bool:
     """Whether an end of this order waits on the wire: once the trader has read it, the slot is free."""
-    d, wire = state["desk"][0], state["wire"]
-    for n in range(int(d.responses)):
-        m = wire[RESPONSES, (d.response_at + n) % wire.shape[1]]
+    rings, wire = state["rings"][0], state["wire"]
+    for n in range(int(rings.responses)):
+        m = wire[RESPONSES, (rings.response_at + n) % wire.shape[1]]
         if m.slot == slot and m.order_id == order_id and (m.kind in ENDS or (m.kind == FILLED and m.leaves == 0.0)):
             return True
     return False

@@ -3,34 +3,61 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
+from gpi.formats.frame import Frame
+from gpi.formats.instruments import Instruments
 from gpi.tools.kernels import engine
+from gpi.tools.kernels.orders import Engine
 
 
-def looped(decide: Callable[..., int]) -> Callable[..., int]:
-    """A batch loop around a Python `decide`, called with the arguments of `gpi.tools.kernels.loop.run`."""
+class Seat(Protocol):
+    """What the engine needs of a Python strategy at work (`gpi.tools.strategies.view.Deciding`)."""
 
-    def run(*given: Any) -> int:
-        desk, instruments, ladders, pool, wire, sent, behind, remembered, params, view, mine, intents = given[:12]
-        columns, depth, (features, outlook) = given[12:23], given[23:28], given[28:30]
-        out, start = given[30:33], given[33]
-        short_of: Any = engine.short_of  # a type checker does not follow arguments that come as tuples
-        before: Any = engine.before
-        many, beyond = len(features) > 1, len(outlook) > 1
-        told = [column[start:].tolist() for column in columns]  # Python's own numbers, all at once
-        for row, (ts, i, *rest) in enumerate(zip(*told, strict=True), start):
-            stop = short_of(desk, ladders, wire, behind, *out, ts, i)
-            if stop:
-                desk[0].stop = stop
+    around: Any
+
+    def decide(self, row: int) -> int:
+        """Look at the engine's view; how many intents there are."""
+
+    def begun(self) -> None:
+        """A run of rows begins."""
+
+    def listen(self) -> None:
+        """Keep what has been told so far."""
+
+    def end(self) -> None:
+        """The session is over."""
+
+
+def looped(seat: Seat | None) -> Callable[..., int]:
+    """A batch loop around a Python strategy, called with the arguments of `gpi.tools.kernels.loop.run`."""
+    assert seat is not None
+
+    def run(e: Engine, *given: Any) -> int:
+        columns, start = given[5:21], given[21]
+        sight: Any = engine.sight  # a type checker does not follow arguments that come as tuples
+        ids = columns[1]
+        seat.begun()
+        for row in range(start, len(ids)):
+            if sight(e, *columns, row) < 0:
+                seat.listen()
                 return row
-            n_orders = before(
-                desk, instruments, ladders, pool, wire, behind, view, mine, *out, ts, i, *rest, *depth, row
-            )
-            seen, expected = features[row if many else 0], outlook[row if beyond else 0]
-            n = decide(remembered, params, view, seen, expected, mine, n_orders, intents)
+            n = seat.decide(row)
             if n:
-                engine.after(desk, instruments, pool, wire, sent, intents, n, i, out[0])
-        return len(columns[0])
+                engine.after(e, n, int(ids[row]))
+        seat.listen()
+        return len(ids)
 
     return run
+
+
+def bound(seat: Seat | None, e: Engine) -> None:
+    """Tell a Python strategy of the engine's memory."""
+    if seat is not None:
+        seat.around.bind(e)
+
+
+def over(seat: Seat | None, frame: Frame, instruments: Instruments) -> None:
+    """Tell a Python strategy of the frame whose rows come next."""
+    if seat is not None:
+        seat.around.over(frame, instruments)

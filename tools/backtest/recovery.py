@@ -116,10 +116,11 @@ def _restored(log: Reading, into: Path, tables: dict[str, Table]) -> Recovered:
     state: dict[str, Any] = {"ticks": 0, "late_ticks": 0, "kill_row": None, "start": start, "opening": opening.NOTHING}
     for record in log.records():
         state.update(record.state)
+        if "instruments" in record.state:
+            instruments = Instruments.from_json(record.state["instruments"])
+        instruments.heard(record.state.get("more"))
         for name, frame in record.frames:
             tables[name].add(frame)
-    if "instruments" in state:
-        instruments = Instruments.from_json(state["instruments"])
     for table in tables.values():
         table.close({KEY: instruments.to_json()} if instruments else {})
     found = Recovered({name: table.rows for name, table in tables.items()}, _ticks(state["ticks"]), log.torn)

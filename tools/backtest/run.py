@@ -105,7 +105,7 @@ class Run:
         told = bool(steps) and steps[-1]["command"] == "trade" and all(name in schema.names for name in COLUMNS)
         self._heard, self._every, self._steps = Heard() if told else None, 1 if each else PACK, 0
         self._fresh = 0
-        self._known: Instruments | None = None
+        self._known = -1  # rows of the instrument table that the log has
         self._beside: tuple[float, ...] = ()
         try:
             again = bool(steps) and steps[-1]["command"] == "backtest"  # its manifest does it again: no log, no cost
@@ -157,9 +157,9 @@ class Run:
     def _state(self, whole: bool = False) -> dict[str, Any]:
         """Where the session stands: what changed since the log was last told of it, or `whole`, as a manifest tells."""
         session = self._session
-        account = session.account
+        clock = session.clock
         found: dict[str, Any] = {
-            "ticks": int(account.row), "late_ticks": int(account.late), "kill_row": session.kill_row,
+            "ticks": int(clock.row), "late_ticks": int(clock.late), "kill_row": session.kill_row,
         }  # fmt: skip
         if self._heard is not None:
             found["heard"] = self._heard.told()
@@ -167,10 +167,12 @@ class Run:
         if whole or beside != self._beside:
             found["start"] = opening.told(session.state, session.instruments)
             found["opening"] = opening.rows(session.state)
-        if whole or session.instruments is not self._known:
+        if whole or self._known < 0:
             found["instruments"] = session.instruments.to_json()
+        elif len(session.instruments) > self._known:
+            found["more"] = session.instruments.news(self._known)
         if not whole:
-            self._known, self._beside = session.instruments, beside
+            self._known, self._beside = len(session.instruments), beside
         return found
 
     def heard(self, row: int, answers: list[Answer]) -> None:

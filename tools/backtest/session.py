@@ -17,33 +17,32 @@ import pyarrow as pa
 from gpi.formats.answers import Answer, Ask
 from gpi.formats.errors import RiskBreach, SchemaMismatch
 from gpi.formats.frame import Frame
-from gpi.formats.instruments import KEY, Instruments, checked_id
+from gpi.formats.instruments import Instruments, checked_id
 from gpi.formats.ticks import MAX_INSTRUMENTS, demand_orders
 from gpi.tools import stage
 from gpi.tools.backtest import bells, memory, outside, plain
-from gpi.tools.backtest.setup import Setup, Terms, named
+from gpi.tools.backtest.inputs import Inputs
+from gpi.tools.backtest.setup import Setup, Terms
+from gpi.tools.backtest.symbols import named, told_ids
 from gpi.tools.backtest.traded import FIELDS, NOTHING, Traded, framed, joined
 from gpi.tools.kernels import engine, queues
 from gpi.tools.kernels.exchange import worst as most
 from gpi.tools.kernels.orders import (
     BELL,
-    DESK,
     EQUITY_ROW,
     FILL_ROW,
     FOREIGN,
     FULL,
     INSTRUMENTS,
-    INTENT,
     MAX_INTENTS,
     NEVER,
     ORDER_ROW,
-    OUTLOOK,
     POOL,
     ROOM,
-    VIEW,
     WIRE,
     WORKING,
     Array,
+    Engine,
 )
 from gpi.tools.kernels.trader import withdraw_all
 from gpi.tools.stage import State
@@ -52,18 +51,16 @@ TICK_COLUMNS: Final = (
     "ts_event", "instrument_id", "kind", "side", "flags",
     "bid_px", "bid_sz", "ask_px", "ask_sz", "trade_px", "trade_sz",
 )  # fmt: skip
-ENGINE: Final = ("desk", "instruments", "ladders", "pool", "wire", "sent", "behind")
+TABLES: Final = ("orders", "fills", "equity")
 DEPTH_COLUMNS: Final = ("bids_px", "bids_sz", "asks_px", "asks_sz")
-EXPECTED: Final = {name: at for at, name in enumerate(OUTLOOK) if at >= 3}
 FIRST_ROOM, MOST_ROOM = 1024, 65_536  # rows of orders a step collects at a time; memory stays flat
 
 
 def needs(setup: Setup, schema: pa.Schema) -> None:
-    """Raise SchemaMismatch for a column the engine or the strategy lacks."""
-    for name in (*TICK_COLUMNS, *setup.strategy.needs):
+    """Raise SchemaMismatch for a column the engine lacks."""
+    for name in TICK_COLUMNS:
         if name not in schema.names:
-            why = f", which the strategy {setup.strategy.name} needs: run the stage that makes it"
-            raise SchemaMismatch(f"the stream has no column {name!r}{'' if name in TICK_COLUMNS else why}")
+            raise SchemaMismatch(f"the stream has no column {name!r}")
     demand_orders(setup.rules.fill, schema.names)
 
 
@@ -80,16 +77,16 @@ class Session:
         self.levels = schema.field("bids_px").type.list_size if "bids_px" in schema.names else 1
         self.state = self.fresh()
         self._kill_file = None if kill_file is None else os.fspath(kill_file)
-        self._run = setup.strategy.run or plain.looped(setup.strategy.begin())
-        self._view, self._intents = np.zeros(1, VIEW), np.zeros(MAX_INTENTS, INTENT)
+        strategy = setup.strategy
+        self._inputs = Inputs(strategy.needs, strategy.wants, schema, f"the strategy {strategy.name}")
+        self._params = strategy.params.copy()
+        self._who = f"the strategy {strategy.name}"
+        told_ids(self._params, strategy.symbols, self.instruments, self._who, False)
+        self._seat: plain.Seat | None = strategy.begin() if strategy.run is None else None
+        self._run = strategy.run or plain.looped(self._seat)
         self._no_depth = tuple(np.zeros((0, 1)) for _ in DEPTH_COLUMNS)
-        self._no_features, self._no_outlook = np.zeros((1, 0), np.float32), np.full((1, 8), np.nan, np.float32)
-        self._outlook = np.full((0, 8), np.nan, np.float32)
-        self._expected = {name: EXPECTED[name] for name in EXPECTED if name in schema.names}
-        self._directed = "direction" in schema.names
-        self._featured = "features" in schema.names
         self._deep = "bids_px" in schema.names
-        self._policy = int(self.account.policy)
+        self._policy = int(self.state["venue"][0].policy)
         self._kept = list[Traded]()  # what a step that failed half way had traded: told by the next, or by finish
         self._room(FIRST_ROOM)
         self._bind()
@@ -100,11 +97,11 @@ class Session:
 
     def _bind(self) -> None:
         s = self.state
-        self._mine = np.zeros(len(s["pool"]), WORKING)
-        self._engine = tuple(s[n] for n in ENGINE)
-        at = list(DESK.fields or ()).index("n_orders")
-        self._told = s["desk"].view(np.int64)[at : at + 3]  # n_orders n_fills n_equity, without a record's cost
-        self._decides = (s["memory"], self.setup.strategy.params, self._view, self._mine, self._intents)
+        mine = np.zeros(len(s["pool"]), WORKING)
+        self._engine = Engine({**s, **dict(zip(TABLES, self._out, strict=True)), "mine": mine})
+        plain.bound(self._seat, self._engine)
+        self._told = s["cursor"].view(np.int64)[1:]  # n_orders n_fills n_equity, without a record's cost
+        self._decides = (s["memory"], self._params, self._inputs.record, self._inputs.address, self._inputs.pieces)
 
     def fresh(self) -> State:
         """The memory a session starts with."""
@@ -120,8 +117,13 @@ class Session:
 
     @property
     def account(self) -> Any:
-        """The desk record: cash, equity, realized, fees, peak, killed, loss_day, row, late, ..."""
-        return self.state["desk"][0]
+        """Its ACCOUNT record: cash, equity, realized, fees, peak, killed, loss_day, open_orders ..."""
+        return self.state["account"][0]
+
+    @property
+    def clock(self) -> Any:
+        """Its CLOCK record: now, row (ticks seen), late ..."""
+        return self.state["clock"][0]
 
     def step(self, frame: Frame) -> Traded:
         """Trade the ticks of a frame; its notes (new instruments) go on with the orders.
@@ -136,9 +138,11 @@ class Session:
         if self._kill_file is not None:
             self.watch()
         ticks = self._columns(frame)
+        self._inputs.over(frame.columns)
+        plain.over(self._seat, frame, self.instruments)
         row, told = 0, self._kept
         while True:
-            row = self._run(*self._engine, *self._decides, *ticks, *self._out, row)
+            row = self._run(self._engine, *self._decides, *ticks, row)
             if row < frame.rows:
                 told.append(self._collect())
                 self._grow(int(frame["instrument_id"][row]), int(frame["ts_event"][row]))
@@ -154,10 +158,11 @@ class Session:
 
     def _noted(self, frame: Frame) -> Traded:
         notes = frame.notes or {}
-        if KEY in notes:
-            self.instruments = Instruments.from_json(notes[KEY])
+        first = self.instruments.heard(notes)
+        if first is not None:
             self.setup = named(self.setup, self.instruments, later=True)
-            self.announce(Terms.announced(self.instruments))
+            told_ids(self._params, self.setup.strategy.symbols, self.instruments, self._who, True)
+            self.announce((self.setup.terms or Terms()).grown(self.instruments, first), first)
         traded = self.step(Frame(frame.layout, frame.rows, frame.columns))
         orders = traded.orders.slice(0, traded.orders.rows)
         orders.notes = notes
@@ -166,22 +171,7 @@ class Session:
     def _columns(self, frame: Frame) -> tuple[Array, ...]:
         c = frame.columns
         depth = tuple(c[n] for n in DEPTH_COLUMNS) if self._deep else self._no_depth
-        features = c["features"] if self._featured else self._no_features
-        outlook = self._no_outlook
-        if self._directed or self._expected:
-            outlook = self._look_out(frame)
-        events = queues.told(c, self._policy)
-        return (*[c[n] for n in TICK_COLUMNS], *depth, events, features, outlook)
-
-    def _look_out(self, frame: Frame) -> Array:
-        if len(self._outlook) < frame.rows:
-            self._outlook = np.full((frame.rows, 8), np.nan, np.float32)
-        found = self._outlook[: frame.rows]
-        if self._directed:
-            found[:, :3] = frame["direction"]
-        for name, at in self._expected.items():
-            found[:, at] = frame[name]
-        return found
+        return (*[c[n] for n in TICK_COLUMNS], *depth, queues.told(c, self._policy))
 
     def _collect(self) -> Traded:
         counts = self._told.tolist()
@@ -192,13 +182,13 @@ class Session:
         return Traded(*made)
 
     def _grow(self, instrument_id: int, ts: int) -> None:
-        stop, s = self.account.stop, self.state
+        stop, s = int(self._engine.cursor.stop), self.state
         if stop == BELL:
             memory.charge_by(s, self.setup, ts)
             listed = any(self.setup.terms.bourse) if self.setup.terms else False
             if bells.rows(s) > len(self._out[0]):
                 self._room(bells.rows(s))
-            bells.ring(s, self.setup, ts, listed, self._out)
+            bells.ring(s, self.setup, ts, listed, dict(zip(TABLES, self._out, strict=True)))
         if stop in (FOREIGN, INSTRUMENTS):
             wanted = max(checked_id(instrument_id) + 1, 2 * len(s["instruments"]))
             memory.more_instruments(s, self.setup, min(wanted, MAX_INSTRUMENTS))
@@ -213,8 +203,8 @@ class Session:
         self._bind()
 
     def _make_room(self) -> None:
-        d, s = self.account, self.state
-        worst = most(d.requests + d.open_orders, s["ladders"].shape[2]) + d.responses + 2 * d.open_orders
+        rings, orders = self._engine.rings, self.account.open_orders
+        worst = most(rings.requests + orders, self.levels) + rings.responses + 2 * orders
         wanted = max(2 * int(worst + 2 * MAX_INTENTS), min(2 * len(self._out[0]), MOST_ROOM))
         if wanted > len(self._out[0]):
             self._room(wanted)
@@ -231,27 +221,27 @@ class Session:
 
     def wind_down(self) -> Traded:
         """The stream has ended: ask the broker outside to cancel every open order; `finish` when it has answered."""
-        if not self.setup.external or self.account.row == 0:
+        if not self.setup.external or self.clock.row == 0:
             return NOTHING
-        d, s = self.account, self.state
+        s = self.state
         self._kept.append(self._collect())
         self._make_room()
-        if d.requests + d.open_orders >= s["wire"].shape[1]:
-            memory.more_messages(s, 2 * int(d.requests + d.open_orders + 1))
+        asked = int(self._engine.rings.requests + self.account.open_orders)
+        if asked >= s["wire"].shape[1]:
+            memory.more_messages(s, 2 * (asked + 1))
         self._bind()
-        desk, instruments, _, pool, wire, *_ = self._engine
-        withdraw_all(desk, instruments, pool, wire, self._out[0])
+        withdraw_all(self._engine)
         return self._all()
 
     def kill(self) -> None:
         """Pull the kill switch: from the next tick on nothing is sent and every open order is cancelled."""
-        self.account.kill_row = min(self.account.kill_row, self.account.row)
+        self.account.kill_row = min(self.account.kill_row, self.clock.row)
 
     def watch(self) -> bool:
         """Look for the kill file, pull the switch if it is there; is the switch pulled?"""
         if self._kill_file is not None and os.path.exists(self._kill_file):
             self.kill()
-        return bool(self.account.kill_row <= self.account.row)
+        return bool(self.account.kill_row <= self.clock.row)
 
     @property
     def kill_row(self) -> int | None:
@@ -264,30 +254,33 @@ class Session:
             return None
         return RiskBreach(f"the kill switch was pulled at row {self.kill_row}: all orders cancelled, none sent since")
 
-    def announce(self, terms: Terms) -> None:
-        """Terms of trade that hold from now on (new listings announced mid-stream)."""
+    def announce(self, terms: Terms, first: int = 0) -> None:
+        """Terms of trade that hold from now on (new listings announced mid-stream), for ids from `first` on."""
+        kept = self.setup.terms is not None and terms.upto(first) == self.setup.terms.upto(first)
         self.setup = replace(self.setup, terms=terms)
-        self.account.known = max(self.account.known, len(terms.multiplier))
-        memory.set_terms(self.state, self.setup, 0)
+        gate = self._engine.gate
+        gate.known = max(gate.known, len(terms.multiplier))
+        memory.set_terms(self.state, self.setup, first if kept else 0)
 
     def finish(self) -> Traded:
         """The end: what is in flight arrives, open orders are cancelled, one last equity row.
 
         The kill file is looked for a last time: pulled while the feed was quiet, it counts all the same.
         """
-        d, s = self.account, self.state
+        rings, s = self._engine.rings, self.state
         if self.watch():
-            d.killed = 1
-        if d.row == 0:
+            self.account.killed = 1
+        if self.clock.row == 0:
             return NOTHING
         self._kept.append(self._collect())
         self._make_room()
-        worst = most(d.requests + d.open_orders, s["ladders"].shape[2]) + d.responses
+        worst = most(rings.requests + self.account.open_orders, self.levels) + rings.responses
         if worst >= s["wire"].shape[1]:
             memory.more_messages(s, 2 * int(worst))
         self._bind()
-        desk, instruments, ladders, pool, wire, *_ = self._engine
-        engine.finish(desk, instruments, ladders, pool, wire, *self._out)
+        engine.finish(self._engine)
+        if self._seat is not None:
+            self._seat.end()
         return self._all()
 
     def save(self) -> bytes:

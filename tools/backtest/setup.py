@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -18,6 +18,8 @@ from gpi.tools.kernels.options import TRAVEL, travels
 from gpi.tools.kernels.orders import ACTIVE, CONSERVATIVE, FIFO, LIKELY, LIKELY_POWER, LIMITS, PAPER, WHOLE, Array
 
 MS: Final = 1_000_000
+WORDS: Final = ("tick size", "lot size", "multiplier", "default")
+TINY, HUGE = np.nextafter(0.0, 1.0), np.finfo(np.float64).max  # above nothing, below infinity
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,26 +84,47 @@ class Terms:
     """Which of `gpi.tools.backtest.contracts.SCHEDULED` is charged where the schedule is auto."""
 
     def __post_init__(self) -> None:
-        tick, lot, multiplier = self.default
-        columns = ((*self.tick_size, tick), (*self.lot_size, lot), (*self.multiplier, multiplier))
-        for name, values in zip(("tick size", "lot size", "multiplier"), columns, strict=True):
-            for i, value in enumerate(values):
-                low = value > 0 or (value == 0 and name != "multiplier")
-                if not (low and (value < math.inf or name == "lot size")):
-                    raise BadInput(f"instrument_id {i} has the {name} {value}: no order could be judged with it")
+        for values, name in zip((self.tick_size, self.lot_size, self.multiplier, self.default), WORDS, strict=True):
+            them = np.asarray(values, np.float64)
+            low = np.array([0.0, 0.0, TINY]) if name == "default" else 0.0 if name != "multiplier" else TINY
+            high = np.array([HUGE, math.inf, HUGE]) if name == "default" else math.inf if name == "lot size" else HUGE
+            wrong = ~((them >= low) & (them <= high))
+            if wrong.any():
+                i = int(wrong.argmax())
+                name, i = (WORDS[i], len(self.tick_size)) if name == "default" else (name, i)
+                raise BadInput(f"instrument_id {i} has the {name} {them[wrong][0]}: no order could be judged with it")
 
     @classmethod
     def announced(cls, instruments: Instruments) -> Terms:
         """The terms of a stream's instrument table; an index cannot be traded."""
-        rows = list(instruments)
-        return cls(
-            tuple(row.tick_size for row in rows),
-            tuple(math.inf if row.asset_class == "index" else row.lot_size for row in rows),
-            tuple(row.multiplier for row in rows),
-            bourse=tuple(float(row.asset_class in ("equity", "option")) for row in rows),
-            contracts=contracts(instruments),
-            charged=tuple(float(scheduled(row)) for row in rows),
+        return cls().grown(instruments, 0)
+
+    def grown(self, instruments: Instruments, first: int) -> Terms:
+        """These terms, and those of the table's rows from id `first` on.
+
+        Everything is looked at again where these are not the terms of the rows before, or where a row is what options
+        before it are on: those did not know its id.
+        """
+        rows = [instruments[i] for i in range(first, len(instruments))]
+        late = any(0 <= instruments.first_on(row.symbol.removeprefix("I:")) < first for row in rows)
+        if first and (len(self.tick_size) != first or late):
+            return Terms(default=self.default).grown(instruments, 0)
+        more = contracts(instruments, first)
+        contracted = (*self.contracts, *[()] * (first - len(self.contracts)), *more) if more else self.contracts
+        return Terms(
+            (*self.tick_size, *(row.tick_size for row in rows)),
+            (*self.lot_size, *(math.inf if row.asset_class == "index" else row.lot_size for row in rows)),
+            (*self.multiplier, *(row.multiplier for row in rows)),
+            self.default,
+            (*self.bourse, *(float(row.asset_class in ("equity", "option")) for row in rows)),
+            contracted,
+            (*self.charged, *(float(scheduled(row)) for row in rows)),
         )
+
+    def upto(self, count: int) -> tuple[tuple[Any, ...], ...]:
+        """Everything that is told of the first instruments."""
+        told = (self.tick_size, self.lot_size, self.multiplier, self.bourse, self.contracts, self.charged)
+        return tuple(each[:count] for each in told)
 
     def of(self, i: int) -> tuple[float, float, float]:
         """(tick size, lot size, multiplier) of instrument `i`."""
@@ -184,7 +207,7 @@ class Strategy(Protocol):
         """As the user called it."""
 
     @property
-    def values(self) -> Mapping[str, float]:
+    def values(self) -> Mapping[str, Any]:
         """Parameters by name, as recorded."""
 
     @property
@@ -196,16 +219,24 @@ class Strategy(Protocol):
         """Columns it cannot do without."""
 
     @property
+    def wants(self) -> tuple[str, ...]:
+        """Columns it looks at where the stream has them."""
+
+    @property
     def params(self) -> Array:
         """The parameters as the record `decide` reads."""
+
+    @property
+    def symbols(self) -> Mapping[str, tuple[str, ...]]:
+        """Parameters that name instruments: a session writes their ids into its `params`."""
 
     @property
     def memory(self) -> np.dtype[Any]:
         """One zeroed record of this per instrument is its memory."""
 
     @property
-    def begin(self) -> Callable[[], Callable[..., int]]:
-        """Gives a session its own `decide`, with the signature of `gpi.tools.kernels.idle.decide`."""
+    def begin(self) -> Callable[[], Any]:
+        """Gives a session a Python strategy of its own, at work (`plain.Seat`); of a compiled one its `decide`."""
 
     @property
     def run(self) -> Callable[..., int] | None:
@@ -256,23 +287,3 @@ class Setup:
             raise UsageError(f"--fees {self.schedule}: choose auto, {', '.join(SCHEDULES)}")
         if not 0.0 <= self.cash < math.inf:
             raise UsageError(f"the cash to start with is a number from 0 on, not {self.cash}")
-
-
-def named(setup: Setup, instruments: Instruments, later: bool = False) -> Setup:
-    """The setup with the ids of the symbols that its rules name (`unlent`, `breaker`), as far as they are listed.
-
-    Raises UsageError for a symbol that a stream with a table does not have, unless the table grows `later`.
-    """
-    rules = setup.rules
-    told = [("--unshortable", each) for each in rules.unlent] + (
-        [("--breaker", rules.breaker[0])] if rules.breaker else []
-    )
-    for option, symbol in told:
-        if symbol not in instruments and len(instruments) and not later:
-            raise UsageError(f"{option} {symbol}: the stream has {', '.join(instruments.symbols[:8])} ...")
-    found = {symbol: instruments.named(symbol).id for _, symbol in told if symbol in instruments}
-    if not found:
-        return setup
-    unlent = {*rules.unshortable, *(found[each] for each in rules.unlent if each in found)}
-    at = found.get(rules.breaker[0], -1) if rules.breaker else -1
-    return replace(setup, rules=replace(rules, unshortable=tuple(sorted(unlent)), breaker_id=at))

@@ -18,8 +18,9 @@ import numpy as np
 
 from gpi.formats.orders import MAKER
 from gpi.tools.backtest.opening import HELD, MOVED, cumulated
+from gpi.tools.kernels import memory
 from gpi.tools.kernels.account import closing_gains
-from gpi.tools.kernels.orders import DAY_NS, DESK, INSTRUMENT, SECOND, Array
+from gpi.tools.kernels.orders import DAY_NS, SECOND, Array, Engine
 
 EQUITY_SECONDS: Final = 252 * 6.5 * 3600.0
 ALWAYS_SECONDS: Final = 365 * 24 * 3600.0
@@ -137,12 +138,14 @@ def metrics(
 
 def _gains(held: Array, fills: Mapping[str, Array], multiplier: Array) -> Array:
     out = np.empty(len(fills["qty"]))
-    instruments = np.zeros(len(multiplier), INSTRUMENT)
-    instruments["multiplier"], instruments["mid"] = multiplier, np.nan
+    state = memory.blank()
+    memory.more_instruments(state, len(multiplier))
+    instruments = state["instruments"]
+    instruments["multiplier"] = multiplier
     known = held[held["instrument_id"] < len(multiplier)]
     instruments["position"][known["instrument_id"]] = known["qty"]
     instruments["avg_px"][known["instrument_id"]] = known["avg_px"]
     columns = [np.ascontiguousarray(fills[name]) for name in ("instrument_id", "side", "qty", "px")]
-    given: Any = [np.zeros(1, DESK), instruments, *columns, out]
-    closing_gains(*given)
+    numbers, side, qty, px = columns
+    closing_gains(Engine(state), numbers, side, qty, px, out)
     return out

@@ -17,7 +17,7 @@ from gpi.formats.embeddings import DIRECTION, VOLATILITY, embedding
 from gpi.formats.errors import BadInput, MissingExtra
 from gpi.formats.frame import Frame
 from gpi.formats.models import GRAPH, Model, read_model
-from gpi.tools.embed.tick import NEEDS, announced, empty_windows, grow
+from gpi.tools.embed.tick import Reading, empty_windows, grow, needs
 from gpi.tools.kernels.encoder import follow
 from gpi.tools.stage import Stage, State
 
@@ -40,13 +40,14 @@ def onnx_embedding(model_dir: Path) -> Stage:
     session = _session(model)
     timing = np.array([model.stride, model.silence_ns], np.int64)
     added = (embedding(model.embedding_width), DIRECTION, VOLATILITY)
+    reading = Reading(model, added)
 
     def step(state: State, frame: Frame) -> Frame:
         made = frame.widened(added)
         for name in OUTPUTS:
             made[name].fill(np.nan)
         window = np.empty((1, model.window, len(model.features)), np.float32)
-        inputs = (frame["ts_event"], frame["instrument_id"], frame["features"])
+        inputs = (frame["ts_event"], frame["instrument_id"], reading(frame))
         done = 0
         while done < frame.rows:
             done, full = follow(state["memory"], state["ring"], timing, *inputs, done, window[0])
@@ -59,8 +60,8 @@ def onnx_embedding(model_dir: Path) -> Stage:
 
     return Stage(
         name="embed",
-        needs=NEEDS,
-        gives=announced(model, added),
+        needs=needs(model),
+        gives=reading.gives,
         start=lambda: empty_windows(model),
         step=step,
     )

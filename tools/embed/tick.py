@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -12,7 +11,7 @@ import pyarrow as pa
 
 from gpi.formats.embeddings import DIRECTION, VOLATILITY, embedding
 from gpi.formats.errors import BadInput
-from gpi.formats.features import FEATURES, elements
+from gpi.formats.features import elements, vector
 from gpi.formats.frame import Frame
 from gpi.formats.instruments import checked_id
 from gpi.formats.models import WEIGHTS, Arrays, Model, read_model, read_weights
@@ -22,10 +21,15 @@ from gpi.tools.stage import Stage, State, adds
 
 SHIPPED: Final = Path(__file__).parent / "models" / "tick"  # trained on a simulated market, see docs/models.md
 KIND: Final = "bin-ctabl"
-NEEDS: Final = pa.schema([TICKS.field("ts_event"), TICKS.field("instrument_id"), FEATURES])
+
 FIRST_CAPACITY: Final = 4  # instruments there is room for at first; doubles as they appear
 
 _SIZES: Final = ("T", "D", "T1", "D1", "T2", "D2", "E")
+
+
+def needs(model: Model) -> pa.Schema:
+    """The columns that a model's stage reads."""
+    return pa.schema([TICKS.field("ts_event"), TICKS.field("instrument_id"), vector("features", model.features)])
 
 
 def tick_embedding(model_dir: Path = SHIPPED) -> Stage:
@@ -39,11 +43,12 @@ def tick_embedding(model_dir: Path = SHIPPED) -> Stage:
     weights, sizes = packed(model, read_weights(model))
     timing = np.array([model.stride, model.silence_ns], np.int64)
     added = (embedding(model.embedding_width), DIRECTION, VOLATILITY)
+    reading = Reading(model, added)
 
     def step(state: State, frame: Frame) -> Frame:
         made = frame.widened(added)
         outs = (made["embedding"], made["direction"], made["volatility"])
-        inputs = (frame["ts_event"], frame["instrument_id"], frame["features"])
+        inputs = (frame["ts_event"], frame["instrument_id"], reading(frame))
         done = 0
         while True:
             done = run(state["memory"], state["ring"], weights, sizes, timing, *inputs, done, *outs)
@@ -53,22 +58,31 @@ def tick_embedding(model_dir: Path = SHIPPED) -> Stage:
 
     return Stage(
         name="embed",
-        needs=NEEDS,
-        gives=announced(model, added),
+        needs=needs(model),
+        gives=reading.gives,
         start=lambda: empty_windows(model),
         step=step,
     )
 
 
-def announced(model: Model, added: tuple[pa.Field, ...]) -> Callable[[pa.Schema], pa.Schema]:
-    """A `gives` that appends the model's columns, once the stream's features are found to be the model's."""
-    widened = adds(*added)
+class Reading:
+    """The features that a model reads, out of whatever a stream's `features` hold."""
 
-    def gives(schema: pa.Schema) -> pa.Schema:
-        model.expect(elements(schema.field("features")))
-        return widened(schema)
+    def __init__(self, model: Model, added: tuple[pa.Field, ...]) -> None:
+        self._model, self._widened = model, adds(*added)
+        self._places: list[int] | None = None
 
-    return gives
+    def gives(self, schema: pa.Schema) -> pa.Schema:
+        """Append the model's columns. Raises BadInput where the stream lacks a feature of the model."""
+        found = elements(schema.field("features"))
+        places = self._model.places(found)
+        self._places = None if places == tuple(range(len(found))) else list(places)
+        return self._widened(schema)
+
+    def __call__(self, frame: Frame) -> npt.NDArray[np.float32]:
+        """(rows, D): as they stand where they are the model's, else the model's among them."""
+        features = frame["features"]
+        return features if self._places is None else np.ascontiguousarray(features[:, self._places])
 
 
 def empty_windows(model: Model) -> State:

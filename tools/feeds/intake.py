@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from gpi.formats.frame import Array, Frame, Layout, concatenated
-from gpi.formats.instruments import KEY, Instruments
+from gpi.formats.instruments import Instruments
 from gpi.formats.quarantine import taken
 from gpi.formats.ticks import QUOTE, TRADE
 from gpi.tools.feeds.decoding import Decoder
@@ -178,9 +178,9 @@ class Intake:
         self.counts.update({"items in": items, "bars": made.bars, "controls": len(made.controls)})
         self._data += items - len(talk)
         if len(self.instruments) > self._announced:  # new ones are announced before their first row
-            self._announced = len(self.instruments)
             note = Layout.of(self.schema).empty(0)
-            note.notes = {KEY: self.instruments.to_json()}
+            note.notes = self.instruments.news(self._announced)
+            self._announced = len(self.instruments)
             found.frames.append(note)
         return made.frame if rows else None
 

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from gpi.formats.errors import BadInput
 from gpi.formats.frame import Array, Frame
-from gpi.formats.instruments import KEY, Instruments
+from gpi.formats.instruments import Instruments
 from gpi.formats.ipc import Reader
 from gpi.formats.parquet import read_parquet
 from gpi.formats.provenance import chain
@@ -79,8 +79,7 @@ def recorded_source(path: str, wanted: frozenset[str] | None) -> Source:
         instruments = Instruments.of(reader.schema)
         first, last, ordered = EVER, 0, True
         for frame in reader:
-            for one in Instruments.from_json((frame.notes or {}).get(KEY, "[]")):
-                instruments.add(one)
+            instruments.heard(frame.notes)
             if frame.rows and "ts_event" in frame:
                 times = frame["ts_event"]
                 ordered = ordered and int(times[0]) >= last and not (np.diff(times) < 0).any()

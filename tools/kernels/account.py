@@ -6,28 +6,28 @@ cash = start - sum(side * qty * px * multiplier) - sum(fee).
 
 import numpy as np
 
+from gpi.tools.kernels.exposure import total, touch, weigh
 from gpi.tools.kernels.jit import borrowing
-from gpi.tools.kernels.orders import DAY_NS, MAKER, REDUCING, SECOND, SELL, Array
+from gpi.tools.kernels.orders import DAY_NS, MAKER, REDUCING, SECOND, SELL, Array, Engine
 
 DUST = 1e-9  # of a fill: what floats leave of a closed position
 
 
 @borrowing
-def fee(desk: Array, side: int, liquidity: int, qty: float, notional: float) -> float:
+def fee(e: Engine, side: int, liquidity: int, qty: float, notional: float) -> float:
     """The venue's fee for a fill in account currency; negative is a rebate."""
-    d = desk[0]
-    bps = d.maker_bps if liquidity == MAKER else d.taker_bps
-    charge = d.per_share * qty
+    bps = e.fees[0].maker_bps if liquidity == MAKER else e.fees[0].taker_bps
+    charge = e.fees[0].per_share * qty
     if side == SELL:
-        bps = bps + d.sell_bps
-        charge = charge + d.sell_per_share * qty
+        bps = bps + e.fees[0].sell_bps
+        charge = charge + e.fees[0].sell_per_share * qty
     return float(notional * bps * 1e-4 + charge)
 
 
 @borrowing
-def settle(desk: Array, instruments: Array, i: int, side: int, qty: float, px: float, paid: float) -> None:
+def settle(e: Engine, i: int, side: int, qty: float, px: float, paid: float) -> None:
     """Book a fill: average cost when adding, realised P&L when reducing, both when turning round."""
-    d, it = desk[0], instruments[i]
+    it = e.instruments[i]
     held, signed = it.position, side * qty
     if held * signed >= 0.0:
         it.avg_px = (it.avg_px * abs(held) + px * qty) / (abs(held) + qty)
@@ -36,94 +36,90 @@ def settle(desk: Array, instruments: Array, i: int, side: int, qty: float, px: f
         closed = min(qty, abs(held))
         gain = closed * (px - it.avg_px) * it.multiplier * (1.0 if held > 0.0 else -1.0)
         it.realized += gain
-        d.realized += gain
+        e.account.realized += gain
         it.position = held + signed
         if abs(it.position) <= DUST * qty:
             it.position = 0.0
             it.avg_px = 0.0
         elif it.position * held < 0.0:
             it.avg_px = px
-    d.cash -= signed * px * it.multiplier + paid
-    d.fees += paid
-    mark(desk, instruments, i)
+    e.account.cash -= signed * px * it.multiplier + paid
+    e.account.fees += paid
+    mark(e, i)
 
 
 @borrowing
-def mark(desk: Array, instruments: Array, i: int) -> None:
+def mark(e: Engine, i: int) -> None:
     """Value instrument `i` at its mid; one without a mid yet is worth its cost."""
-    d, it = desk[0], instruments[i]
+    it = e.instruments[i]
     price = it.mid if it.mid == it.mid else it.avg_px
     worth = 0.0 if it.position == 0.0 else it.position * price * it.multiplier
-    d.holdings += worth - it.value
-    d.exposure += abs(worth) - abs(it.value)
+    e.account.holdings += worth - it.value
+    e.account.exposure += abs(worth) - abs(it.value)
     it.value = worth
-    d.equity = d.cash + d.holdings
-    if d.equity > d.peak:
-        d.peak = d.equity
+    if it.position != 0.0:
+        touch(e, i)
+    if it.reach != 0.0 or it.position != 0.0 or it.position != e.market[i].position or it.n_buys > 0 or it.n_sells > 0:
+        weigh(e, i)
+    e.account.equity = e.account.cash + e.account.holdings
+    if e.account.equity > e.account.peak:
+        e.account.peak = e.account.equity
 
 
 @borrowing
-def new_day(desk: Array, now: int) -> None:
+def new_day(e: Engine, now: int) -> None:
     """Start the daily loss afresh when the event time enters another UTC day.
 
     The day is measured from the last equity of the day before, so that a gap overnight counts: call it before
     anything of the new day is booked or marked.
     """
-    d = desk[0]
     day = now // DAY_NS
-    if day != d.day:
-        d.day = day
-        d.day_equity = d.equity
-        d.loss_day = 0
+    if day != e.clock.day:
+        e.clock.day = day
+        e.account.day_equity = e.account.equity
+        e.account.loss_day = 0
 
 
 @borrowing
-def watch_loss(desk: Array) -> None:
+def watch_loss(e: Engine) -> None:
     """Latch the daily loss: from the breach to the end of the UTC day only reductions pass."""
-    d = desk[0]
-    if d.loss_day == 0 and not d.day_equity - d.equity <= d.daily_loss * d.day_equity:
-        d.loss_day = 1
+    if (
+        e.account.loss_day == 0
+        and not e.account.day_equity - e.account.equity <= e.gate.daily_loss * e.account.day_equity
+    ):
+        e.account.loss_day = 1
 
 
 @borrowing
-def trading_state(desk: Array) -> int:
+def trading_state(e: Engine) -> int:
     """The state a strategy sees: the operator's, or REDUCING after a daily loss."""
-    d = desk[0]
-    return int(max(d.state, REDUCING if d.loss_day else 0))
+    return int(max(e.account.state, REDUCING if e.account.loss_day else 0))
 
 
 @borrowing
-def snapshot(desk: Array, instruments: Array, equity_out: Array) -> None:
+def snapshot(e: Engine) -> None:
     """Write an equity row, after summing the holdings again so that float drift cannot grow."""
-    d = desk[0]
-    holdings, exposure = 0.0, 0.0
-    for i in range(instruments.shape[0]):
-        holdings += instruments[i].value
-        exposure += abs(instruments[i].value)
-    d.holdings = holdings
-    d.exposure = exposure
-    d.equity = d.cash + holdings
-    out = equity_out[d.n_equity]
-    out.ts_event = d.now
-    out.cash = d.cash
-    out.equity = d.equity
-    out.exposure = exposure
-    out.realized = d.realized
-    out.fees = d.fees
-    out.drawdown = 1.0 - d.equity / d.peak if d.peak > 0.0 else 0.0
-    d.n_equity += 1
-    d.second = d.now // SECOND
-    d.filled = 0
+    total(e)
+    e.account.equity = e.account.cash + e.account.holdings
+    out = e.equity[e.cursor.n_equity]
+    out.ts_event = e.clock.now
+    out.cash = e.account.cash
+    out.equity = e.account.equity
+    out.exposure = e.account.exposure
+    out.realized = e.account.realized
+    out.fees = e.account.fees
+    out.drawdown = 1.0 - e.account.equity / e.account.peak if e.account.peak > 0.0 else 0.0
+    e.cursor.n_equity += 1
+    e.clock.second = e.clock.now // SECOND
+    e.account.filled = 0
 
 
 @borrowing
-def closing_gains(
-    desk: Array, instruments: Array, instrument_id: Array, side: Array, qty: Array, px: Array, out: Array
-) -> None:
+def closing_gains(e: Engine, instrument_id: Array, side: Array, qty: Array, px: Array, out: Array) -> None:
     """The realised P&L of each fill before fees; NaN where it closes nothing. Takes fresh records."""
     for k in range(out.shape[0]):
         i = instrument_id[k]
-        closes = instruments[i].position * side[k] < 0.0
-        before = desk[0].realized
-        settle(desk, instruments, i, side[k], qty[k], px[k], 0.0)
-        out[k] = desk[0].realized - before if closes else np.nan
+        closes = e.instruments[i].position * side[k] < 0.0
+        before = e.account.realized
+        settle(e, i, side[k], qty[k], px[k], 0.0)
+        out[k] = e.account.realized - before if closes else np.nan

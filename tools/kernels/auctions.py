@@ -9,54 +9,52 @@ conservative where our size is small beside the auction's; the imbalance we woul
 import numpy as np
 
 from gpi.tools.kernels.jit import borrowing
-from gpi.tools.kernels.orders import CLS, EXPIRED, GATHERED, LATE, OPG, REGULAR, TAKER, Array
+from gpi.tools.kernels.orders import CLS, EXPIRED, GATHERED, LATE, OPG, REGULAR, TAKER, Engine
 from gpi.tools.kernels.responses import end, fill
 
 
 @borrowing
-def uncross(desk: Array, instruments: Array, pool: Array, wire: Array, i: int, ts: int, tif: int, px: float,
+def uncross(e: Engine, i: int, ts: int, tif: int, px: float,
             size: float) -> None:  # fmt: skip
     """Fill the gathered orders of one kind at the print; what it does not reach has ended."""
-    it = instruments[i]
+    it = e.instruments[i]
     left = size
     for head in (it.buys, it.sells):
         for at_print in range(2):
             slot = head
             while slot >= 0:
-                o, this = pool[slot], slot
+                o, this = e.pool[slot], slot
                 slot = o.next
                 if o.place != GATHERED or o.tif != tif:
                     continue
                 better = np.inf if o.px != o.px else o.side * (o.px - px)
                 if not at_print and better > it.near:
-                    fill(desk, pool, wire, this, ts, o.leaves, px, TAKER)
+                    fill(e, this, ts, o.leaves, px, TAKER)
                 elif at_print:
                     got = min(o.leaves, left) if better >= -it.near else 0.0
                     if got > 0.0:
                         left -= got
-                        fill(desk, pool, wire, this, ts, got, px, TAKER)
+                        fill(e, this, ts, got, px, TAKER)
                     if o.leaves > 0.0:
-                        end(desk, pool, wire, this, ts, EXPIRED, 0)
+                        end(e, this, ts, EXPIRED, 0)
 
 
 @borrowing
-def on_trade(
-    desk: Array, instruments: Array, pool: Array, wire: Array, i: int, ts: int, px: float, size: float
-) -> None:
+def on_trade(e: Engine, i: int, ts: int, px: float, size: float) -> None:
     """A trade on an exchange: is it the print that an auction waits for?"""
-    d, it = desk[0], instruments[i]
-    if d.part == REGULAR and it.last_ts < d.opened:
+    it = e.instruments[i]
+    if e.clock.part == REGULAR and it.last_ts < e.clock.opened:
         it.opening_px = px
-        uncross(desk, instruments, pool, wire, i, ts, OPG, px, size)
-    elif d.part == LATE:
-        uncross(desk, instruments, pool, wire, i, ts, CLS, px, size)
+        uncross(e, i, ts, OPG, px, size)
+    elif e.clock.part == LATE:
+        uncross(e, i, ts, CLS, px, size)
         it.auctions = 0
 
 
 @borrowing
-def on_close(desk: Array, instruments: Array, pool: Array, wire: Array, i: int, ts: int) -> None:
+def on_close(e: Engine, i: int, ts: int) -> None:
     """The session is over without a closing print: the last trade is the official price."""
-    it = instruments[i]
+    it = e.instruments[i]
     if it.last_px > 0.0:
-        uncross(desk, instruments, pool, wire, i, ts, CLS, it.last_px, it.last_sz)
+        uncross(e, i, ts, CLS, it.last_px, it.last_sz)
     it.auctions = 0

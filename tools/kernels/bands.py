@@ -18,7 +18,7 @@ import numpy as np
 
 from gpi.tools.kernels import breakers
 from gpi.tools.kernels.jit import borrowing
-from gpi.tools.kernels.orders import BAND_STEPS, OPEN, REGULAR, SECOND, STOPPED, WAITING, Array
+from gpi.tools.kernels.orders import BAND_STEPS, OPEN, REGULAR, SECOND, STOPPED, WAITING, Array, Engine
 
 STEP = 30 * SECOND
 LIMIT_STATE = 15 * SECOND
@@ -37,21 +37,20 @@ def width(px: float, tier: int, doubled: bool) -> float:
 
 
 @borrowing
-def set_bands(desk: Array, it: Any, ts: int) -> None:
+def set_bands(e: Engine, it: Any, ts: int) -> None:
     """Bands about the reference price."""
-    d = desk[0]
-    doubled = d.part == REGULAR and d.bell - ts <= LAST_MINUTES
+    doubled = e.clock.part == REGULAR and e.clock.bell - ts <= LAST_MINUTES
     wide = width(it.reference, it.band_tier, doubled)
     it.band_low = it.reference - wide
     it.band_high = it.reference + wide
 
 
 @borrowing
-def on_trade(desk: Array, instruments: Array, i: int, ts: int, px: float) -> None:
+def on_trade(e: Engine, i: int, ts: int, px: float) -> None:
     """A trade within the bands moves the five-minute mean; one of the breaker's index may stop the market."""
-    it = instruments[i]
-    if i == desk[0].breaker - 1:
-        breakers.on_trade(desk, instruments, ts, px)
+    it = e.instruments[i]
+    if i == e.breaker.index - 1:
+        breakers.on_trade(e, ts, px)
     if it.band_tier == 0 or not px > 0.0:
         return
     step = ts // STEP
@@ -60,17 +59,17 @@ def on_trade(desk: Array, instruments: Array, i: int, ts: int, px: float) -> Non
         it.window_at = step
         it.band_sums[:] = 0.0
         it.band_counts[:] = 0.0
-        set_bands(desk, it, ts)
+        set_bands(e, it, ts)
     if outside(it, px):
         return
     if step != it.window_at:
-        turn(desk, it, step, ts)
+        turn(e, it, step, ts)
     it.band_sums[step % BAND_STEPS] += px
     it.band_counts[step % BAND_STEPS] += 1.0
 
 
 @borrowing
-def turn(desk: Array, it: Any, step: int, ts: int) -> None:
+def turn(e: Engine, it: Any, step: int, ts: int) -> None:
     """Another 30 seconds have begun: what is older than five minutes is forgotten, the reference may move."""
     total, count = 0.0, 0.0
     for k in range(BAND_STEPS):
@@ -78,7 +77,7 @@ def turn(desk: Array, it: Any, step: int, ts: int) -> None:
         count += it.band_counts[k]
     if count > 0.0 and abs(total / count - it.reference) >= 0.01 * it.reference:
         it.reference = total / count
-    set_bands(desk, it, ts)
+    set_bands(e, it, ts)
     for past in range(it.window_at + 1, min(step, it.window_at + BAND_STEPS) + 1):
         it.band_sums[past % BAND_STEPS] = 0.0
         it.band_counts[past % BAND_STEPS] = 0.0
@@ -92,16 +91,16 @@ def outside(it: Any, px: float) -> bool:
 
 
 @borrowing
-def on_quote(desk: Array, instruments: Array, ladder: Array, i: int, ts: int) -> None:
+def on_quote(e: Engine, ladder: Array, i: int, ts: int) -> None:
     """A fresh book: a limit state begins, goes on or ends; what lies outside the bands is not there."""
-    it = instruments[i]
+    it = e.instruments[i]
     if it.pause_until > 0:
         if ts < it.pause_until:
             forget(ladder)
             return
         it.pause_until = 0
         it.reference = 0.0
-        desk[0].pauses += 1
+        e.venue.pauses += 1
         if it.phase == STOPPED:
             it.phase = WAITING
     if it.band_tier == 0 or not it.reference > 0.0:
@@ -112,7 +111,7 @@ def on_quote(desk: Array, instruments: Array, ladder: Array, i: int, ts: int) ->
         elif ts - it.limit_since >= LIMIT_STATE and it.phase == OPEN:
             it.phase = STOPPED
             it.pause_until = ts + PAUSE
-            desk[0].pauses += 1
+            e.venue.pauses += 1
             it.limit_since = 0
             forget(ladder)
             return

@@ -7,7 +7,7 @@ after a LULD pause, with a fresh quote (`gpi.tools.kernels.bands.on_quote`).
 """
 
 from gpi.tools.kernels.jit import borrowing
-from gpi.tools.kernels.orders import REGULAR, SECOND, STOPPED, Array
+from gpi.tools.kernels.orders import REGULAR, SECOND, STOPPED, Engine
 
 STOP_FOR = 15 * 60 * SECOND
 LAST_MINUTES = 35 * 60 * SECOND
@@ -23,26 +23,25 @@ def level_of(px: float, close: float) -> int:
 
 
 @borrowing
-def on_trade(desk: Array, instruments: Array, ts: int, px: float) -> None:
+def on_trade(e: Engine, ts: int, px: float) -> None:
     """The index trades: a further level that is reached stops the market."""
-    d = desk[0]
-    if d.part != REGULAR or ts < d.breaker_until:
+    if e.clock.part != REGULAR or ts < e.breaker.until:
         return
-    if d.breaker_opened != d.opened:
-        if d.breaker_last > 0.0:
-            d.breaker_close = d.breaker_last
-        d.breaker_opened = d.opened
-        d.breaker_level = 0
-    d.breaker_last = px
-    level = level_of(px, d.breaker_close)
-    if level <= d.breaker_level or (level < 3 and d.bell - ts <= LAST_MINUTES):
+    if e.breaker.session != e.clock.opened:
+        if e.breaker.last_px > 0.0:
+            e.breaker.close_px = e.breaker.last_px
+        e.breaker.session = e.clock.opened
+        e.breaker.level = 0
+    e.breaker.last_px = px
+    level = level_of(px, e.breaker.close_px)
+    if level <= e.breaker.level or (level < 3 and e.clock.bell - ts <= LAST_MINUTES):
         return
-    d.breaker_level = level
-    d.breaker_until = ts + STOP_FOR if level < 3 else d.bell + NIGHT
-    d.pauses += 1
-    for i in range(instruments.shape[0]):
-        it = instruments[i]
+    e.breaker.level = level
+    e.breaker.until = ts + STOP_FOR if level < 3 else e.clock.bell + NIGHT
+    e.venue.pauses += 1
+    for i in range(e.instruments.shape[0]):
+        it = e.instruments[i]
         if it.bourse:
             it.phase = STOPPED
-            it.pause_until = d.breaker_until
+            it.pause_until = e.breaker.until
             it.limit_since = 0

@@ -13,6 +13,8 @@ same wire), so what the trader knows at a tick never depends on a later one.
 
 from typing import Any
 
+import numpy as np
+
 from gpi.tools.kernels.account import mark, new_day, snapshot, trading_state, watch_loss
 from gpi.tools.kernels.delays import hears
 from gpi.tools.kernels.exchange import arrivals, tick, worst
@@ -42,6 +44,7 @@ from gpi.tools.kernels.orders import (
     WIRE,
     WITHDRAW,
     Array,
+    Engine,
 )
 from gpi.tools.kernels.trader import (
     alter,
@@ -61,103 +64,124 @@ from gpi.tools.kernels.trader import (
 
 @inlined
 def short_of(
-    desk: Array, ladders: Array, wire: Array, behind: Array,
-    orders_out: Array, fills_out: Array, equity_out: Array, ts: int, i: int,
+    e: Engine, ts: int, i: int,
 ) -> int:  # fmt: skip
     """What must happen before a row of instrument `i` can be done whole, at worst (0: nothing): growth, or a bell."""
-    d = desk[0]
     if i < 0:
         return FOREIGN
-    if i >= ladders.shape[0]:
+    if i >= e.ladders.shape[0]:
         return INSTRUMENTS
-    if d.free_slots < MAX_INTENTS:
+    if e.rings.free_slots < MAX_INTENTS:
         return POOL
-    if 2 * d.kept >= behind.shape[0]:
+    if 2 * e.rings.kept >= e.behind.shape[0]:
         return FULL
-    answers = worst(d.requests + d.open_orders, ladders.shape[2])
-    asked = d.requests + d.open_orders + MAX_INTENTS
-    if max(d.responses + answers, asked) >= wire.shape[1]:
+    answers = worst(e.rings.requests + e.account.open_orders, e.ladders.shape[2])
+    asked = e.rings.requests + e.account.open_orders + MAX_INTENTS
+    if max(e.rings.responses + answers, asked) >= e.wire.shape[1]:
         return WIRE
-    told = d.responses + answers + d.open_orders + MAX_INTENTS
-    if d.n_orders + told > orders_out.shape[0] or d.n_fills + told > fills_out.shape[0]:
+    told = e.rings.responses + answers + e.account.open_orders + MAX_INTENTS
+    if e.cursor.n_orders + told > e.orders.shape[0] or e.cursor.n_fills + told > e.fills.shape[0]:
         return ROOM
-    if d.n_equity + 2 > equity_out.shape[0]:
+    if e.cursor.n_equity + 2 > e.equity.shape[0]:
         return ROOM
-    return BELL if ts >= d.bell else 0
+    return BELL if ts >= e.clock.bell else 0
 
 
 @inlined
 def before(
-    desk: Array, instruments: Array, ladders: Array, pool: Array, wire: Array, behind: Array, view: Array,
-    mine: Array, orders_out: Array, fills_out: Array, equity_out: Array,
-    ts: int, i: int, kind: int, side: int, flags: int,
+    e: Engine, ts: int, i: int, kind: int, side: int, flags: int,
     bid_px: float, bid_sz: float, ask_px: float, ask_sz: float, trade_px: float, trade_sz: float,
     bids_px: Array, bids_sz: Array, asks_px: Array, asks_sz: Array, events: Array, row: int,
 ) -> int:  # fmt: skip
     """Everything up to the decision on one tick; returns how many of our orders stand in `mine` (WORKING)."""
-    d = desk[0]
-    told = ts + d.feed_ns
-    now = max(told, d.now)
-    if d.feed_varies:
-        told = hears(desk, wire, ts)
-        now = max(told, d.now)
-        if ts < d.fed:
-            d.late += 1
-            ts = d.fed
+    told = ts + e.delays.feed_ns
+    now = max(told, e.clock.now)
+    if e.delays.feed_varies:
+        told = hears(e, ts)
+        now = max(told, e.clock.now)
+        if ts < e.clock.fed:
+            e.clock.late += 1
+            ts = e.clock.fed
         else:
-            d.fed = ts
+            e.clock.fed = ts
             told = now
     elif now != told:
-        d.late += 1
-        ts = now - d.feed_ns
-    new_day(desk, now)
-    if d.requests > 0 and not d.external:
-        arrivals(desk, instruments, ladders, pool, wire, ts)
+        e.clock.late += 1
+        ts = now - e.delays.feed_ns
+    new_day(e, now)
+    if e.rings.requests > 0 and not e.venue.external:
+        arrivals(e, ts)
     filled = 0
-    if d.responses > 0:  # what arrives before this tick is booked at the prices before it
-        filled = deliver(desk, instruments, pool, wire, orders_out, fills_out, now - 1)
+    if e.rings.responses > 0:  # what arrives before this tick is booked at the prices before it
+        filled = deliver(e, now - 1)
     tick(
-        desk, instruments, ladders, pool, wire, ts, i, kind, side, flags,
-        bid_px, bid_sz, ask_px, ask_sz, trade_px, trade_sz, bids_px, bids_sz, asks_px, asks_sz, row,
-        behind, events,
+        e, ts, i, kind, side, flags,
+        bid_px, bid_sz, ask_px, ask_sz, trade_px, trade_sz, bids_px, bids_sz, asks_px, asks_sz, row, events,
     )  # fmt: skip
     if kind & (QUOTE | DEPTH):
-        mark(desk, instruments, i)
+        mark(e, i)
         if told < now:  # an old quote is old, however late it comes: the gate refuses what is decided on it
-            instruments[i].quote_ts = told
-    d.now = now
-    if d.responses > 0:
-        filled += deliver(desk, instruments, pool, wire, orders_out, fills_out, now)
-    watch_loss(desk)
-    d.filled += filled
-    filled = d.filled  # with what a bell brought
-    if d.filled or d.now // SECOND != d.second:
-        snapshot(desk, instruments, equity_out)
-    if d.row >= d.kill_row and not d.killed:
-        kill(desk, instruments, pool, wire, orders_out)
-    d.row += 1
-    look(desk, instruments, view, i)
-    v = view[0]
+            e.instruments[i].quote_ts = told
+    e.clock.now = now
+    if e.rings.responses > 0:
+        filled += deliver(e, now)
+    watch_loss(e)
+    e.account.filled += filled
+    filled = e.account.filled  # with what a bell brought
+    if e.account.filled or e.clock.now // SECOND != e.clock.second:
+        snapshot(e)
+    if e.clock.row >= e.account.kill_row and not e.account.killed:
+        kill(e)
+    e.clock.row += 1
+    look(e, i)
+    v = e.seen[0]
     v.kind = kind
     v.side = side
     v.tick_flags = flags
     v.trade_px = trade_px
     v.trade_sz = trade_sz
     v.fills = filled
-    v.n_orders = own(instruments, pool, mine, i)
+    v.n_orders = own(e, i)
     return int(v.n_orders)
 
 
 @borrowing
-def look(desk: Array, instruments: Array, view: Array, i: int) -> None:
-    """Write what the trader knows of instrument `i` and of its account into the view."""
-    d, it, v = desk[0], instruments[i], view[0]
-    v.ts = d.now
+def sight(
+    e: Engine,
+    ts: Array, instrument_id: Array, kind: Array, side: Array, flags: Array,
+    bid_px: Array, bid_sz: Array, ask_px: Array, ask_sz: Array, trade_px: Array, trade_sz: Array,
+    bids_px: Array, bids_sz: Array, asks_px: Array, asks_sz: Array, events: Array, row: int,
+) -> int:  # fmt: skip
+    """One row up to the decision, for a strategy outside; -1, and why in `cursor.stop`, when it cannot be done yet."""
+    i = instrument_id[row]
+    e.cursor.stop = short_of(e, ts[row], i)
+    if e.cursor.stop:
+        return -1
+    return before(
+        e, ts[row], i, kind[row], side[row], flags[row],
+        bid_px[row], bid_sz[row], ask_px[row], ask_sz[row], trade_px[row], trade_sz[row],
+        bids_px, bids_sz, asks_px, asks_sz, events, row,
+    )  # fmt: skip
+
+
+@borrowing
+def look(e: Engine, i: int) -> None:
+    """Write what the trader knows of instrument `i` and of its account into the view, and what it may see of `i`."""
+    it, v, m = e.instruments[i], e.seen[0], e.market[i]
+    m.phase = it.phase
+    m.bid_px = it.bid_px
+    m.bid_sz = it.bid_sz
+    m.ask_px = it.ask_px
+    m.ask_sz = it.ask_sz
+    m.mid = it.mid
+    m.last_px = it.last_px if it.last_px > 0.0 else np.nan
+    m.last_sz = it.last_sz
+    v.ts = e.clock.now
     v.instrument_id = i
     v.phase = it.phase
-    v.state = trading_state(desk)
-    v.killed = d.killed
-    v.no_flip = d.no_flip
+    v.state = trading_state(e)
+    v.killed = e.account.killed
+    v.no_flip = e.gate.no_flip
     v.bid_px = it.bid_px
     v.bid_sz = it.bid_sz
     v.ask_px = it.ask_px
@@ -169,12 +193,12 @@ def look(desk: Array, instruments: Array, view: Array, i: int) -> None:
     v.realized = it.realized
     v.buying = it.buying
     v.selling = it.selling
-    v.cash = d.cash
-    v.equity = d.equity
-    v.total_realized = d.realized
-    v.exposure = d.exposure
-    v.maker_bps = d.maker_bps
-    v.taker_bps = d.taker_bps
+    v.cash = e.account.cash
+    v.equity = e.account.equity
+    v.total_realized = e.account.realized
+    v.exposure = e.account.exposure
+    v.maker_bps = e.fees[0].maker_bps
+    v.taker_bps = e.fees[0].taker_bps
     v.tick_size = it.tick_size
     v.lot_size = it.lot_size
     v.multiplier = it.multiplier
@@ -182,65 +206,58 @@ def look(desk: Array, instruments: Array, view: Array, i: int) -> None:
 
 @inlined
 def after(
-    desk: Array,
-    instruments: Array,
-    pool: Array,
-    wire: Array,
-    sent: Array,
-    intents: Array,
+    e: Engine,
     n: int,
     i: int,
-    orders_out: Array,
 ) -> None:
     """Judge `n` intents decided on a tick of instrument `i` and send what passes."""
-    for k in range(min(n, MAX_INTENTS, intents.shape[0])):
+    intents = e.intents
+    for k in range(min(n, MAX_INTENTS)):
         wish = intents[k]
         target = i if wish.instrument_id < 0 else wish.instrument_id
         if wish.what == NEW:
             if wish.parent or wish.rival:
-                follow(desk, instruments, pool, wire, sent, intents[:n], k, target, orders_out)
+                follow(e, intents[:n], k, target)
                 continue
-            reason = judge(desk, instruments, sent, wish, target)
-            if not reason and desk[0].self_trade:
-                reason = keep_apart(desk, instruments, pool, wire, wish, target, orders_out)
+            reason = judge(e, wish, target)
+            if not reason and e.gate.self_trade:
+                reason = keep_apart(e, wish, target)
             if reason:
-                refuse(desk, instruments, wish, target, reason, orders_out)
+                refuse(e, wish, target, reason)
             else:
-                submit(desk, instruments, pool, wire, sent, wish, target, orders_out)
+                submit(e, wish, target)
         elif wish.what == AMEND:
-            alter(desk, instruments, pool, wire, sent, wish, target, orders_out)
+            alter(e, wish, target)
         else:
-            recall(desk, instruments, pool, wire, wish, target, orders_out)
+            recall(e, wish, target)
 
 
 @borrowing
 def follow(
-    desk: Array, instruments: Array, pool: Array, wire: Array, sent: Array, intents: Array, k: int, i: int,
-    orders_out: Array,
+    e: Engine, intents: Array, k: int, i: int,
 ) -> None:  # fmt: skip
     """Judge and send an order with a parent or a rival, which may be an order of this very decision."""
     wish = intents[k]
     if wish.order_type == MLEG:
-        combine(desk, instruments, pool, wire, sent, intents, k, i, orders_out)
+        combine(e, intents, k, i)
         return
     if wish.parent < 0:
         wish.parent = made_by(intents, k + wish.parent)
     if wish.rival < 0:
         wish.rival = made_by(intents, k + wish.rival)
-    parent, rival = found(instruments, pool, i, wish.parent), found(instruments, pool, i, wish.rival)
+    parent, rival = found(e, i, wish.parent), found(e, i, wish.rival)
     reason = PARENT_CHILD
-    if wish.parent != NOBODY and wish.rival != NOBODY and 0 <= i < instruments.shape[0]:
-        reason = judge_kin(desk, instruments, pool, sent, wish, i, parent, rival, -1)
+    if wish.parent != NOBODY and wish.rival != NOBODY and 0 <= i < e.instruments.shape[0]:
+        reason = judge_kin(e, wish, i, parent, rival, -1)
     if reason:
-        refuse(desk, instruments, wish, i, reason, orders_out)
+        refuse(e, wish, i, reason)
     else:
-        submit(desk, instruments, pool, wire, sent, wish, i, orders_out)
+        submit(e, wish, i)
 
 
 @borrowing
 def combine(
-    desk: Array, instruments: Array, pool: Array, wire: Array, sent: Array, intents: Array, k: int, i: int,
-    orders_out: Array,
+    e: Engine, intents: Array, k: int, i: int,
 ) -> None:  # fmt: skip
     """Judge and send an order of several legs, whole, at its first; later legs are done with it."""
     wish = intents[k]
@@ -251,12 +268,12 @@ def combine(
     for j in range(legs):
         if intents[k + j].instrument_id < 0:
             intents[k + j].instrument_id = i
-    reason = judge_legs(desk, instruments, sent, intents, k)
+    reason = judge_legs(e, intents, k)
     if not reason:
-        submit_legs(desk, instruments, pool, wire, sent, intents, k, orders_out)
+        submit_legs(e, intents, k)
         return
     for j in range(legs):
-        refuse(desk, instruments, intents[k + j], intents[k + j].instrument_id, reason, orders_out)
+        refuse(e, intents[k + j], intents[k + j].instrument_id, reason)
 
 
 @borrowing
@@ -268,44 +285,36 @@ def made_by(intents: Array, k: int) -> int:
 
 
 @borrowing
-def keep_apart(desk: Array, instruments: Array, pool: Array, wire: Array, wish: Any, i: int, orders_out: Array) -> int:
+def keep_apart(e: Engine, wish: Any, i: int) -> int:
     """An order that could meet our own: refused, or what stands in its way is cancelled first."""
-    if desk[0].self_trade == REFUSE_NEWEST:
-        return SELF_TRADE if own_in_the_way(instruments, pool, wish, i, desk[0].no_flip) >= 0 else 0
-    slot = own_in_the_way(instruments, pool, wish, i, 0)
+    if e.gate.self_trade == REFUSE_NEWEST:
+        return SELF_TRADE if own_in_the_way(e, wish, i, e.gate.no_flip) >= 0 else 0
+    slot = own_in_the_way(e, wish, i, 0)
     while slot >= 0:
-        pool[slot].canceling = 1
-        tell_order(desk, instruments, pool, orders_out, desk[0].now, slot, CANCEL, 0)
-        request(desk, pool, wire, slot, WITHDRAW)
-        slot = own_in_the_way(instruments, pool, wish, i, 0)
+        e.pool[slot].canceling = 1
+        tell_order(e, e.clock.now, slot, CANCEL, 0)
+        request(e, slot, WITHDRAW)
+        slot = own_in_the_way(e, wish, i, 0)
     return 0
 
 
 @borrowing
 def finish(
-    desk: Array,
-    instruments: Array,
-    ladders: Array,
-    pool: Array,
-    wire: Array,
-    orders_out: Array,
-    fills_out: Array,
-    equity_out: Array,
+    e: Engine,
 ) -> None:
     """The stream has ended: what is in flight arrives, every open order is cancelled, a last equity row.
 
     Outside, the orders were cancelled by `wind_down`, and what was answered is on the wire.
     """
-    d = desk[0]
-    if d.external:
-        deliver(desk, instruments, pool, wire, orders_out, fills_out, d.now)
-        snapshot(desk, instruments, equity_out)
+    if e.venue.external:
+        deliver(e, e.clock.now)
+        snapshot(e)
         return
     for last in range(2):
         if last:
-            withdraw_all(desk, instruments, pool, wire, orders_out)
-        arrivals(desk, instruments, ladders, pool, wire, max(d.now + d.order_ns, d.last_request))
-        until = max(d.now + d.order_ns + d.response_ns, d.last_response)
-        deliver(desk, instruments, pool, wire, orders_out, fills_out, until)
-        d.now = until
-    snapshot(desk, instruments, equity_out)
+            withdraw_all(e)
+        arrivals(e, max(e.clock.now + e.delays.order_ns, e.delays.last_request))
+        until = max(e.clock.now + e.delays.order_ns + e.delays.response_ns, e.delays.last_response)
+        deliver(e, until)
+        e.clock.now = until
+    snapshot(e)

@@ -14,7 +14,19 @@ from gpi.tools.kernels.account import settle
 from gpi.tools.kernels.jit import jit
 from gpi.tools.kernels.matching import clear
 from gpi.tools.kernels.options import assigned_of, expire, intrinsic
-from gpi.tools.kernels.orders import BUY, EXPIRED, GONE, IN_FLIGHT, NO_UNDERLYING, SECOND, SELL, SETTLED, STOPPED, Array
+from gpi.tools.kernels.orders import (
+    BUY,
+    EXPIRED,
+    GONE,
+    IN_FLIGHT,
+    NO_UNDERLYING,
+    SECOND,
+    SELL,
+    SETTLED,
+    STOPPED,
+    Array,
+    Engine,
+)
 from gpi.tools.kernels.responses import end
 from gpi.tools.kernels.trader import tell
 
@@ -23,18 +35,18 @@ OPEN_INTEREST = 1_000_000  # nobody told it: of many, a share is exercised
 
 
 @jit
-def stop(desk: Array, instruments: Array, ladders: Array, pool: Array, wire: Array, i: int, ts: int) -> None:
+def stop(e: Engine, i: int, ts: int) -> None:
     """A series trades no longer: its orders at the venue expire, what arrives later is rejected."""
-    it = instruments[i]
+    it = e.instruments[i]
     it.phase = STOPPED
-    clear(ladders[i])
+    clear(e.ladders[i])
     for head in (it.buys, it.sells):
         slot = head
         while slot >= 0:
             this = slot
-            slot = pool[slot].next
-            if pool[this].place != IN_FLIGHT and pool[this].place != GONE:
-                end(desk, pool, wire, this, ts, EXPIRED, 0)
+            slot = e.pool[slot].next
+            if e.pool[this].place != IN_FLIGHT and e.pool[this].place != GONE:
+                end(e, this, ts, EXPIRED, 0)
 
 
 @jit
@@ -60,15 +72,14 @@ def quoted(it: Any) -> float:
 
 @jit
 def book(
-    desk: Array, instruments: Array, orders_out: Array, fills_out: Array, i: int, ts: int, change: float, px: float,
+    e: Engine, i: int, ts: int, change: float, px: float,
     reason: int,
 ) -> None:  # fmt: skip
     """A position changes by `change` at `px`, without an order: the account, a row of fills, a row of orders."""
-    d = desk[0]
     side, qty = (BUY if change > 0.0 else SELL), abs(change)
-    settle(desk, instruments, i, side, qty, px, 0.0)
-    row = fills_out[d.n_fills]
-    d.n_fills += 1
+    settle(e, i, side, qty, px, 0.0)
+    row = e.fills[e.cursor.n_fills]
+    e.cursor.n_fills += 1
     row.ts_event = ts
     row.instrument_id = i
     row.order_id = 0
@@ -77,10 +88,10 @@ def book(
     row.qty = qty
     row.px = px
     row.fee = 0.0
-    row.position = instruments[i].position
-    row.cash = d.cash
+    row.position = e.instruments[i].position
+    row.cash = e.account.cash
     row.parent = 0
-    out = orders_out[tell(desk, instruments, orders_out, ts, i)]
+    out = e.orders[tell(e, ts, i)]
     out.order_id = 0
     out.action = SETTLED
     out.side = side
@@ -90,29 +101,27 @@ def book(
     out.qty = qty
     out.px = px
     out.leaves = 0.0
-    d.filled += 1
+    e.account.filled += 1
 
 
 @jit
-def settled(
-    desk: Array, instruments: Array, orders_out: Array, fills_out: Array, i: int, ts: int, exercised: float, seed: int
-) -> None:
+def settled(e: Engine, i: int, ts: int, exercised: float, seed: int) -> None:
     """What a held series has become; of the contracts in the money a share `exercised` is: shorts are drawn."""
-    it = instruments[i]
+    it = e.instruments[i]
     held = it.position
     if held == 0.0:
         return
-    spot = spot_of(instruments, it.under, it.quote_ts - STALE)
+    spot = spot_of(e.instruments, it.under, it.quote_ts - STALE)
     if spot != spot:
-        book(desk, instruments, orders_out, fills_out, i, ts, -held, quoted(it), NO_UNDERLYING)
+        book(e, i, ts, -held, quoted(it), NO_UNDERLYING)
         return
     if not it.physical:
-        book(desk, instruments, orders_out, fills_out, i, ts, -held, intrinsic(it.right, it.strike, spot), 0)
+        book(e, i, ts, -held, intrinsic(it.right, it.strike, spot), 0)
         return
     ours = 0
     if held < 0.0:
         ours = assigned_of(int(-held), OPEN_INTEREST, int(exercised * OPEN_INTEREST + 0.5), seed, i)
     shares = expire(it, held, float(ours), spot)[1]
-    book(desk, instruments, orders_out, fills_out, i, ts, -held, 0.0, 0)
+    book(e, i, ts, -held, 0.0, 0)
     if shares != 0.0:
-        book(desk, instruments, orders_out, fills_out, it.under, ts, shares, it.strike, 0)
+        book(e, it.under, ts, shares, it.strike, 0)

@@ -1,6 +1,6 @@
 """Charging a fill: every kind of fee on its own, capped per fill, rounded as the broker rounds.
 
-`fees` is any record with the fields of `gpi.formats.fees.Fees`; the engine's desk record serves once it has them all
+`fees` is any record with the fields of `gpi.formats.fees.Fees`
 (`sell_cap audit_per_share clearing_per_share clearing_cap rounding` besides the five it always had). `charge` is the
 drop-in for `gpi.tools.kernels.account.fee`; where the broker rounds per day, `accrue` books the same fees so that at
 every moment of the day the sum charged is the sum accrued, rounded up: what Alpaca shows at the day's end, without

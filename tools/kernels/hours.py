@@ -1,7 +1,7 @@
-"""The trading day: what its bells do to orders. When they ring is told from outside (`desk.bell`, `desk.part`).
+"""The trading day: what its bells do to orders. When they ring is told from outside (`clock.bell`, `clock.part`).
 
 At the close DAY orders end, at the end of the late session the extended ones; a GTC order ends after 90 days. With
-`desk.hours`, orders that may not trade outside the regular session are asleep there and meet the first quote after
+`venue.hours`, orders that may not trade outside the regular session are asleep there and meet the first quote after
 the opening bell.
 """
 
@@ -22,7 +22,7 @@ from gpi.tools.kernels.orders import (
     RESTING,
     SHUT,
     SWEEPING,
-    Array,
+    Engine,
 )
 from gpi.tools.kernels.responses import end
 
@@ -30,12 +30,11 @@ LONGEST_GTC = 90 * DAY_NS
 
 
 @borrowing
-def may_trade(desk: Array, pool: Array, slot: int, bourse: int) -> bool:
+def may_trade(e: Engine, slot: int, bourse: int) -> bool:
     """May this order trade in the present part of the day?"""
-    d = desk[0]
-    if not (d.hours and bourse) or d.part == REGULAR:
+    if not (e.venue.hours and bourse) or e.clock.part == REGULAR:
         return True
-    return bool(pool[slot].extended and (d.part == EARLY or d.part == LATE))
+    return bool(e.pool[slot].extended and (e.clock.part == EARLY or e.clock.part == LATE))
 
 
 @borrowing
@@ -49,27 +48,26 @@ def over(part: int, tif: int, extended: int, age: int) -> bool:
 
 
 @borrowing
-def ring(desk: Array, instruments: Array, pool: Array, wire: Array, ts: int, part: int) -> None:
+def ring(e: Engine, ts: int, part: int) -> None:
     """The bell: `part` of the trading day begins at `ts`, for everything that keeps the exchange's hours."""
-    d = desk[0]
-    d.part = part
+    e.clock.part = part
     if part == REGULAR:
-        d.opened = ts
-    for i in range(instruments.shape[0]):
-        it = instruments[i]
+        e.clock.opened = ts
+    for i in range(e.instruments.shape[0]):
+        it = e.instruments[i]
         if not it.bourse:
             continue
         for head in (it.buys, it.sells):
             slot = head
             while slot >= 0:
-                o, this = pool[slot], slot
+                o, this = e.pool[slot], slot
                 slot = o.next
                 if o.place == IN_FLIGHT or o.place == GONE:
                     continue
                 live = o.place == RESTING or o.place == SWEEPING
                 if over(part, o.tif, o.extended, ts - o.since):
-                    end(desk, pool, wire, this, ts, EXPIRED, 0)
-                elif live and not may_trade(desk, pool, this, it.bourse):
+                    end(e, this, ts, EXPIRED, 0)
+                elif live and not may_trade(e, this, it.bourse):
                     o.place = ASLEEP
-                elif o.place == ASLEEP and may_trade(desk, pool, this, it.bourse):
+                elif o.place == ASLEEP and may_trade(e, this, it.bourse):
                     o.place = SWEEPING

@@ -28,6 +28,7 @@ from gpi.tools.kernels.orders import (
     TAKER,
     WHOLE,
     Array,
+    Engine,
 )
 from gpi.tools.kernels.responses import SMALL, end, fill, respond
 
@@ -56,71 +57,69 @@ def left(ladder: Array, row: int, near: float) -> float:
 
 
 @jit
-def take(
-    desk: Array, it: Any, pool: Array, wire: Array, ladder: Array, slot: int, ts: int, px: float, liquidity: int
-) -> None:
+def take(e: Engine, it: Any, ladder: Array, slot: int, ts: int, px: float, liquidity: int) -> None:
     """Fill an order whose price is reached, as far as the displayed size goes."""
-    o = pool[slot]
+    o = e.pool[slot]
     row = 2 if o.side == BUY else 0
-    got = o.leaves if desk[0].policy == WHOLE else consume(ladder, row, 0, o.leaves, it.near)
+    got = o.leaves if e.venue.policy == WHOLE else consume(ladder, row, 0, o.leaves, it.near)
     if not got > 0.0:
         return
     if liquidity == MAKER:
         far = ladder[row, 0]
         px = o.px if o.side * (far - o.px) >= 0.0 else far
-    fill(desk, pool, wire, slot, ts, got, px, liquidity)
+    fill(e, slot, ts, got, px, liquidity)
 
 
 @jit
-def arrive(desk: Array, instruments: Array, pool: Array, wire: Array, ladder: Array, slot: int, ts: int) -> None:
+def arrive(e: Engine, ladder: Array, slot: int, ts: int) -> None:
     """A new order for an option reaches the venue."""
-    o = pool[slot]
-    if instruments[o.instrument_id].phase != OPEN:
-        end(desk, pool, wire, slot, ts, REJECTED, MARKET_STATE)
+    o = e.pool[slot]
+    if e.instruments[o.instrument_id].phase != OPEN:
+        end(e, slot, ts, REJECTED, MARKET_STATE)
         return
-    respond(desk, pool, wire, slot, ts, ACCEPTED, o.qty, o.px, 0)
-    meet(desk, instruments, pool, wire, ladder, slot, ts)
+    respond(e, slot, ts, ACCEPTED, o.qty, o.px, 0)
+    meet(e, ladder, slot, ts)
 
 
 @jit
-def meet(desk: Array, instruments: Array, pool: Array, wire: Array, ladder: Array, slot: int, ts: int) -> None:
+def meet(e: Engine, ladder: Array, slot: int, ts: int) -> None:
     """An accepted order trades at once, waits, or, if it may not wait, expires."""
-    o = pool[slot]
-    it = instruments[o.instrument_id]
+    o = e.pool[slot]
+    it = e.instruments[o.instrument_id]
     o.place = SWEEPING
     o.queue = 0.0
     if it.phase != OPEN:
         return
     px = travelled(it, ladder, o.side)
     now = reached(it, px, o.side, o.px)
-    if o.tif == FOK and desk[0].policy != WHOLE:
+    if o.tif == FOK and e.venue.policy != WHOLE:
         now = now and left(ladder, 2 if o.side == BUY else 0, it.near) >= o.leaves * (1.0 - SMALL)
-    if desk[0].crossing and o.tif != FOK:
-        take_resting(desk, instruments, pool, wire, slot, ts, px if now else o.side * np.inf, it.near)
+    if e.venue.crossing and o.tif != FOK:
+        take_resting(e, slot, ts, px if now else o.side * np.inf, it.near)
     if now and o.leaves > 0.0:
-        take(desk, it, pool, wire, ladder, slot, ts, px, TAKER)
+        take(e, it, ladder, slot, ts, px, TAKER)
     if o.leaves > 0.0:
         if o.tif == IOC or o.tif == FOK:
-            end(desk, pool, wire, slot, ts, EXPIRED, 0)
+            end(e, slot, ts, EXPIRED, 0)
         elif not now and o.px == o.px:
             o.place = RESTING
 
 
 @jit
-def on_quote(desk: Array, instruments: Array, pool: Array, wire: Array, ladder: Array, i: int, ts: int) -> None:
+def on_quote(e: Engine, ladder: Array, i: int, ts: int) -> None:
     """A quote tick whose book already stands in the ladder: what it reaches fills, best price first, then oldest."""
-    it = instruments[i]
+    it = e.instruments[i]
     if it.phase != OPEN:
         return
     for head in (it.buys, it.sells):
         slot = head
         while slot >= 0:
-            o, this = pool[slot], slot
+            o, this = e.pool[slot], slot
             slot = o.next
             if o.place != SWEEPING and o.place != RESTING:
                 continue
             px = travelled(it, ladder, o.side)
             if reached(it, px, o.side, o.px):
-                take(desk, it, pool, wire, ladder, this, ts, px, MAKER if o.place == RESTING else TAKER)
+                take(e, it, ladder, this, ts, px, MAKER if o.place == RESTING else TAKER)
             elif o.px == o.px:
                 o.place = RESTING

@@ -30,6 +30,7 @@ from gpi.tools.kernels.orders import (
     TAKER,
     WHOLE,
     Array,
+    Engine,
 )
 from gpi.tools.kernels.responses import end, fill, respond
 
@@ -44,69 +45,69 @@ def first_of(pool: Array, slot: int) -> int:
 
 
 @jit
-def arrive(desk: Array, instruments: Array, ladders: Array, pool: Array, wire: Array, slot: int, ts: int) -> None:
+def arrive(e: Engine, slot: int, ts: int) -> None:
     """An order of several legs reaches the venue, named by its first: it trades, waits, or expires."""
     here = slot
-    for _ in range(pool[slot].legs):
-        o = pool[here]
+    for _ in range(e.pool[slot].legs):
+        o = e.pool[here]
         o.place = COMBINED
-        instruments[o.instrument_id].combined = 1
-        respond(desk, pool, wire, here, ts, ACCEPTED, o.qty, o.net, 0)
+        e.instruments[o.instrument_id].combined = 1
+        respond(e, here, ts, ACCEPTED, o.qty, o.net, 0)
         here = o.mate
-    work(desk, instruments, ladders, pool, wire, slot, ts)
-    if pool[slot].place == COMBINED and (pool[slot].tif == IOC or pool[slot].tif == FOK):
-        end(desk, pool, wire, slot, ts, EXPIRED, 0)
+    work(e, slot, ts)
+    if e.pool[slot].place == COMBINED and (e.pool[slot].tif == IOC or e.pool[slot].tif == FOK):
+        end(e, slot, ts, EXPIRED, 0)
 
 
 @jit
-def work(desk: Array, instruments: Array, ladders: Array, pool: Array, wire: Array, first: int, ts: int) -> None:
+def work(e: Engine, first: int, ts: int) -> None:
     """Trade as many whole units of an order as can trade now."""
-    d, o = desk[0], pool[first]
-    n, here, unlimited = o.legs, first, d.policy == WHOLE or d.policy == PAPER
+    o = e.pool[first]
+    n, here, unlimited = o.legs, first, e.venue.policy == WHOLE or e.venue.policy == PAPER
     for k in range(n):
-        leg = pool[here]
-        it, ladder = instruments[leg.instrument_id], ladders[leg.instrument_id]
-        if it.phase != OPEN or not may_trade(desk, pool, here, it.bourse):
+        leg = e.pool[here]
+        it, ladder = e.instruments[leg.instrument_id], e.ladders[leg.instrument_id]
+        if it.phase != OPEN or not may_trade(e, here, it.bourse):
             return
-        d.leg_side[k] = leg.side
-        d.leg_ratio[k] = leg.ratio
-        d.leg_bid[k] = ladder[0, 0]
-        d.leg_ask[k] = ladder[2, 0]
-        d.leg_size[k] = np.inf if unlimited else left(ladder, 2 if leg.side == BUY else 0, it.near)
-        d.leg_tick[k] = it.tick_size if it.tick_size > 0.0 else 0.01
+        e.combo.side[k] = leg.side
+        e.combo.ratio[k] = leg.ratio
+        e.combo.bid[k] = ladder[0, 0]
+        e.combo.ask[k] = ladder[2, 0]
+        e.combo.shown[k] = np.inf if unlimited else left(ladder, 2 if leg.side == BUY else 0, it.near)
+        e.combo.tick[k] = it.tick_size if it.tick_size > 0.0 else 0.01
         here = leg.mate
     wanted = np.floor(o.leaves / o.ratio + 0.5)
+    c = e.combo
     units, net = fill_order(
-        d.leg_side[:n], d.leg_ratio[:n], d.leg_bid[:n], d.leg_ask[:n], d.leg_size[:n], wanted, o.net, d.travels,
-        d.leg_tick[:n], d.leg_px[:n],
-    )  # fmt: skip
+        c.side[:n], c.ratio[:n], c.bid[:n], c.ask[:n], c.shown[:n], wanted, o.net, e.venue.travels, c.tick[:n], c.px[:n]
+    )
     if not units > 0.0 or (o.tif == FOK and units < wanted):
         return
     for k in range(n):
-        leg = pool[here]
+        leg = e.pool[here]
         qty = min(units * leg.ratio, leg.leaves)
         if not unlimited:
             i = leg.instrument_id
-            consume(ladders[i], 2 if leg.side == BUY else 0, 0, qty, instruments[i].near)
-        fill(desk, pool, wire, here, ts, qty, d.leg_px[k], TAKER)
+            consume(e.ladders[i], 2 if leg.side == BUY else 0, 0, qty, e.instruments[i].near)
+        fill(e, here, ts, qty, e.combo.px[k], TAKER)
         here = leg.mate
 
 
 @jit
-def on_quote(desk: Array, instruments: Array, ladders: Array, pool: Array, wire: Array, i: int, ts: int) -> None:
+def on_quote(e: Engine, i: int, ts: int) -> None:
     """A fresh book of one instrument: the orders with a leg there look again, oldest first."""
-    it, done = instruments[i], 0
+    it, done = e.instruments[i], 0
     while True:
         slot, oldest = -1, NEVER
         for head in (it.buys, it.sells):
             here = head
             while here >= 0:
-                o = pool[here]
+                o = e.pool[here]
                 if o.place == COMBINED and done < o.parent < oldest:
                     slot, oldest = here, o.parent
                 here = o.next
         if slot < 0:
             break
         done = oldest
-        work(desk, instruments, ladders, pool, wire, first_of(pool, slot), ts)
+        work(e, first_of(e.pool, slot), ts)
     it.combined = 1 if done else 0

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from gpi.tools.kernels.exposure import touch
 from gpi.tools.kernels.jit import borrowing
 from gpi.tools.kernels.orders import (
     ACTIVE,
@@ -43,7 +44,7 @@ from gpi.tools.kernels.orders import (
     STOP_LIMIT,
     TRADING_STATE,
     TRAILING,
-    Array,
+    Engine,
 )
 
 GRID = 1e-6  # of an order: float noise in a position
@@ -108,7 +109,7 @@ def worst_price(wish: Any, it: Any) -> float:
 
 
 @borrowing
-def collared(d: Any, wish: Any, it: Any) -> bool:
+def collared(e: Engine, wish: Any, it: Any) -> bool:
     """Is the price of a stop order within the collar: of a stop-limit, about its own stop?
 
     A stop price may be as far as it likes: it protects, and it trades where the market then is.
@@ -116,7 +117,7 @@ def collared(d: Any, wish: Any, it: Any) -> bool:
     if wish.order_type == STOP or wish.order_type == TRAILING:
         return True
     centre = wish.stop_px if wish.order_type == STOP_LIMIT else it.mid
-    return bool(abs(worst_price(wish, it) - centre) <= d.price_collar * centre)
+    return bool(abs(worst_price(wish, it) - centre) <= e.gate.price_collar * centre)
 
 
 @borrowing
@@ -128,96 +129,82 @@ def reduces(wish: Any, it: Any) -> bool:
 
 
 @borrowing
-def gross(instruments: Array, skip: int) -> float:
-    """Worst-case gross exposure of every instrument but one: the larger of all buys and all sells filled."""
-    total = 0.0
-    for i in range(instruments.shape[0]):
-        it = instruments[i]
-        if i != skip and (it.position != 0.0 or it.n_buys > 0 or it.n_sells > 0):
-            price = it.mid if it.mid == it.mid else it.avg_px
-            total += max(abs(it.position + it.buying), abs(it.position - it.selling)) * price * it.multiplier
-    return total
-
-
-@borrowing
-def too_fast(desk: Array, sent: Array) -> bool:
+def too_fast(e: Engine) -> bool:
     """Have `order_rate` orders gone out within the last second of event time?"""
-    d = desk[0]
-    if d.order_rate <= 0:
+    if e.gate.order_rate <= 0:
         return True
-    oldest = sent[d.sent_at]
-    return bool(d.now - oldest < SECOND)
+    oldest = e.sent[e.rings.sent_at]
+    return bool(e.clock.now - oldest < SECOND)
 
 
 @borrowing
-def judge_money(desk: Array, instruments: Array, wish: Any, i: int) -> int:
+def judge_money(e: Engine, wish: Any, i: int) -> int:
     """Position, exposure, cash and loss of an order that adds risk; 0 passes."""
-    d, it = desk[0], instruments[i]
+    it = e.instruments[i]
     longest = it.position + it.buying + (wish.qty if wish.side == BUY else 0.0)
     shortest = it.position - it.selling - (wish.qty if wish.side == SELL else 0.0)
     reach = longest if wish.side == BUY else -shortest
     unit = it.mid * it.multiplier
-    if not reach * unit <= d.position_limit * d.equity:
+    if not reach * unit <= e.gate.position_limit * e.account.equity:
         return POSITION_LIMIT
     if wish.side == SELL and not shortest >= -GRID * wish.qty:
-        if not d.allow_short:
+        if not e.gate.allow_short:
             return POSITION_LIMIT
         if it.unshortable:
             return SHORT_LOCATE
-    worst = gross(instruments, i) + max(abs(longest), abs(shortest)) * unit
-    if not worst <= d.gross_exposure * d.equity:
+    worst = e.account.gross - it.reach + max(abs(longest), abs(shortest)) * unit
+    if not worst <= e.gate.gross_exposure * e.account.equity:
         return EXPOSURE
     if wish.side == BUY:
         px = wish.px if wish.order_type == LIMIT else worst_price(wish, it)
         cost = wish.qty * px * it.multiplier
-        if not d.cash - d.buy_cost - cost >= d.cash_reserve * d.equity:
+        if not e.account.cash - e.account.buy_cost - cost >= e.gate.cash_reserve * e.account.equity:
             return CASH_RESERVE
-    if d.loss_day:
+    if e.account.loss_day:
         return DAILY_LOSS
     return 0
 
 
 @borrowing
-def judge(desk: Array, instruments: Array, sent: Array, wish: Any, i: int) -> int:
+def judge(e: Engine, wish: Any, i: int) -> int:
     """The first check a new order for instrument `i` fails, as an index of REASONS; 0 when it may go."""
-    d = desk[0]
-    if d.killed:
+    if e.account.killed:
         return KILL_ACTIVE
-    if d.state == STANDING:
+    if e.account.state == STANDING:
         return TRADING_STATE
-    if i < 0 or i >= instruments.shape[0] or (d.known > 0 and i >= d.known):  # nobody announced it
-        return TRADING_STATE if d.state != ACTIVE else MALFORMED
-    it = instruments[i]
+    if i < 0 or i >= e.instruments.shape[0] or (e.gate.known > 0 and i >= e.gate.known):  # nobody announced it
+        return TRADING_STATE if e.account.state != ACTIVE else MALFORMED
+    it = e.instruments[i]
     formed = well_formed(wish, it)
     reduction = formed and reduces(wish, it)
-    if d.state != ACTIVE and not reduction:
+    if e.account.state != ACTIVE and not reduction:
         return TRADING_STATE
     if not formed:
         return MALFORMED
     two_sided = it.bid_px == it.bid_px and it.ask_px == it.ask_px
-    if d.now - it.quote_ts > d.stale_ns or (it.phase == OPEN and not two_sided):
+    if e.clock.now - it.quote_ts > e.gate.stale_ns or (it.phase == OPEN and not two_sided):
         return STALE_DATA
     if it.phase != OPEN:
         return MARKET_STATE
     if wish.order_type > MARKET:
-        if not collared(d, wish, it):
+        if not collared(e, wish, it):
             return PRICE_COLLAR
     else:
         px = wish.px if wish.order_type == LIMIT else (it.ask_px if wish.side == BUY else it.bid_px)
-        if not abs(px - it.mid) <= d.price_collar * it.mid:
+        if not abs(px - it.mid) <= e.gate.price_collar * it.mid:
             return PRICE_COLLAR
     if it.blocked and not reduction:
         return RECONCILING
     if not reduction:
-        reason = judge_money(desk, instruments, wish, i)
+        reason = judge_money(e, wish, i)
         if reason:
             return reason
-    if too_fast(desk, sent):
+    if too_fast(e):
         return MSG_RATE
-    if d.open_orders >= d.max_open_orders:
+    if e.account.open_orders >= e.gate.max_open_orders:
         return OPEN_ORDERS
-    reason = judge_option(d, instruments, wish, i, reduction) if it.right else 0
-    return INSUFFICIENT_QTY if d.no_flip and not reason and flips(wish, it) else reason
+    reason = judge_option(e, wish, i, reduction) if it.right else 0
+    return INSUFFICIENT_QTY if e.gate.no_flip and not reason and flips(wish, it) else reason
 
 
 @borrowing
@@ -228,81 +215,83 @@ def flips(wish: Any, it: Any) -> bool:
 
 
 @borrowing
-def judge_option(d: Any, instruments: Array, wish: Any, i: int, reduction: bool) -> int:
+def judge_option(e: Engine, wish: Any, i: int, reduction: bool) -> int:
     """What holds for options besides: not too many, none opened shortly before the end, no short without cover."""
-    it = instruments[i]
+    it = e.instruments[i]
     if not reduction:
-        if it.last_trade > 0 and d.now >= it.last_trade - d.option_expiry_ns:
+        if it.last_trade > 0 and e.clock.now >= it.last_trade - e.gate.option_expiry_ns:
             return OPTION_RULES
         reach = it.position + it.buying if wish.side == BUY else it.selling - it.position
-        if not reach + wish.qty <= d.max_contracts:
+        if not reach + wish.qty <= e.gate.max_contracts:
             return OPTION_RULES
-    if wish.side == SELL and not d.allow_naked:
+    if wish.side == SELL and not e.gate.allow_naked:
+        touch(e, i)
         before = it.selling
         it.selling = before + wish.qty
-        bare = naked(d, instruments, i)
+        bare = naked(e, i)
         it.selling = before
         return OPTION_RULES if bare else 0
     return 0
 
 
 @borrowing
-def naked(d: Any, instruments: Array, i: int) -> bool:
+def naked(e: Engine, i: int) -> bool:
     """Are options of this one's right and underlying short, all working sales filled, that nothing covers?
 
     Covered by as many options of the same right that end no earlier than any that is short, calls also by shares, puts
     by cash for the highest strike. Selling such a cover is judged the same; selling shares that cover is not. What
     works in orders whose own legs cover each other is none of this.
     """
-    it, shorts, latest, strike = instruments[i], 0.0, 0, 0.0
-    for k in range(instruments.shape[0]):
-        x = instruments[k]
-        if x.right == it.right and x.group == it.group:
-            worst = x.position - x.selling + x.spread_selling
-            if worst < -GRID:
-                shorts -= worst
-                latest = max(latest, x.last_trade)
-                strike = max(strike, x.strike)
+    it, shorts, latest, strike = e.instruments[i], 0.0, 0, 0.0
+    first = e.chains[it.group, 0 if it.right > 0 else 1]
+    k = first
+    while k >= 0:
+        x = e.instruments[k]
+        worst = x.position - x.selling + x.spread_selling
+        if worst < -GRID:
+            shorts -= worst
+            latest = max(latest, x.last_trade)
+            strike = max(strike, x.strike)
+        k = x.next_in_chain
     if shorts == 0.0:
         return False
-    for k in range(instruments.shape[0]):
-        x = instruments[k]
-        if x.right == it.right and x.group == it.group and x.last_trade >= latest:
+    k = first
+    while k >= 0:
+        x = e.instruments[k]
+        if x.last_trade >= latest:
             shorts -= max(0.0, x.position - x.selling + x.spread_selling)
-    if it.right > 0 and 0 <= it.under < instruments.shape[0]:
-        under = instruments[it.under]
+        k = x.next_in_chain
+    if it.right > 0 and 0 <= it.under < e.instruments.shape[0]:
+        under = e.instruments[it.under]
         shorts -= max(0.0, under.position - under.selling) * under.multiplier / it.multiplier
     if shorts <= GRID:
         return False
-    return bool(it.right > 0 or not shorts * strike * it.multiplier <= d.cash - d.buy_cost)
+    return bool(it.right > 0 or not shorts * strike * it.multiplier <= e.account.cash - e.account.buy_cost)
 
 
 @borrowing
-def judge_kin(
-    desk: Array, instruments: Array, pool: Array, sent: Array, wish: Any, i: int, parent: int, rival: int, itself: int
-) -> int:
+def judge_kin(e: Engine, wish: Any, i: int, parent: int, rival: int, itself: int) -> int:
     """The first check that an order with a parent or a rival fails; `itself` is its slot when it is being replaced.
 
     A leg undoes what its parent does and is no larger, two legs that are not rivals no larger together; of two rivals
     only one can fill, so the second is on the first one's side and no larger. Such an order adds no risk, and is not
     held to the limits on it, nor to the collar: an exit may be far away. Nothing of the sort is known: PARENT_CHILD.
     """
-    d = desk[0]
-    if d.killed:
+    if e.account.killed:
         return KILL_ACTIVE
-    if d.state == STANDING:
+    if e.account.state == STANDING:
         return TRADING_STATE
-    it = instruments[i]
+    it = e.instruments[i]
     if not well_formed(wish, it):
         return MALFORMED
     if wish.parent and itself < 0:
-        if parent < 0 or pool[parent].canceling or pool[parent].side != -wish.side:
+        if parent < 0 or e.pool[parent].canceling or e.pool[parent].side != -wish.side:
             return PARENT_CHILD
-        p, others = pool[parent], 0.0
+        p, others = e.pool[parent], 0.0
         if p.family:
             for leg in (p.leg, p.leg_too):
                 if leg >= 0 and leg != itself and leg != rival:
-                    others += pool[leg].told_qty
+                    others += e.pool[leg].told_qty
             if p.leg >= 0 and p.leg_too >= 0:
                 return PARENT_CHILD
         if wish.qty + others > p.told_qty * (1.0 + GRID):
@@ -310,19 +299,19 @@ def judge_kin(
     if wish.rival:
         if rival < 0 and itself < 0:
             return PARENT_CHILD
-        if rival >= 0 and pool[rival].order_id == wish.rival:
-            r = pool[rival]
+        if rival >= 0 and e.pool[rival].order_id == wish.rival:
+            r = e.pool[rival]
             if r.canceling or r.side != wish.side or wish.qty > r.told_qty * (1.0 + GRID):
                 return PARENT_CHILD
-    if too_fast(desk, sent):
+    if too_fast(e):
         return MSG_RATE
-    if d.open_orders >= d.max_open_orders:
+    if e.account.open_orders >= e.gate.max_open_orders:
         return OPEN_ORDERS
     return 0
 
 
 @borrowing
-def own_in_the_way(instruments: Array, pool: Array, wish: Any, i: int, leaving: int) -> int:
+def own_in_the_way(e: Engine, wish: Any, i: int, leaving: int) -> int:
     """The slot of our own open order that a new one could meet, the best first; -1 when there is none.
 
     Alpaca's rule for wash trades: a market order against anything, a limit against what it crosses, a stop against any
@@ -331,10 +320,10 @@ def own_in_the_way(instruments: Array, pool: Array, wish: Any, i: int, leaving: 
     """
     if wish.order_type == TRAILING:
         return -1
-    it = instruments[i]
+    it = e.instruments[i]
     here = it.sells if wish.side == BUY else it.buys
     while here >= 0:
-        o = pool[here]
+        o = e.pool[here]
         priced = wish.order_type == LIMIT and o.px == o.px
         exempt = o.family or o.order_type == TRAILING or (o.canceling and not leaving)
         if not exempt and (not priced or wish.side * (wish.px - o.px) >= -it.near):

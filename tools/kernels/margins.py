@@ -9,10 +9,9 @@ shares or cash cover; and the net has the sign that the quotes say: nothing is p
 costs.
 """
 
-from typing import Any
-
+from gpi.tools.kernels.exposure import touch
 from gpi.tools.kernels.jit import jit
-from gpi.tools.kernels.limits import GRID, flips, gross, naked, on_grid, reduces, too_fast
+from gpi.tools.kernels.limits import GRID, flips, naked, on_grid, reduces, too_fast
 from gpi.tools.kernels.options import intrinsic
 from gpi.tools.kernels.orders import (
     ACTIVE,
@@ -41,43 +40,44 @@ from gpi.tools.kernels.orders import (
     STANDING,
     TRADING_STATE,
     Array,
+    Engine,
 )
 
 
 @jit
-def judge_legs(desk: Array, instruments: Array, sent: Array, intents: Array, k: int) -> int:
+def judge_legs(e: Engine, intents: Array, k: int) -> int:
     """The first check that the order which begins at intent `k` fails, as an index of REASONS; 0 when it may go.
 
     One that may go has `covered` and `tied` of its intents filled in.
     """
-    d, n = desk[0], intents[k].legs
-    if d.killed:
+    n = intents[k].legs
+    if e.account.killed:
         return KILL_ACTIVE
-    if d.state == STANDING:
+    if e.account.state == STANDING:
         return TRADING_STATE
-    if not legs_formed(d, instruments, intents, k):
-        return TRADING_STATE if d.state != ACTIVE else MALFORMED
+    if not legs_formed(e, intents, k):
+        return TRADING_STATE if e.account.state != ACTIVE else MALFORMED
     closing = True
     for j in range(n):
-        closing = closing and reduces(intents[k + j], instruments[intents[k + j].instrument_id])
-    if d.state != ACTIVE and not closing:
+        closing = closing and reduces(intents[k + j], e.instruments[intents[k + j].instrument_id])
+    if e.account.state != ACTIVE and not closing:
         return TRADING_STATE
-    reason = judge_market(d, instruments, intents, k)
+    reason = judge_market(e, intents, k)
     if reason:
         return reason
     if not closing:
-        reason = judge_risk(d, instruments, intents, k)
+        reason = judge_risk(e, intents, k)
         if reason:
             return reason
-    if too_fast(desk, sent):
+    if too_fast(e):
         return MSG_RATE
-    if d.open_orders + n > d.max_open_orders:
+    if e.account.open_orders + n > e.gate.max_open_orders:
         return OPEN_ORDERS
-    return judge_cover(d, instruments, intents, k)
+    return judge_cover(e, intents, k)
 
 
 @jit
-def legs_formed(d: Any, instruments: Array, intents: Array, k: int) -> bool:
+def legs_formed(e: Engine, intents: Array, k: int) -> bool:
     """Are the intents from `k` on the legs of one order: options on one underlying, balanced, with one net price?"""
     first = intents[k]
     n, shared = first.legs, 0
@@ -88,9 +88,9 @@ def legs_formed(d: Any, instruments: Array, intents: Array, k: int) -> bool:
         i = wish.instrument_id
         if wish.what != NEW or wish.order_type != MLEG or (j > 0 and wish.legs != -j):
             return False
-        if i < 0 or i >= instruments.shape[0] or (d.known > 0 and i >= d.known):
+        if i < 0 or i >= e.instruments.shape[0] or (e.gate.known > 0 and i >= e.gate.known):
             return False
-        it, one = instruments[i], instruments[first.instrument_id]
+        it, one = e.instruments[i], e.instruments[first.instrument_id]
         if it.right == 0 or it.group != one.group or it.multiplier != one.multiplier:
             return False
         if abs(wish.side) != 1 or wish.ratio < 1 or not GTC <= wish.tif <= FOK or wish.tif != first.tif:
@@ -130,54 +130,54 @@ def net_of(instruments: Array, intents: Array, k: int, which: int) -> float:
 
 
 @jit
-def judge_market(d: Any, instruments: Array, intents: Array, k: int) -> int:
+def judge_market(e: Engine, intents: Array, k: int) -> int:
     """Fresh quotes and an open market for every leg, a net price within the collar, nothing blocked; 0 passes."""
     first = intents[k]
     n, worth = first.legs, 0.0
     for j in range(n):
-        it = instruments[intents[k + j].instrument_id]
+        it = e.instruments[intents[k + j].instrument_id]
         two_sided = it.bid_px == it.bid_px and it.ask_px == it.ask_px
-        if d.now - it.quote_ts > d.stale_ns or (it.phase == OPEN and not two_sided):
+        if e.clock.now - it.quote_ts > e.gate.stale_ns or (it.phase == OPEN and not two_sided):
             return STALE_DATA
         worth += intents[k + j].ratio * it.mid
     for j in range(n):
-        if instruments[intents[k + j].instrument_id].phase != OPEN:
+        if e.instruments[intents[k + j].instrument_id].phase != OPEN:
             return MARKET_STATE
-    px = first.px if first.px == first.px else net_of(instruments, intents, k, 1)
-    if not abs(px - net_of(instruments, intents, k, 0)) <= d.price_collar * worth:
+    px = first.px if first.px == first.px else net_of(e.instruments, intents, k, 1)
+    if not abs(px - net_of(e.instruments, intents, k, 0)) <= e.gate.price_collar * worth:
         return PRICE_COLLAR
     for j in range(n):
-        it = instruments[intents[k + j].instrument_id]
+        it = e.instruments[intents[k + j].instrument_id]
         if it.blocked and not reduces(intents[k + j], it):
             return RECONCILING
     return 0
 
 
 @jit
-def judge_risk(d: Any, instruments: Array, intents: Array, k: int) -> int:
+def judge_risk(e: Engine, intents: Array, k: int) -> int:
     """Position of every leg, exposure and buying power of all, and the day's loss; 0 passes."""
-    n, worst = intents[k].legs, gross(instruments, -1)
+    n, worst = intents[k].legs, e.account.gross
     for j in range(n):
         wish = intents[k + j]
-        it = instruments[wish.instrument_id]
+        it = e.instruments[wish.instrument_id]
         longest = it.position + it.buying + (wish.qty if wish.side == BUY else 0.0)
         shortest = it.position - it.selling - (wish.qty if wish.side == SELL else 0.0)
         unit = it.mid * it.multiplier
-        if not (longest if wish.side == BUY else -shortest) * unit <= d.position_limit * d.equity:
+        if not (longest if wish.side == BUY else -shortest) * unit <= e.gate.position_limit * e.account.equity:
             return POSITION_LIMIT
-        if wish.side == SELL and not shortest >= -GRID * wish.qty and not d.allow_short:
+        if wish.side == SELL and not shortest >= -GRID * wish.qty and not e.gate.allow_short:
             return POSITION_LIMIT
         before = max(abs(it.position + it.buying), abs(it.position - it.selling))
         worst += (max(abs(longest), abs(shortest)) - before) * unit
-    if not worst <= d.gross_exposure * d.equity:
+    if not worst <= e.gate.gross_exposure * e.account.equity:
         return EXPOSURE
     wish = intents[k]
-    units, multiplier = wish.qty / wish.ratio, instruments[wish.instrument_id].multiplier
-    tied = most_lost(instruments, intents, k) * multiplier
-    if not d.cash - d.buy_cost - units * tied >= d.cash_reserve * d.equity:
+    units, multiplier = wish.qty / wish.ratio, e.instruments[wish.instrument_id].multiplier
+    tied = most_lost(e.instruments, intents, k) * multiplier
+    if not e.account.cash - e.account.buy_cost - units * tied >= e.gate.cash_reserve * e.account.equity:
         return CASH_RESERVE
     tie(intents, k, tied)
-    return DAILY_LOSS if d.loss_day else 0
+    return DAILY_LOSS if e.account.loss_day else 0
 
 
 @jit
@@ -221,37 +221,38 @@ def payoff(instruments: Array, intents: Array, k: int, px: float) -> float:
 
 
 @jit
-def judge_cover(d: Any, instruments: Array, intents: Array, k: int) -> int:
+def judge_cover(e: Engine, intents: Array, k: int) -> int:
     """What holds for options besides, for the whole: 0 passes. Fills in whether the legs cover each other."""
     n, px = intents[k].legs, intents[k].px
-    if (px > 0.0 and net_of(instruments, intents, k, 1) < 0.0) or (
-        px < 0.0 and net_of(instruments, intents, k, -1) > 0.0
+    if (px > 0.0 and net_of(e.instruments, intents, k, 1) < 0.0) or (
+        px < 0.0 and net_of(e.instruments, intents, k, -1) > 0.0
     ):
         return OPTION_RULES
     for j in range(n):
         wish = intents[k + j]
-        it = instruments[wish.instrument_id]
-        if d.no_flip and flips(wish, it):
+        it = e.instruments[wish.instrument_id]
+        if e.gate.no_flip and flips(wish, it):
             return INSUFFICIENT_QTY
         if reduces(wish, it):
             continue
-        if it.last_trade > 0 and d.now >= it.last_trade - d.option_expiry_ns:
+        if it.last_trade > 0 and e.clock.now >= it.last_trade - e.gate.option_expiry_ns:
             return OPTION_RULES
         reach = it.position + it.buying if wish.side == BUY else it.selling - it.position
-        if not reach + wish.qty <= d.max_contracts:
+        if not reach + wish.qty <= e.gate.max_contracts:
             return OPTION_RULES
-    covered = 1 if self_covered(instruments, intents, k, 1) and self_covered(instruments, intents, k, -1) else 0
+    covered = 1 if self_covered(e.instruments, intents, k, 1) and self_covered(e.instruments, intents, k, -1) else 0
     for j in range(n):
         intents[k + j].covered = covered
-    if d.allow_naked or covered:
+    if e.gate.allow_naked or covered:
         return 0
     bare = False
     for j in range(n):
-        instruments[intents[k + j].instrument_id].position += intents[k + j].side * intents[k + j].qty
+        touch(e, intents[k + j].instrument_id)
+        e.instruments[intents[k + j].instrument_id].position += intents[k + j].side * intents[k + j].qty
     for j in range(n):
-        bare = bare or (intents[k + j].side == SELL and naked(d, instruments, intents[k + j].instrument_id))
+        bare = bare or (intents[k + j].side == SELL and naked(e, intents[k + j].instrument_id))
     for j in range(n):
-        instruments[intents[k + j].instrument_id].position -= intents[k + j].side * intents[k + j].qty
+        e.instruments[intents[k + j].instrument_id].position -= intents[k + j].side * intents[k + j].qty
     return OPTION_RULES if bare else 0
 
 

@@ -48,6 +48,7 @@ from gpi.tools.kernels.orders import (
     TAKER,
     WHOLE,
     Array,
+    Engine,
 )
 from gpi.tools.kernels.responses import SMALL, end, ended_family, fill, respond
 
@@ -68,7 +69,7 @@ def displayed(ladder: Array, side: int, px: float, near: float) -> float:
     return np.inf
 
 
-@borrowing
+@inlined
 def crossed(ladder: Array, near: float) -> bool:
     """Is the bid above the offer?"""
     return bool(ladder[0, 0] > ladder[2, 0] + near)
@@ -125,7 +126,7 @@ def keep_taken(ladder: Array, near: float) -> None:
                     break
 
 
-@borrowing
+@inlined
 def show_best(ladder: Array, row: int, side: int, px: float, size: float, near: float) -> None:
     """Replace one side's best level and keep the visible levels behind it; a size that is not above 0 is nobody."""
     levels = ladder.shape[1]
@@ -153,68 +154,62 @@ def show_best(ladder: Array, row: int, side: int, px: float, size: float, near: 
 
 
 @borrowing
-def take_displayed(
-    desk: Array, pool: Array, wire: Array, ladder: Array, slot: int, ts: int, near: float, liquidity: int
-) -> bool:
+def take_displayed(e: Engine, ladder: Array, slot: int, ts: int, near: float, liquidity: int) -> bool:
     """Fill an order from the other side, level by level; True if it ate all it could see and may find more behind.
 
     A taker pays the prices it finds, a maker gets its own.
     """
-    o = pool[slot]
+    o = e.pool[slot]
     row = 2 if o.side == BUY else 0
     for k in range(ladder.shape[1]):
         level = ladder[row, k]
         if level != level or o.side * (level - o.px) > near:  # px is NaN for a market order: no limit
             return False
-        got = o.leaves if desk[0].policy == WHOLE else consume(ladder, row, k, o.leaves, near)
+        got = o.leaves if e.venue.policy == WHOLE else consume(ladder, row, k, o.leaves, near)
         if got > 0.0:
-            fill(desk, pool, wire, slot, ts, got, level if liquidity == TAKER else o.px, liquidity)
+            fill(e, slot, ts, got, level if liquidity == TAKER else o.px, liquidity)
             if o.leaves == 0.0:
                 return False
     return True
 
 
 @borrowing
-def take_resting(
-    desk: Array, instruments: Array, pool: Array, wire: Array, slot: int, ts: int, bound: float, near: float
-) -> None:
+def take_resting(e: Engine, slot: int, ts: int, bound: float, near: float) -> None:
     """Fill an order from the resting orders of other accounts, best and oldest first, at prices better than `bound`."""
-    o = pool[slot]
-    it = instruments[o.instrument_id]
+    o = e.pool[slot]
+    it = e.instruments[o.instrument_id]
     here = it.sells if o.side == BUY else it.buys
     while here >= 0 and o.leaves > 0.0:
-        r, this = pool[here], here
+        r, this = e.pool[here], here
         here = r.next
         if (r.place != RESTING and r.place != SWEEPING) or r.px != r.px or r.account == o.account:
             continue
         if o.side * (r.px - o.px) > near or o.side * (r.px - bound) >= -near:
             return
         got = min(o.leaves, r.leaves)
-        fill(desk, pool, wire, this, ts, got, r.px, MAKER)
-        fill(desk, pool, wire, slot, ts, got, r.px, TAKER)
+        fill(e, this, ts, got, r.px, MAKER)
+        fill(e, slot, ts, got, r.px, TAKER)
 
 
 @borrowing
-def take_from_all(
-    desk: Array, instruments: Array, pool: Array, wire: Array, ladder: Array, slot: int, ts: int, near: float
-) -> bool:
+def take_from_all(e: Engine, ladder: Array, slot: int, ts: int, near: float) -> bool:
     """Fill an order from the display and from other accounts' orders, best price first; at one price the display
     comes first, as if all of it had been there before us. True as in `take_displayed`."""
-    o = pool[slot]
+    o = e.pool[slot]
     row, deeper = (2 if o.side == BUY else 0), not crossed(ladder, near)
     for k in range(ladder.shape[1] if deeper else 0):
         level = ladder[row, k]
         if level != level or o.side * (level - o.px) > near:
             deeper = False
             break
-        take_resting(desk, instruments, pool, wire, slot, ts, level, near)
+        take_resting(e, slot, ts, level, near)
         got = min(o.leaves, consume(ladder, row, k, o.leaves, near)) if o.leaves > 0.0 else 0.0
         if got > 0.0:
-            fill(desk, pool, wire, slot, ts, got, level, TAKER)
+            fill(e, slot, ts, got, level, TAKER)
         if o.leaves == 0.0:
             return False
     if not deeper:
-        take_resting(desk, instruments, pool, wire, slot, ts, o.side * np.inf, near)
+        take_resting(e, slot, ts, o.side * np.inf, near)
     return deeper and o.leaves > 0.0
 
 
@@ -236,29 +231,29 @@ def available(ladder: Array, side: int, px: float, wanted: float, near: float) -
 
 
 @borrowing
-def arrive(desk: Array, instruments: Array, pool: Array, wire: Array, ladder: Array, slot: int, ts: int) -> None:
+def arrive(e: Engine, ladder: Array, slot: int, ts: int) -> None:
     """A new order reaches the venue: reject, take, rest or expire. Plain ones stay in this function: it is hot."""
-    o = pool[slot]
-    it = instruments[o.instrument_id]
+    o = e.pool[slot]
+    it = e.instruments[o.instrument_id]
     if it.phase != OPEN:
-        end(desk, pool, wire, slot, ts, REJECTED, MARKET_STATE)
+        end(e, slot, ts, REJECTED, MARKET_STATE)
         return
-    respond(desk, pool, wire, slot, ts, ACCEPTED, o.qty, o.px, 0)
-    if o.special or desk[0].unusual:
-        meet(desk, instruments, pool, wire, ladder, slot, ts)
+    respond(e, slot, ts, ACCEPTED, o.qty, o.px, 0)
+    if o.special or e.venue.unusual:
+        meet(e, ladder, slot, ts)
         return
-    deeper = False if crossed(ladder, it.near) else take_displayed(desk, pool, wire, ladder, slot, ts, it.near, TAKER)
+    deeper = False if crossed(ladder, it.near) else take_displayed(e, ladder, slot, ts, it.near, TAKER)
     if o.leaves > 0.0:
-        stay(desk, it, pool, wire, ladder, slot, ts, deeper)
+        stay(e, it, ladder, slot, ts, deeper)
 
 
 @inlined
-def stay(desk: Array, it: Any, pool: Array, wire: Array, ladder: Array, slot: int, ts: int, deeper: bool) -> None:
+def stay(e: Engine, it: Any, ladder: Array, slot: int, ts: int, deeper: bool) -> None:
     """What is left of an order that has met the display: it expires, sweeps on, or rests behind what is shown."""
-    o = pool[slot]
+    o = e.pool[slot]
     o.joined = it.joins
     if o.tif == IOC:
-        end(desk, pool, wire, slot, ts, EXPIRED, 0)
+        end(e, slot, ts, EXPIRED, 0)
     elif deeper or o.px != o.px:
         o.place = SWEEPING
         o.queue = 0.0
@@ -270,53 +265,51 @@ def stay(desk: Array, it: Any, pool: Array, wire: Array, ladder: Array, slot: in
 
 
 @borrowing
-def meet(desk: Array, instruments: Array, pool: Array, wire: Array, ladder: Array, slot: int, ts: int) -> None:
+def meet(e: Engine, ladder: Array, slot: int, ts: int) -> None:
     """An accepted order meets the book: take, rest or expire. Where nothing can trade now, the next quotes fill it."""
-    o = pool[slot]
-    it = instruments[o.instrument_id]
+    o = e.pool[slot]
+    it = e.instruments[o.instrument_id]
     if it.phase != OPEN:
         o.place = SWEEPING
         o.joined = it.joins
         return
     no_book = crossed(ladder, it.near)
     if o.tif == FOK and (no_book or not available(ladder, o.side, o.px, o.leaves, it.near)):
-        end(desk, pool, wire, slot, ts, EXPIRED, 0)
+        end(e, slot, ts, EXPIRED, 0)
         return
-    if desk[0].crossing:
-        deeper = take_from_all(desk, instruments, pool, wire, ladder, slot, ts, it.near)
+    if e.venue.crossing:
+        deeper = take_from_all(e, ladder, slot, ts, it.near)
     else:
-        deeper = False if no_book else take_displayed(desk, pool, wire, ladder, slot, ts, it.near, TAKER)
+        deeper = False if no_book else take_displayed(e, ladder, slot, ts, it.near, TAKER)
     if o.leaves > 0.0:
-        stay(desk, it, pool, wire, ladder, slot, ts, deeper)
+        stay(e, it, ladder, slot, ts, deeper)
 
 
 @borrowing
-def withdraw(desk: Array, pool: Array, wire: Array, slot: int, ts: int, kind: int) -> None:
+def withdraw(e: Engine, slot: int, ts: int, kind: int) -> None:
     """A cancel reaches the venue; a fill that came first has won the race and nothing happens."""
-    o = pool[slot]
+    o = e.pool[slot]
     if o.place == GONE or o.place == IN_FLIGHT:
         return
     o.place = GONE
-    respond(desk, pool, wire, slot, ts, kind, o.qty, o.px, 0)
+    respond(e, slot, ts, kind, o.qty, o.px, 0)
     if o.family:
-        ended_family(desk, pool, wire, slot, ts, kind)
+        ended_family(e, slot, ts, kind)
 
 
 @borrowing
-def expire_day(desk: Array, pool: Array, wire: Array, head: int, ts: int) -> None:
+def expire_day(e: Engine, head: int, ts: int) -> None:
     """End of the session: DAY orders of one list are gone."""
     slot = head
     while slot >= 0:
-        if pool[slot].tif == DAY and pool[slot].place != GATHERED:
-            withdraw(desk, pool, wire, slot, ts, EXPIRED)
-        slot = pool[slot].next
+        if e.pool[slot].tif == DAY and e.pool[slot].place != GATHERED:
+            withdraw(e, slot, ts, EXPIRED)
+        slot = e.pool[slot].next
 
 
 @borrowing
 def trade_fills(
-    desk: Array,
-    pool: Array,
-    wire: Array,
+    e: Engine,
     head: int,
     ts: int,
     px: float,
@@ -327,7 +320,7 @@ def trade_fills(
     """One list of resting orders meets a trade of `size` at `px`; returns the size nobody of us got."""
     left, slot = size, head
     while slot >= 0 and left > 0.0:
-        o, this = pool[slot], slot
+        o, this = e.pool[slot], slot
         slot = o.next
         if o.place != RESTING and o.place != SWEEPING:
             continue
@@ -343,23 +336,20 @@ def trade_fills(
             o.traded += left
         got = min(o.leaves, reach)
         if got > SMALL * max(o.qty, left):  # less is what floats leave of a queue that a trade ate exactly
-            if desk[0].policy == WHOLE:
+            if e.venue.policy == WHOLE:
                 got = o.leaves
             else:
                 left -= got
             if o.px == o.px:
-                fill(desk, pool, wire, this, ts, got, o.px, MAKER)
+                fill(e, this, ts, got, o.px, MAKER)
             else:
-                fill(desk, pool, wire, this, ts, got, px, TAKER)
+                fill(e, this, ts, got, px, TAKER)
     return left
 
 
 @borrowing
 def on_trade(
-    desk: Array,
-    instruments: Array,
-    pool: Array,
-    wire: Array,
+    e: Engine,
     i: int,
     ts: int,
     side: int,
@@ -368,14 +358,14 @@ def on_trade(
     size: float,
 ) -> None:
     """A trade tick: it meets the side its aggressor hit, or both where the aggressor is unknown."""
-    it = instruments[i]
+    it = e.instruments[i]
     if it.phase != OPEN or flags & OFF_EXCHANGE or not (size > 0.0 and px > 0.0):
         return
     hidden, left = bool(flags & HIDDEN), size
     if side != BUY:
-        left = trade_fills(desk, pool, wire, it.buys, ts, px, left, it.near, hidden)
+        left = trade_fills(e, it.buys, ts, px, left, it.near, hidden)
     if side != SELL and left > 0.0:
-        trade_fills(desk, pool, wire, it.sells, ts, px, left, it.near, hidden)
+        trade_fills(e, it.sells, ts, px, left, it.near, hidden)
 
 
 @borrowing
@@ -401,36 +391,36 @@ def advance(queue: float, before: float, traded: float, now: float, power: float
 
 
 @borrowing
-def quote_fills(desk: Array, pool: Array, wire: Array, ladder: Array, head: int, ts: int, near: float) -> None:
+def quote_fills(e: Engine, ladder: Array, head: int, ts: int, near: float) -> None:
     """One list of orders meets a refreshed book: crossing liquidity fills, queues can only shorten."""
     slot = head
     while slot >= 0:
-        o, this = pool[slot], slot
+        o, this = e.pool[slot], slot
         slot = o.next
         if o.place == SWEEPING:
-            deeper = take_displayed(desk, pool, wire, ladder, this, ts, near, TAKER)
+            deeper = take_displayed(e, ladder, this, ts, near, TAKER)
             if not deeper and o.leaves > 0.0 and o.px == o.px:
                 # It has rested at the front of its price since it ate the book; nobody can have come before it.
                 o.place = RESTING
         elif o.place == RESTING:
             if o.side * (ladder[2 if o.side == BUY else 0, 0] - o.px) <= near:
-                take_displayed(desk, pool, wire, ladder, this, ts, near, MAKER)
+                take_displayed(e, ladder, this, ts, near, MAKER)
             if o.leaves > 0.0:
                 shown = displayed(ladder, o.side, o.px, near)
-                if desk[0].policy == LIKELY:
-                    o.queue = advance(o.queue, o.shown, o.traded, shown, desk[0].likely_power)
+                if e.venue.policy == LIKELY:
+                    o.queue = advance(o.queue, o.shown, o.traded, shown, e.venue.likely_power)
                     o.shown = shown
                     o.traded = 0.0
                 o.queue = min(o.queue, shown)
 
 
-@borrowing
-def on_quote(desk: Array, instruments: Array, pool: Array, wire: Array, ladder: Array, i: int, ts: int) -> None:
+@inlined
+def on_quote(e: Engine, ladder: Array, i: int, ts: int) -> None:
     """A quote tick whose book already stands in the ladder."""
-    it = instruments[i]
+    it = e.instruments[i]
     if it.phase != OPEN or crossed(ladder, it.near):
         return
     if it.buys >= 0:
-        quote_fills(desk, pool, wire, ladder, it.buys, ts, it.near)
+        quote_fills(e, ladder, it.buys, ts, it.near)
     if it.sells >= 0:
-        quote_fills(desk, pool, wire, ladder, it.sells, ts, it.near)
+        quote_fills(e, ladder, it.sells, ts, it.near)

@@ -6,51 +6,101 @@ from typing import Any, Final
 
 import numpy as np
 
-from gpi.tools.kernels.orders import INSTRUMENT, MESSAGE, NEVER, ORDER, REQUESTS, RESPONSES, WAITING, Array
+from gpi.tools.kernels.orders import (
+    FEE_TABLE,
+    INSTRUMENT,
+    INTENT,
+    MARKET_VIEW,
+    MAX_INTENTS,
+    MESSAGE,
+    NEVER,
+    ORDER,
+    REQUESTS,
+    RESPONSES,
+    VIEW,
+    WAITING,
+    Array,
+    Engine,
+)
+from gpi.tools.kernels.queues import table
 
 LONG_AGO: Final = -(1 << 60)
 LADDER_ROWS: Final = 8  # px and size of bids and asks, then px and size of what our orders took of bids and asks
+FIRST_MESSAGES: Final = 256
 FRESH: Final[dict[str, Any]] = {
     "bid_px": np.nan, "ask_px": np.nan, "mid": np.nan, "buys": -1, "sells": -1, "phase": WAITING, "quote_ts": LONG_AGO,
     "due": NEVER, "under": -1,
 }  # fmt: skip
 
 
-def more_slots(pool: Array, desk: Array, capacity: int) -> Array:
-    """An order pool of `capacity`; the new slots join the free list of the desk."""
-    d = desk[0]
+def blank(levels: int = 1) -> dict[str, Array]:
+    """What an `Engine` shares, empty: one fee table, no instrument, no slot, no room for rows that tell.
+
+    `levels` of every book. Nothing has been seen yet: all times are LONG_AGO.
+    """
+    state = {name: np.zeros(1, dtype) for name, dtype in Engine.RECORDS.items()}
+    state |= {name: np.zeros((0,) * ndim, dtype) for name, (dtype, ndim) in Engine.ARRAYS.items()}
+    state |= {
+        "fees": np.zeros(1, FEE_TABLE),
+        "ladders": np.zeros((0, LADDER_ROWS, levels)),
+        "wire": np.zeros((2, FIRST_MESSAGES), MESSAGE),
+        "behind": table(),
+        "chains": np.full((1, 2), -1, np.int64),
+        "sent": np.full(1, LONG_AGO, np.int64),
+        "seen": np.zeros(1, VIEW),
+        "intents": np.zeros(MAX_INTENTS, INTENT),
+    }
+    clock, account, rings = state["clock"][0], state["account"][0], state["rings"][0]
+    clock.now = clock.day = clock.second = clock.bell = clock.day_bell = clock.opened = LONG_AGO
+    account.kill_row, rings.next_id, rings.free = NEVER, 1, -1
+    state["breaker"][0].until = LONG_AGO
+    return state
+
+
+def more_slots(pool: Array, rings: Any, capacity: int) -> Array:
+    """An order pool of `capacity`; the new slots join the free list."""
     grown = np.zeros(capacity, ORDER)
     grown[: len(pool)] = pool
     grown["next"][len(pool) : capacity - 1] = np.arange(len(pool) + 1, capacity)
-    grown["next"][capacity - 1] = d.free
-    d.free = len(pool)
-    d.free_slots += capacity - len(pool)
+    grown["next"][capacity - 1] = rings.free
+    rings.free = len(pool)
+    rings.free_slots += capacity - len(pool)
     return grown
 
 
-def more_messages(wire: Array, desk: Array, capacity: int) -> Array:
+def more_messages(wire: Array, rings: Any, capacity: int) -> Array:
     """Both rings of the wire with `capacity`, oldest message first."""
-    d = desk[0]
     grown = np.zeros((len(wire), capacity), MESSAGE)
     grown[2:, : wire.shape[1]] = wire[2:]
-    for ring, at in ((REQUESTS, d.request_at), (RESPONSES, d.response_at)):
+    for ring, at in ((REQUESTS, rings.request_at), (RESPONSES, rings.response_at)):
         grown[ring, : wire.shape[1]] = np.roll(wire[ring], -int(at))
-    d.request_at = d.response_at = 0
+    rings.request_at = rings.response_at = 0
     return grown
 
 
-def more_instruments(instruments: Array, capacity: int) -> Array:
-    """Instrument records for ids below `capacity`; the new ones have no terms yet."""
+def more_instruments(state: dict[str, Array], capacity: int) -> None:
+    """Make room for ids below `capacity`: records without terms yet, empty books, nobody active."""
+    known = len(state["instruments"])
     grown = np.zeros(capacity, INSTRUMENT)
-    grown[: len(instruments)] = instruments
-    fresh = grown[len(instruments) :]
+    grown[:known] = state["instruments"]
+    fresh = grown[known:]
     for name, value in FRESH.items():
         fresh[name] = value
-    return grown
+    state["instruments"] = grown
+    state["ladders"] = _more_ladders(state["ladders"], capacity)
+    state["active"] = np.concatenate([state["active"], np.zeros(capacity - known, np.int64)])
+    market = np.zeros(capacity, MARKET_VIEW)
+    market[:known] = state["market"]
+    for name in ("bid_px", "ask_px", "mid", "last_px"):
+        market[name][known:] = np.nan
+    market["instrument_id"], market["under"][known:] = np.arange(capacity), -1
+    state["market"] = market
+    chains = np.full((capacity + 1, 2), -1, np.int64)
+    chains[: len(state["chains"])] = state["chains"]
+    state["chains"] = chains
 
 
-def more_ladders(ladders: Array, capacity: int) -> Array:
-    """Ladders for ids below `capacity`; the new ones are empty."""
+def _more_ladders(ladders: Array, capacity: int) -> Array:
     grown = np.zeros((capacity, LADDER_ROWS, ladders.shape[2]))
     grown[:, ::2] = np.nan
     grown[: len(ladders)] = ladders

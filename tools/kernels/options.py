@@ -40,7 +40,7 @@ CONTRACT: Final = record("right american physical", "strike multiplier")
 
 
 def travels(shares: Sequence[float], policy: int) -> Array:
-    """What orders of 1, 2, 3, 4 legs travel under a policy (`desk.policy`): (4,); alpaca-paper takes the far side.
+    """What orders of 1, 2, 3, 4 legs travel under a policy (`venue.policy`): (4,); alpaca-paper takes the far side.
 
     Raises ValueError for what are no shares of a spread.
     """

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gpi.tools.kernels.jit import borrowing
+from gpi.tools.kernels.shared import Shared
 
 Array = npt.NDArray[Any]
 
@@ -30,13 +31,13 @@ SHORT_LOCATE, SELF_TRADE, PARENT_CHILD, DUPLICATE_ORDER, EXEC_THROTTLE, REJECT_S
 BUYING_POWER, NOT_AUTHORISED, BROKER_REFUSED, OPTION_RULES, NO_UNDERLYING, INSUFFICIENT_QTY = range(21, 27)
 
 WAITING, OPEN, STOPPED = 0, 1, 2  # instrument.phase: no fresh quote yet, trading, halted
-ACTIVE, REDUCING, STANDING = 0, 1, 2  # desk.state: trade, only reduce, nothing at all
+ACTIVE, REDUCING, STANDING = 0, 1, 2  # account.state: trade, only reduce, nothing at all
 IN_FLIGHT, RESTING, SWEEPING, GONE = 0, 1, 2, 3  # order.place at the venue
 DORMANT, WITHHELD, GATHERED, ASLEEP, READY = 4, 5, 6, 7, 8  # a stop, a child, for an auction, for the session, woken
 COMBINED: Final = 9  # order.place: a leg that waits for all legs of its order
 NEW, WITHDRAW, AMEND = 1, 2, 3  # intent.what and request.kind
-ROOM, POOL, WIRE, INSTRUMENTS, FOREIGN, BELL, PAUSES, FULL = range(1, 9)  # desk.stop: why a run returned early
-SHUT, EARLY, REGULAR, LATE = 0, 1, 2, 3  # desk.part of the trading day
+ROOM, POOL, WIRE, INSTRUMENTS, FOREIGN, BELL, PAUSES, FULL = range(1, 9)  # cursor.stop: why a run returned early
+SHUT, EARLY, REGULAR, LATE = 0, 1, 2, 3  # clock.part of the trading day
 SECOND: Final = 1_000_000_000
 BAND_STEPS: Final = 10  # of 30 seconds: the five minutes of a reference price
 DAY_NS: Final = 86_400 * SECOND
@@ -45,11 +46,11 @@ MAX_INTENTS: Final = 32  # intents of one decision
 MAX_LEGS: Final = 4  # of one order
 NOBODY: Final = -9  # a parent or rival that is none of our orders
 REQUESTS, RESPONSES = 0, 1  # the two rings of the wire; in the rows behind them are tables of delays
-CONSERVATIVE, PAPER, LIKELY, WHOLE, FIFO = 0, 1, 2, 3, 4  # desk.policy: how recorded liquidity fills our orders
+CONSERVATIVE, PAPER, LIKELY, WHOLE, FIFO = 0, 1, 2, 3, 4  # venue.policy: how recorded liquidity fills our orders
 LIKELY_POWER: Final = (
     3.0  # of the queue model that guesses who cancelled: closest to real orders (bench/queue_truth.py)
 )
-ALLOW, REFUSE_NEWEST, CANCEL_OLDEST = 0, 1, 2  # desk.self_trade: our order would meet our own
+ALLOW, REFUSE_NEWEST, CANCEL_OLDEST = 0, 1, 2  # gate.self_trade: our order would meet our own
 
 
 def record(ints: str, floats: str, arrays: str = "", width: int = 0) -> np.dtype[Any]:
@@ -73,66 +74,97 @@ LIMIT_NAMES: Final = (
 LIMITS: Final = record("", " ".join(LIMIT_NAMES))
 """What the gate enforces; fractions of equity, seconds, counts, what is allowed 0 or 1."""
 
-DESK: Final = record(
-    "feed_ns order_ns response_ns stale_ns order_rate max_open_orders allow_short known"
-    " external now row late day state loss_day killed kill_row next_id open_orders open_buys second filled stop"
-    " request_at requests response_at responses sent_at free free_slots policy rng"
-    " dated fee_day rounding delays delay_seed feed_varies fed asked answered last_request last_response"
-    " unusual waking hours part bell day_bell opened crossing self_trade no_flip allow_naked option_expiry_ns"
-    " banded pauses breaker breaker_level breaker_opened breaker_until kept"
-    " n_orders n_fills n_equity",
-    "position_limit gross_exposure cash_reserve daily_loss price_collar max_contracts"
-    " maker_bps taker_bps per_share sell_bps sell_per_share"
-    " start_cash cash realized fees holdings exposure equity peak day_equity buy_cost likely_power"
-    " sell_cap audit_per_share clearing_per_share clearing_cap levy section_31 activity audit clearing"
-    " breaker_close breaker_last",
-    "travels leg_side leg_ratio leg_bid leg_ask leg_size leg_tick leg_px"
-    " delay_kind delay_floor delay_mu delay_sigma delay_row delay_rows", MAX_LEGS,
-)  # fmt: skip
-"""One record: limits, fees, latencies, the account as the trader knows it, ring positions, output cursors.
+CLOCK: Final = record("now day second row late part bell day_bell opened fed", "")
+"""Event time as the trader knows it (`now`), its UTC day and second, rows seen and how many came late.
 
-Where fees depend on the instrument, further records hold the fees and what accrued of `instrument.fees` 1, 2, ...:
-nothing else of them is used.
-
-`external`: orders go to a broker outside; what comes back is put on the wire from there, nothing is matched here.
-`known`: how many instruments the stream has announced, 0 when it announces none (then all can be traded).
-`unusual`: 1 where a plain order does not simply meet the display (`hours`, `crossing`, PAPER).
-`policy`: how orders fill; `rng`: the draws of a policy that draws. `waking`: orders that became live within this tick.
 `bell`: when the kernel has to stop next: at `day_bell`, when the next part of the trading day begins, or where an
 option series ends (`instrument.due`); `part` is the present part of the day, `opened` when its regular session
-began; `hours`: 1 keeps orders that may not trade outside the regular session asleep there.
-`crossing`: 1 lets orders of different accounts meet; `banded`: 1 keeps LULD bands or a breaker: 1 + the id of the index
-whose fall stops the market (0: none), its last level, session, end and prices; `pauses` counts what began and ended.
-`no_flip`: 1 where no order may close more than is held and not held by working orders, and one that is being
-cancelled still counts as our own in the way: Alpaca's rules.
-`dated`: 1 where fees follow a dated schedule; `levy` to `clearing` are what has accrued on the trading day.
-`kept`: entries in the table of orders behind ours (`gpi.tools.kernels.queues`).
-`likely_power`: of the queue model that guesses who cancelled (0: logarithms).
-`delays`: 1 where not all delays are constant; then `delay_*` hold the models (`gpi.tools.kernels.delays`), `asked` and
-`answered` count messages; `feed_varies`: 1 where the feed's is one of them, `fed` is the venue's time of its last tick.
-`travels`: the share of the spread that orders of 1 to 4 legs travel; `leg_*` is scratch of `gpi.tools.kernels.legs`.
+began. `fed`: the venue's time of the last tick, where the feed's delay varies.
+"""
+
+ACCOUNT: Final = record(
+    "state killed kill_row loss_day open_orders open_buys filled",
+    "start_cash cash realized fees holdings exposure gross equity peak day_equity buy_cost",
+)
+"""The account as the trader knows it. `state`: the operator's; `loss_day` 1 from a breach of the daily loss to the end
+of the UTC day, measured from `day_equity`; `filled`: fills since the last decision; `gross`: the exposure at worst
+(`gpi.tools.kernels.exposure`); `buy_cost`: the cash that working orders to buy may take.
+"""
+
+GATE: Final = record(
+    "stale_ns order_rate max_open_orders allow_short allow_naked option_expiry_ns no_flip self_trade known",
+    "position_limit gross_exposure cash_reserve daily_loss price_collar max_contracts",
+)
+"""What the gate holds orders to. `known`: how many instruments the stream has announced, 0 when it announces none (then
+all can be traded). `no_flip`: 1 where no order may close more than is held and not held by working orders, and one
+that is being cancelled still counts as our own in the way: Alpaca's rules.
+"""
+
+VENUE: Final = record(
+    "policy rng unusual waking hours crossing external banded pauses", "likely_power", "travels", MAX_LEGS
+)
+"""How orders fill. `policy`; `rng`: the draws of a policy that draws; `waking`: orders that became live in this tick.
+
+`external`: orders go to a broker outside; what comes back is put on the wire from there, nothing is matched here.
+`unusual`: 1 where a plain order does not simply meet the display (`hours`, `crossing`, PAPER); `hours`: 1 keeps orders
+that may not trade outside the regular session asleep there; `crossing`: 1 lets orders of different accounts meet;
+`banded`: 1 keeps LULD bands or a breaker; `pauses` counts what began and ended; `likely_power`: of the queue model that
+guesses who cancelled (0: logarithms); `travels`: the share of the spread that orders of 1 to 4 legs travel.
+"""
+
+RINGS: Final = record("request_at requests response_at responses sent_at free free_slots next_id kept active", "")
+"""Where the rings of the wire and of what was sent stand, the free slots of the pool, the next order's id, and how many
+entries the table of orders behind ours has (`gpi.tools.kernels.queues`), how many instruments are `active`.
+"""
+
+DELAYS: Final = record(
+    "feed_ns order_ns response_ns varies seed feed_varies asked answered last_request last_response",
+    "", "model floor mu sigma row rows", MAX_LEGS,
+)  # fmt: skip
+"""Constant delays; `varies`: 1 where not all are, then the arrays hold the models (`gpi.tools.kernels.delays`), `asked`
+and `answered` count messages; `feed_varies`: 1 where the feed's is one of them.
+"""
+
+BREAKER: Final = record("index level session until", "close_px last_px")
+"""1 + the id of the index whose fall stops the market (0: none), its level, session, end and prices."""
+
+COMBO: Final = record("legs", "", "side ratio bid ask shown tick px", MAX_LEGS)
+"""Scratch of `gpi.tools.kernels.legs`: an order's legs beside their quotes."""
+
+CURSOR: Final = record("stop n_orders n_fills n_equity", "")
+"""Why a run returned early, and how many rows of each table it has told."""
+
+FEE_TABLE: Final = record(
+    "dated day rounding",
+    "maker_bps taker_bps per_share sell_bps sell_per_share sell_cap audit_per_share clearing_per_share clearing_cap"
+    " levy section_31 activity audit clearing",
+)
+"""Fees of a kind of instrument (`instrument.fees`), and what has accrued on the trading day. `dated`: 1 where they
+follow a schedule, looked up for trading day `day`.
 """
 
 INSTRUMENT: Final = record(
     "phase blocked quote_ts buys sells n_buys n_sells stops auctions bourse unshortable last_ts"
     " band_tier limit_since pause_until window_at"
-    " fees right american physical under group last_trade settled stage due combined joins",
+    " fees right american physical under group last_trade settled stage due combined joins"
+    " active chained next_in_chain",
     "tick_size lot_size multiplier near bid_px bid_sz ask_px ask_sz mid imbalance"
     " position avg_px realized buying selling value last_px last_sz opening_px"
-    " reference band_low band_high strike travel spread_selling",
+    " reference band_low band_high strike travel spread_selling reach",
     "band_sums band_counts", BAND_STEPS,
 )  # fmt: skip
 """Per instrument: terms, the last quote, heads of the two order lists, position and working sizes.
 
 `blocked`: something about it is not known outside (an order in doubt, a foreign position): no new exposure.
 `stops`, `auctions`: 1 while such orders may stand here; `bourse`: 1 for what keeps the exchange's hours.
-`fees`: the record of the desk that has its fees. `right` 1 call, -1 put, 0 no option: `under` is the id of what it is
+`fees`: which FEE_TABLE are charged. `right` 1 call, -1 put, 0 no option: `under` is the id of what it is
 on (-1: not in the stream), `group` the same for all options on that, `stage` 0 trades, 1 has stopped (at `last_trade`),
 2 was settled, `due` when it comes to the next. `travel`: the share of the spread a fill travels; 0: as the rest fills.
 `combined`: 1 while orders of several legs may stand here; `spread_selling`: the part of `selling` that such orders
 sell whose own legs cover it.
 `last_px`: the last trade on an exchange; `band_tier` and what follows belong to `gpi.tools.kernels.bands`.
-`joins`: how many orders of others were seen joining behind one of ours.
+`joins`: how many orders of others were seen joining behind one of ours. `active`, `chained`, `next_in_chain`, `reach`
+belong to `gpi.tools.kernels.exposure`.
 """
 
 ORDER: Final = record(
@@ -177,6 +209,16 @@ VIEW: Final = record(
 )
 """What a strategy sees at a tick. `fills`: how many reached it since its last decision, of all instruments."""
 
+MARKET_VIEW: Final = record(
+    "instrument_id phase under group n_buys n_sells",
+    "bid_px bid_sz ask_px ask_sz mid last_px last_sz position buying selling",
+)
+"""What a strategy sees of every instrument at any time, by id: a copy that it may not trade by writing into.
+
+`phase` 1 means open; `under` is the id of what an option is on (-1: not in the stream), `group` the same for all
+options on that; `buying` and `selling` are the unfilled sizes of `n_buys` and `n_sells` working orders.
+"""
+
 ORDER_ROW: Final = np.dtype(
     (np.record, [
         ("ts_event", np.int64), ("instrument_id", np.int32), ("order_id", np.int64), ("action", np.int8),
@@ -200,10 +242,53 @@ EQUITY_ROW: Final = np.dtype(
     ])
 )  # fmt: skip
 
-OUTLOOK: Final = (
-    "p_down", "p_flat", "p_up", "volatility",
-    "match_return", "match_win_rate", "match_confidence", "match_count",
+ENTRY: Final = np.dtype(
+    (np.record, [("used", "i8"), ("instrument_id", "i8"), ("side", "i8"), ("ref", "i8"), ("turn", "i8"),
+                 ("px", "f8"), ("left", "f8")])
 )  # fmt: skip
+"""An order behind one of ours: its place among the joins of its instrument, its price, what is left of it."""
+
+
+class Engine(Shared):
+    """Everything a venue and a trader remember, as the kernels share it."""
+
+    RECORDS = {
+        "clock": CLOCK, "account": ACCOUNT, "gate": GATE, "venue": VENUE, "rings": RINGS, "delays": DELAYS,
+        "breaker": BREAKER, "combo": COMBO, "cursor": CURSOR,
+    }  # fmt: skip
+    ARRAYS = {
+        "fees": (FEE_TABLE, 1), "instruments": (INSTRUMENT, 1), "ladders": (np.dtype(np.float64), 3),
+        "active": (np.dtype(np.int64), 1), "chains": (np.dtype(np.int64), 2),
+        "pool": (ORDER, 1), "wire": (MESSAGE, 2), "sent": (np.dtype(np.int64), 1), "behind": (ENTRY, 1),
+        "orders": (ORDER_ROW, 1), "fills": (FILL_ROW, 1), "equity": (EQUITY_ROW, 1),
+        "market": (MARKET_VIEW, 1), "seen": (VIEW, 1), "mine": (WORKING, 1), "intents": (INTENT, 1),
+    }  # fmt: skip
+
+    clock: Any
+    account: Any
+    gate: Any
+    venue: Any
+    rings: Any
+    delays: Any
+    breaker: Any
+    combo: Any
+    cursor: Any
+    fees: Array
+    instruments: Array
+    ladders: Array
+    active: Array
+    chains: Array
+    pool: Array
+    wire: Array
+    sent: Array
+    behind: Array
+    orders: Array
+    fills: Array
+    equity: Array
+    market: Array
+    seen: Array
+    mine: Array
+    intents: Array
 
 
 @borrowing
@@ -305,6 +390,14 @@ def replace(intents: Array, n: int, order_id: int, qty: float, px: float) -> int
         intents[n].what = AMEND
         intents[n].order_id = order_id
     return m
+
+
+@borrowing
+def elsewhere(intents: Array, n: int, instrument_id: int) -> int:
+    """Say that the intent written last is about another instrument than the view's; returns the count `n`."""
+    if n > 0:
+        intents[n - 1].instrument_id = instrument_id
+    return n
 
 
 @borrowing

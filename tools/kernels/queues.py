@@ -25,6 +25,7 @@ from gpi.tools.kernels.orders import (
     ADD,
     BUY,
     DELETE,
+    ENTRY,
     EXECUTE,
     FIFO,
     MAKER,
@@ -33,17 +34,13 @@ from gpi.tools.kernels.orders import (
     SWEEPING,
     TAKER,
     Array,
+    Engine,
 )
 from gpi.tools.kernels.responses import SMALL, fill
 
 EVENT: Final = np.dtype((np.record, [("ref", "i8"), ("act", "i8"), ("side", "i8"), ("px", "f8"), ("left", "f8")]))
 """What a row says about an order, `left` by how much it grew or shrank."""
 COLUMNS: Final = ("order_ref", "order_act", "order_side", "order_px", "order_sz")
-ENTRY: Final = np.dtype(
-    (np.record, [("used", "i8"), ("instrument_id", "i8"), ("side", "i8"), ("ref", "i8"), ("turn", "i8"),
-                 ("px", "f8"), ("left", "f8")])
-)  # fmt: skip
-"""An order behind one of ours: its place among the joins of its instrument, its price, what is left of it."""
 FIRST: Final = 16  # entries of a fresh table; always a power of two, at most half of them used
 FACTOR, MASK = 1_000_003, (1 << 42) - 1  # their product stays below 2**63: no overflow, with the JIT on or off
 
@@ -115,13 +112,13 @@ def drop(behind: Array, at: int) -> None:
 
 
 @borrowing
-def awaited(instruments: Array, pool: Array, e: Any) -> bool:
+def awaited(instruments: Array, pool: Array, entry: Any) -> bool:
     """Does an order of ours still stand before this entry at its price?"""
-    it = instruments[e.instrument_id]
-    slot = it.buys if e.side == BUY else it.sells
+    it = instruments[entry.instrument_id]
+    slot = it.buys if entry.side == BUY else it.sells
     while slot >= 0:
         o = pool[slot]
-        if (o.place == RESTING or o.place == SWEEPING) and abs(o.px - e.px) <= it.near and e.turn > o.joined:
+        if (o.place == RESTING or o.place == SWEEPING) and abs(o.px - entry.px) <= it.near and entry.turn > o.joined:
             return True
         slot = o.next
     return False
@@ -138,68 +135,66 @@ def move(behind: Array, grown: Array, instruments: Array, pool: Array) -> int:
     return kept
 
 
-def more_room(behind: Array, desk: Array, instruments: Array, pool: Array) -> Array:
+def more_room(behind: Array, rings: Any, instruments: Array, pool: Array) -> Array:
     """A table that is at most a quarter full: of the same size, if forgetting is enough."""
     size = len(behind)
     while True:
         grown = table(size)
-        desk[0].kept = move(behind, grown, instruments, pool)
-        if 4 * desk[0].kept <= size:
+        rings.kept = move(behind, grown, instruments, pool)
+        if 4 * rings.kept <= size:
             return grown
         size *= 2
 
 
 @borrowing
-def join(desk: Array, instruments: Array, pool: Array, behind: Array, i: int, e: Any) -> None:
+def join(e: Engine, i: int, event: Any) -> None:
     """An order joins the book: if one of ours stands at its price, it is behind that."""
-    it = instruments[i]
-    slot, ours = (it.buys if e.side == BUY else it.sells), False
+    it = e.instruments[i]
+    slot, ours = (it.buys if event.side == BUY else it.sells), False
     while slot >= 0:
-        o = pool[slot]
+        o = e.pool[slot]
         slot = o.next
-        if (o.place == RESTING or o.place == SWEEPING) and abs(o.px - e.px) <= it.near:
+        if (o.place == RESTING or o.place == SWEEPING) and abs(o.px - event.px) <= it.near:
             ours = True
             break
     if ours:
         it.joins += 1
-        desk[0].kept += put(behind, i, e.side, e.ref, it.joins, e.px, e.left)
+        e.rings.kept += put(e.behind, i, event.side, event.ref, it.joins, event.px, event.left)
 
 
 @borrowing
-def on_event(
-    desk: Array, instruments: Array, pool: Array, wire: Array, behind: Array, i: int, ts: int, e: Any, fills: bool
-) -> None:
+def on_event(e: Engine, i: int, ts: int, event: Any, fills: bool) -> None:
     """What happened to one order of the book happens to the queues of ours; `fills`: an execution may fill them."""
-    if e.act == ADD:
-        join(desk, instruments, pool, behind, i, e)
+    if event.act == ADD:
+        join(e, i, event)
         return
-    it = instruments[i]
-    at = place(behind, i, e.ref)
-    turn = behind[at].turn if behind[at].used else 0
+    it = e.instruments[i]
+    at = place(e.behind, i, event.ref)
+    turn = e.behind[at].turn if e.behind[at].used else 0
     if turn:
-        behind[at].left -= e.left
-        if e.act == DELETE or not behind[at].left > SMALL * e.left:
-            drop(behind, at)
-            desk[0].kept -= 1
-    left = e.left if fills and e.act == EXECUTE and it.phase == OPEN else 0.0
-    slot = it.buys if e.side == BUY else it.sells
+        e.behind[at].left -= event.left
+        if event.act == DELETE or not e.behind[at].left > SMALL * event.left:
+            drop(e.behind, at)
+            e.rings.kept -= 1
+    left = event.left if fills and event.act == EXECUTE and it.phase == OPEN else 0.0
+    slot = it.buys if event.side == BUY else it.sells
     while slot >= 0:
-        o, this = pool[slot], slot
+        o, this = e.pool[slot], slot
         slot = o.next
         if o.place != RESTING and o.place != SWEEPING:
             continue
-        through = o.side * (o.px - e.px)
+        through = o.side * (o.px - event.px)
         if through < -it.near:
             break
         reach = left
         if through <= it.near:
             if turn > o.joined:
-                if e.act == EXECUTE:
+                if event.act == EXECUTE:
                     o.queue = 0.0
             else:
-                reach = min(left, e.left - o.queue)
-                o.queue = max(0.0, o.queue - e.left)
+                reach = min(left, event.left - o.queue)
+                o.queue = max(0.0, o.queue - event.left)
         got = min(o.leaves, reach)
-        if got > SMALL * max(o.qty, e.left):
+        if got > SMALL * max(o.qty, event.left):
             left -= got
-            fill(desk, pool, wire, this, ts, got, o.px if o.px == o.px else e.px, MAKER if o.px == o.px else TAKER)
+            fill(e, this, ts, got, o.px if o.px == o.px else event.px, MAKER if o.px == o.px else TAKER)

@@ -3,30 +3,28 @@
 import numpy as np
 
 from gpi.tools.kernels import auctions
-from gpi.tools.kernels.jit import borrowing
+from gpi.tools.kernels.jit import borrowing, inlined
 from gpi.tools.kernels.matching import clear, crossed, expire_day
-from gpi.tools.kernels.orders import CLOSED, HALTED, OPEN, PAUSED, STOPPED, WAITING, Array
+from gpi.tools.kernels.orders import CLOSED, HALTED, OPEN, PAUSED, STOPPED, WAITING, Array, Engine
 
 
 @borrowing
-def status(
-    desk: Array, instruments: Array, ladders: Array, pool: Array, wire: Array, i: int, ts: int, flags: int
-) -> None:
+def status(e: Engine, i: int, ts: int, flags: int) -> None:
     """A STATUS tick: stop matching, or wait for a fresh quote after a stop."""
-    it = instruments[i]
+    it = e.instruments[i]
     if flags & (HALTED | PAUSED | CLOSED):
         it.phase = STOPPED
-        clear(ladders[i])
-        if flags & CLOSED and not desk[0].external:
+        clear(e.ladders[i])
+        if flags & CLOSED and not e.venue.external:
             if it.auctions:
-                auctions.on_close(desk, instruments, pool, wire, i, ts)
-            expire_day(desk, pool, wire, it.buys, ts)
-            expire_day(desk, pool, wire, it.sells, ts)
+                auctions.on_close(e, i, ts)
+            expire_day(e, it.buys, ts)
+            expire_day(e, it.sells, ts)
     elif it.phase == STOPPED:
         it.phase = WAITING
 
 
-@borrowing
+@inlined
 def observe(instruments: Array, ladder: Array, i: int, now: int) -> None:
     """The trader reads the refreshed book: best prices, mid, imbalance of the visible depth."""
     it = instruments[i]

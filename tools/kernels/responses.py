@@ -15,21 +15,20 @@ from gpi.tools.kernels.orders import (
     RESPONSES,
     WITHHELD,
     Array,
+    Engine,
 )
 
 SMALL = 1e-9  # of the order's size: an unfilled rest below this is float noise
 
 
 @borrowing
-def respond(
-    desk: Array, pool: Array, wire: Array, slot: int, ts: int, kind: int, qty: float, px: float, extra: int
-) -> None:
+def respond(e: Engine, slot: int, ts: int, kind: int, qty: float, px: float, extra: int) -> None:
     """Send a response towards the trader; `extra` is the liquidity of a fill or the reason of a rejection."""
-    d, o = desk[0], pool[slot]
-    at = d.response_at + d.responses
-    m = wire[RESPONSES, at if at < wire.shape[1] else at - wire.shape[1]]
-    d.responses += 1
-    m.due = ts + d.response_ns if d.delays == 0 else reaches_trader(desk, wire, ts)
+    o = e.pool[slot]
+    at = e.rings.response_at + e.rings.responses
+    m = e.wire[RESPONSES, at if at < e.wire.shape[1] else at - e.wire.shape[1]]
+    e.rings.responses += 1
+    m.due = ts + e.delays.response_ns if e.delays.varies == 0 else reaches_trader(e, ts)
     m.ts = ts
     m.kind = kind
     m.slot = slot
@@ -43,26 +42,26 @@ def respond(
 
 
 @borrowing
-def fill(desk: Array, pool: Array, wire: Array, slot: int, ts: int, qty: float, px: float, liquidity: int) -> None:
+def fill(e: Engine, slot: int, ts: int, qty: float, px: float, liquidity: int) -> None:
     """Execute `qty` of an order at the venue."""
-    o = pool[slot]
+    o = e.pool[slot]
     o.leaves -= qty
     if o.leaves <= SMALL * o.qty:
         o.leaves = 0.0
         o.place = GONE
-    respond(desk, pool, wire, slot, ts, FILLED, qty, px, liquidity)
+    respond(e, slot, ts, FILLED, qty, px, liquidity)
     if o.family:
-        filled_family(desk, pool, wire, slot, ts, qty)
+        filled_family(e, slot, ts, qty)
 
 
 @borrowing
-def end(desk: Array, pool: Array, wire: Array, slot: int, ts: int, kind: int, reason: int) -> None:
+def end(e: Engine, slot: int, ts: int, kind: int, reason: int) -> None:
     """An order is gone without having filled: its legs go with it, and so does its rival."""
-    o = pool[slot]
+    o = e.pool[slot]
     o.place = GONE
-    respond(desk, pool, wire, slot, ts, kind, o.qty, o.px, reason)
+    respond(e, slot, ts, kind, o.qty, o.px, reason)
     if o.family:
-        ended_family(desk, pool, wire, slot, ts, kind)
+        ended_family(e, slot, ts, kind)
 
 
 @borrowing
@@ -85,47 +84,47 @@ def leg_of(pool: Array, slot: int, which: int) -> int:
 
 
 @borrowing
-def filled_family(desk: Array, pool: Array, wire: Array, slot: int, ts: int, qty: float) -> None:
+def filled_family(e: Engine, slot: int, ts: int, qty: float) -> None:
     """A fill shrinks or ends the rival; a parent that has filled whole wakes its legs."""
-    o = pool[slot]
-    if standing(pool, o.rival_slot, o.rival):
-        r = pool[o.rival_slot]
+    o = e.pool[slot]
+    if standing(e.pool, o.rival_slot, o.rival):
+        r = e.pool[o.rival_slot]
         if o.leaves == 0.0 or r.leaves - qty <= SMALL * r.qty:
             r.place = GONE
-            respond(desk, pool, wire, o.rival_slot, ts, CANCELED, r.qty, r.px, 0)
+            respond(e, o.rival_slot, ts, CANCELED, r.qty, r.px, 0)
         else:
             r.leaves -= qty
             r.qty -= qty
-            respond(desk, pool, wire, o.rival_slot, ts, REDUCED, r.qty, r.px if r.px == r.px else r.stop_px, 0)
+            respond(e, o.rival_slot, ts, REDUCED, r.qty, r.px if r.px == r.px else r.stop_px, 0)
     if o.leaves == 0.0:
         for which in range(2):
-            leg = leg_of(pool, slot, which)
+            leg = leg_of(e.pool, slot, which)
             if leg >= 0:
-                pool[leg].parent_end = 1
-                if pool[leg].place == WITHHELD:
-                    pool[leg].place = READY
-                    desk[0].waking += 1
+                e.pool[leg].parent_end = 1
+                if e.pool[leg].place == WITHHELD:
+                    e.pool[leg].place = READY
+                    e.venue.waking += 1
 
 
 @borrowing
-def ended_family(desk: Array, pool: Array, wire: Array, slot: int, ts: int, kind: int) -> None:
+def ended_family(e: Engine, slot: int, ts: int, kind: int) -> None:
     """An order that ended unfilled takes its rival and its withheld legs along; a leg of several, all the others."""
-    o = pool[slot]
+    o = e.pool[slot]
     if o.order_type == MLEG:
         here = o.mate
         while here != slot:
-            pool[here].place = GONE
-            respond(desk, pool, wire, here, ts, kind, pool[here].qty, pool[here].net, 0)
-            here = pool[here].mate
+            e.pool[here].place = GONE
+            respond(e, here, ts, kind, e.pool[here].qty, e.pool[here].net, 0)
+            here = e.pool[here].mate
         return
-    if standing(pool, o.rival_slot, o.rival):
-        r = pool[o.rival_slot]
+    if standing(e.pool, o.rival_slot, o.rival):
+        r = e.pool[o.rival_slot]
         r.place = GONE
-        respond(desk, pool, wire, o.rival_slot, ts, CANCELED, r.qty, r.px, 0)
+        respond(e, o.rival_slot, ts, CANCELED, r.qty, r.px, 0)
     for which in range(2):
-        leg = leg_of(pool, slot, which)
+        leg = leg_of(e.pool, slot, which)
         if leg >= 0:
-            pool[leg].parent_end = 2
-            if pool[leg].place == WITHHELD:
-                pool[leg].place = GONE
-                respond(desk, pool, wire, leg, ts, CANCELED, pool[leg].qty, pool[leg].px, 0)
+            e.pool[leg].parent_end = 2
+            if e.pool[leg].place == WITHHELD:
+                e.pool[leg].place = GONE
+                respond(e, leg, ts, CANCELED, e.pool[leg].qty, e.pool[leg].px, 0)

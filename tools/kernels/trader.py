@@ -42,43 +42,41 @@ from gpi.tools.kernels.orders import (
     UNKNOWN_ORDER,
     WITHDRAW,
     Array,
+    Engine,
 )
 
 
 @inlined
-def tell(desk: Array, instruments: Array, orders_out: Array, ts: int, i: int) -> int:
+def tell(e: Engine, ts: int, i: int) -> int:
     """Begin a row of orders/1 with the account's view; returns its index."""
-    d, n = desk[0], desk[0].n_orders
-    out = orders_out[n]
+    n = e.cursor.n_orders
+    out = e.orders[n]
     out.ts_event = ts
     out.instrument_id = i
-    out.cash = d.cash
-    out.equity = d.equity
+    out.cash = e.account.cash
+    out.equity = e.account.equity
     out.mid = np.nan
     out.position = 0.0
     out.parent = 0
-    if 0 <= i < instruments.shape[0]:
-        out.mid = instruments[i].mid
-        out.position = instruments[i].position
-    d.n_orders = n + 1
+    if 0 <= i < e.instruments.shape[0]:
+        out.mid = e.instruments[i].mid
+        out.position = e.instruments[i].position
+    e.cursor.n_orders = n + 1
     return int(n)
 
 
 @inlined
 def tell_order(
-    desk: Array,
-    instruments: Array,
-    pool: Array,
-    orders_out: Array,
+    e: Engine,
     ts: int,
     slot: int,
     action: int,
     reason: int,
 ) -> int:
     """A row of orders/1 about a live order; returns its index."""
-    o = pool[slot]
-    n = tell(desk, instruments, orders_out, ts, o.instrument_id)
-    out = orders_out[n]
+    o = e.pool[slot]
+    n = tell(e, ts, o.instrument_id)
+    out = e.orders[n]
     out.order_id = o.order_id
     out.action = action
     out.side = o.side
@@ -94,39 +92,38 @@ def tell_order(
 
 
 @borrowing
-def release(desk: Array, instruments: Array, pool: Array, slot: int) -> None:
+def release(e: Engine, slot: int) -> None:
     """An order has ended and the trader knows: unlink it and free its slot."""
-    d, o = desk[0], pool[slot]
-    unlink(instruments, pool, slot)
-    working(desk, instruments, pool, slot, -(o.seen + o.pending), -1)
+    o = e.pool[slot]
+    unlink(e, slot)
+    working(e, slot, -(o.seen + o.pending), -1)
     o.seen = 0.0
     o.pending = 0.0
     o.order_id = 0
-    o.next = d.free
-    d.free = slot
-    d.free_slots += 1
-    d.open_orders -= 1
+    o.next = e.rings.free
+    e.rings.free = slot
+    e.rings.free_slots += 1
+    e.account.open_orders -= 1
 
 
 @borrowing
-def request(desk: Array, pool: Array, wire: Array, slot: int, kind: int) -> int:
+def request(e: Engine, slot: int, kind: int) -> int:
     """Send a new order, a cancel or a replacement towards the venue; returns its place on the wire."""
-    d = desk[0]
-    at = d.request_at + d.requests
-    at = at if at < wire.shape[1] else at - wire.shape[1]
-    m = wire[REQUESTS, at]
-    d.requests += 1
-    m.due = d.now + d.order_ns if d.delays == 0 else reaches_venue(desk, wire, d.now, kind)
+    at = e.rings.request_at + e.rings.requests
+    at = at if at < e.wire.shape[1] else at - e.wire.shape[1]
+    m = e.wire[REQUESTS, at]
+    e.rings.requests += 1
+    m.due = e.clock.now + e.delays.order_ns if e.delays.varies == 0 else reaches_venue(e, e.clock.now, kind)
     m.kind = kind
     m.slot = slot
-    m.order_id = pool[slot].order_id
+    m.order_id = e.pool[slot].order_id
     return int(at)
 
 
 @borrowing
-def refuse(desk: Array, instruments: Array, wish: Any, i: int, reason: int, orders_out: Array) -> None:
+def refuse(e: Engine, wish: Any, i: int, reason: int) -> None:
     """Write down an intent that was stopped at the gate."""
-    out = orders_out[tell(desk, instruments, orders_out, desk[0].now, i)]
+    out = e.orders[tell(e, e.clock.now, i)]
     new = wish.what == NEW or wish.what == AMEND
     out.order_id = 0 if wish.what == NEW else wish.order_id
     out.action = REFUSE
@@ -141,75 +138,65 @@ def refuse(desk: Array, instruments: Array, wish: Any, i: int, reason: int, orde
 
 @borrowing
 def submit(
-    desk: Array,
-    instruments: Array,
-    pool: Array,
-    wire: Array,
-    sent: Array,
+    e: Engine,
     wish: Any,
     i: int,
-    orders_out: Array,
 ) -> None:
     """Give a passed intent an id and a slot and send it."""
-    d = desk[0]
-    slot = place(desk, instruments, pool, wish, i)
-    wish.order_id = pool[slot].order_id
-    count_sent(desk, sent)
-    tell_order(desk, instruments, pool, orders_out, d.now, slot, SUBMIT, 0)
-    request(desk, pool, wire, slot, NEW)
+    slot = place(e, wish, i)
+    wish.order_id = e.pool[slot].order_id
+    count_sent(e)
+    tell_order(e, e.clock.now, slot, SUBMIT, 0)
+    request(e, slot, NEW)
 
 
 @borrowing
-def submit_legs(
-    desk: Array, instruments: Array, pool: Array, wire: Array, sent: Array, intents: Array, k: int, orders_out: Array
-) -> None:
+def submit_legs(e: Engine, intents: Array, k: int) -> None:
     """Send a passed order of several legs, which begins at intent `k`: one message, a row for each leg."""
-    slot = place_legs(desk, instruments, pool, intents, k)
-    count_sent(desk, sent)
-    request(desk, pool, wire, slot, NEW)
-    for _ in range(pool[slot].legs):
-        tell_order(desk, instruments, pool, orders_out, desk[0].now, slot, SUBMIT, 0)
-        slot = pool[slot].mate
+    slot = place_legs(e, intents, k)
+    count_sent(e)
+    request(e, slot, NEW)
+    for _ in range(e.pool[slot].legs):
+        tell_order(e, e.clock.now, slot, SUBMIT, 0)
+        slot = e.pool[slot].mate
 
 
 @borrowing
-def place_legs(desk: Array, instruments: Array, pool: Array, intents: Array, k: int) -> int:
+def place_legs(e: Engine, intents: Array, k: int) -> int:
     """Give every leg of an order an id and a slot, in a ring; returns the first one's slot."""
     n, first, last = intents[k].legs, -1, -1
     for j in range(n):
         wish = intents[k + j]
-        slot = place(desk, instruments, pool, wish, wish.instrument_id)
+        slot = place(e, wish, wish.instrument_id)
         if j == 0:
             first = slot
         else:
-            pool[last].mate = slot
-        pool[slot].legs = n
-        pool[slot].parent = pool[first].order_id
-        pool[slot].mate = first
-        wish.order_id = pool[slot].order_id
+            e.pool[last].mate = slot
+        e.pool[slot].legs = n
+        e.pool[slot].parent = e.pool[first].order_id
+        e.pool[slot].mate = first
+        wish.order_id = e.pool[slot].order_id
         last = slot
     return int(first)
 
 
 @borrowing
-def count_sent(desk: Array, sent: Array) -> None:
+def count_sent(e: Engine) -> None:
     """A message has gone out now: the gate counts them."""
-    d = desk[0]
-    sent[d.sent_at] = d.now
-    d.sent_at = d.sent_at + 1 if d.sent_at + 1 < sent.shape[0] else 0
+    e.sent[e.rings.sent_at] = e.clock.now
+    e.rings.sent_at = e.rings.sent_at + 1 if e.rings.sent_at + 1 < e.sent.shape[0] else 0
 
 
 @borrowing
-def place(desk: Array, instruments: Array, pool: Array, wish: Any, i: int) -> int:
+def place(e: Engine, wish: Any, i: int) -> int:
     """Give an order an id and a slot among the open orders of its instrument; returns the slot."""
-    d = desk[0]
-    slot = d.free
-    o = pool[slot]
-    d.free = o.next
-    d.free_slots -= 1
-    d.open_orders += 1
-    o.order_id = d.next_id
-    d.next_id += 1
+    slot = e.rings.free
+    o = e.pool[slot]
+    e.rings.free = o.next
+    e.rings.free_slots -= 1
+    e.account.open_orders += 1
+    o.order_id = e.rings.next_id
+    e.rings.next_id += 1
     o.instrument_id = i
     o.side = wish.side
     o.order_type = wish.order_type
@@ -220,32 +207,32 @@ def place(desk: Array, instruments: Array, pool: Array, wish: Any, i: int) -> in
     priced = wish.order_type == LIMIT or wish.order_type == STOP_LIMIT
     o.px = wish.px if priced else np.nan
     o.rank = wish.side * wish.px if priced else np.inf
-    o.unit_cost = (wish.px if priced else instruments[i].ask_px) * instruments[i].multiplier
+    o.unit_cost = (wish.px if priced else e.instruments[i].ask_px) * e.instruments[i].multiplier
     o.special = 0
     o.family = 0
     o.uncounted = 0
     o.amending = 0
     o.pending = 0.0
     o.extended = wish.extended
-    o.since = d.now
+    o.since = e.clock.now
     o.told_px = o.px
     o.told_qty = wish.qty
     if wish.order_type > MARKET or wish.tif > DAY or wish.parent or wish.rival or wish.extended:
-        specify(desk, instruments, pool, slot, wish)
+        specify(e, slot, wish)
     o.qty = wish.qty
     o.leaves = wish.qty
     o.seen = wish.qty
     o.queue = 0.0
-    link(instruments, pool, slot)
-    working(desk, instruments, pool, slot, o.qty, 1)
+    link(e, slot)
+    working(e, slot, o.qty, 1)
     return int(slot)
 
 
 @borrowing
-def specify(desk: Array, instruments: Array, pool: Array, slot: int, wish: Any) -> None:
+def specify(e: Engine, slot: int, wish: Any) -> None:
     """What an order has that is more than a plain limit or market order: its stop, its family."""
-    o = pool[slot]
-    it = instruments[o.instrument_id]
+    o = e.pool[slot]
+    it = e.instruments[o.instrument_id]
     o.special = 1
     o.begun = 0
     o.parent_end = 0
@@ -265,12 +252,12 @@ def specify(desk: Array, instruments: Array, pool: Array, slot: int, wish: Any) 
         o.unit_cost = max(it.ask_px, wish.stop_px) * it.multiplier
     o.parent = wish.parent
     o.rival = wish.rival
-    o.parent_slot = found(instruments, pool, o.instrument_id, wish.parent)
-    o.rival_slot = found(instruments, pool, o.instrument_id, wish.rival)
+    o.parent_slot = found(e, o.instrument_id, wish.parent)
+    o.rival_slot = found(e, o.instrument_id, wish.rival)
     o.leg = -1
     o.leg_too = -1
     if o.parent_slot >= 0:
-        p = pool[o.parent_slot]
+        p = e.pool[o.parent_slot]
         if not p.family:
             p.family = 1
             p.rival = 0
@@ -284,7 +271,7 @@ def specify(desk: Array, instruments: Array, pool: Array, slot: int, wish: Any) 
         o.family = 1
         o.uncounted = 1
     if o.rival_slot >= 0:
-        r = pool[o.rival_slot]
+        r = e.pool[o.rival_slot]
         if not r.family:
             r.leg = -1
             r.leg_too = -1
@@ -296,27 +283,26 @@ def specify(desk: Array, instruments: Array, pool: Array, slot: int, wish: Any) 
 
 
 @borrowing
-def found(instruments: Array, pool: Array, i: int, order_id: int) -> int:
+def found(e: Engine, i: int, order_id: int) -> int:
     """The slot of one of our open orders of instrument `i`; -1 when it has none of this id."""
-    if order_id > 0 and 0 <= i < instruments.shape[0]:
-        for head in (instruments[i].buys, instruments[i].sells):
+    if order_id > 0 and 0 <= i < e.instruments.shape[0]:
+        for head in (e.instruments[i].buys, e.instruments[i].sells):
             here = head
             while here >= 0:
-                if pool[here].order_id == order_id:
+                if e.pool[here].order_id == order_id:
                     return int(here)
-                here = pool[here].next
+                here = e.pool[here].next
     return -1
 
 
 @borrowing
-def adopt(desk: Array, instruments: Array, pool: Array, order_id: int, i: int, side: int) -> int:
+def adopt(e: Engine, order_id: int, i: int, side: int) -> int:
     """A slot for an order that had ended, or was never ours to send: an answer about it came late."""
-    d = desk[0]
-    slot = d.free
-    o = pool[slot]
-    d.free = o.next
-    d.free_slots -= 1
-    d.open_orders += 1
+    slot = e.rings.free
+    o = e.pool[slot]
+    e.rings.free = o.next
+    e.rings.free_slots -= 1
+    e.account.open_orders += 1
     o.order_id = order_id
     o.instrument_id = i
     o.side = side
@@ -339,53 +325,51 @@ def adopt(desk: Array, instruments: Array, pool: Array, order_id: int, i: int, s
     o.amending = 0
     o.seen = 0.0
     o.queue = 0.0
-    link(instruments, pool, slot)
-    working(desk, instruments, pool, slot, 0.0, 1)
+    link(e, slot)
+    working(e, slot, 0.0, 1)
     return int(slot)
 
 
 @borrowing
-def recall(desk: Array, instruments: Array, pool: Array, wire: Array, wish: Any, i: int, orders_out: Array) -> None:
+def recall(e: Engine, wish: Any, i: int) -> None:
     """Send a cancel. One that is under way already is not sent twice; an unknown order is refused."""
-    slot = found(instruments, pool, i, wish.order_id)
+    slot = found(e, i, wish.order_id)
     if slot < 0:
-        refuse(desk, instruments, wish, i, UNKNOWN_ORDER, orders_out)
-    elif not pool[slot].canceling:
-        call_back(desk, instruments, pool, wire, slot, orders_out)
+        refuse(e, wish, i, UNKNOWN_ORDER)
+    elif not e.pool[slot].canceling:
+        call_back(e, slot)
 
 
 @borrowing
-def call_back(desk: Array, instruments: Array, pool: Array, wire: Array, slot: int, orders_out: Array) -> None:
+def call_back(e: Engine, slot: int) -> None:
     """Send the cancel of an order; of one of several legs it is the first's, and a row is told for each."""
-    o, here, legs = pool[slot], slot, 1
+    o, here, legs = e.pool[slot], slot, 1
     if o.order_type == MLEG:
         legs = o.legs
     for _ in range(legs):
-        leg = pool[here]
+        leg = e.pool[here]
         if legs > 1 and (leg.order_id == 0 or leg.order_type != MLEG or leg.parent != o.parent):
             return  # its end is known already: so will be the others'
         leg.canceling = 1
-        tell_order(desk, instruments, pool, orders_out, desk[0].now, here, CANCEL, 0)
+        tell_order(e, e.clock.now, here, CANCEL, 0)
         if legs == 1 or leg.order_id == leg.parent:
-            request(desk, pool, wire, here, WITHDRAW)
+            request(e, here, WITHDRAW)
         here = leg.mate
 
 
 @borrowing
-def alter(
-    desk: Array, instruments: Array, pool: Array, wire: Array, sent: Array, wish: Any, i: int, orders_out: Array
-) -> None:
+def alter(e: Engine, wish: Any, i: int) -> None:
     """Send a replacement, once the gate has judged the order as it would be, in the place of the one that works.
 
     Until the answer is here, both count, the larger of the two.
     """
-    d, slot = desk[0], found(instruments, pool, i, wish.order_id)
-    if slot < 0 or pool[slot].canceling or pool[slot].order_type == MLEG:
-        gone = slot < 0 or pool[slot].canceling
-        refuse(desk, instruments, wish, i, UNKNOWN_ORDER if gone else MALFORMED, orders_out)
+    slot = found(e, i, wish.order_id)
+    if slot < 0 or e.pool[slot].canceling or e.pool[slot].order_type == MLEG:
+        gone = slot < 0 or e.pool[slot].canceling
+        refuse(e, wish, i, UNKNOWN_ORDER if gone else MALFORMED)
         return
         return
-    o = pool[slot]
+    o = e.pool[slot]
     qty, works = (o.told_qty if wish.qty != wish.qty else wish.qty), o.seen + o.pending
     left = o.seen + qty - o.told_qty
     wish.side = o.side
@@ -400,28 +384,28 @@ def alter(
     wish.px = o.told_px if same_px else wish.px
     wish.stop_px = o.stop_px if same_stop and o.special else wish.stop_px
     wish.trail = o.trail if same_trail and o.special else wish.trail
-    working(desk, instruments, pool, slot, -works, 0)
-    d.open_orders -= 1
+    working(e, slot, -works, 0)
+    e.account.open_orders -= 1
     if o.uncounted:
-        reason = judge_kin(desk, instruments, pool, sent, wish, i, o.parent_slot, o.rival_slot, slot)
+        reason = judge_kin(e, wish, i, o.parent_slot, o.rival_slot, slot)
     else:
-        reason = judge(desk, instruments, sent, wish, i)
-    d.open_orders += 1
+        reason = judge(e, wish, i)
+    e.account.open_orders += 1
     if reason:
-        working(desk, instruments, pool, slot, works, 0)
-        refuse(desk, instruments, wish, i, reason, orders_out)
+        working(e, slot, works, 0)
+        refuse(e, wish, i, reason)
         return
     o.pending = max(o.pending, left - o.seen)
     o.amending += 1
     if o.px == o.px:
-        o.unit_cost = max(o.unit_cost, wish.px * instruments[i].multiplier)
-    working(desk, instruments, pool, slot, o.seen + o.pending, 0)
-    count_sent(desk, sent)
-    out = orders_out[tell_order(desk, instruments, pool, orders_out, d.now, slot, REPLACE, 0)]
+        o.unit_cost = max(o.unit_cost, wish.px * e.instruments[i].multiplier)
+    working(e, slot, o.seen + o.pending, 0)
+    count_sent(e)
+    out = e.orders[tell_order(e, e.clock.now, slot, REPLACE, 0)]
     out.qty = qty
     out.px = wish.px
-    at = request(desk, pool, wire, slot, AMEND)
-    m = wire[REQUESTS, at]
+    at = request(e, slot, AMEND)
+    m = e.wire[REQUESTS, at]
     m.qty = qty
     m.px = np.nan if same_px else wish.px
     m.stop_px = np.nan if same_stop else wish.stop_px
@@ -429,86 +413,82 @@ def alter(
 
 
 @borrowing
-def replaced(
-    desk: Array, instruments: Array, pool: Array, slot: int, kind: int, qty: float, px: float, leaves: float
-) -> None:
+def replaced(e: Engine, slot: int, kind: int, qty: float, px: float, leaves: float) -> None:
     """The venue took a replacement, or shrank a rival: from now on the order is what it says."""
-    o = pool[slot]
-    working(desk, instruments, pool, slot, -(o.seen + o.pending), 0)
+    o = e.pool[slot]
+    working(e, slot, -(o.seen + o.pending), 0)
     o.seen = leaves
     o.told_qty = qty
     o.told_px = px
     if kind == REPLACED and o.amending > 0:
         o.amending -= 1
-    if desk[0].external and o.px == o.px and px == px and px != o.px:  # no venue here keeps the order's price
-        unlink(instruments, pool, slot)
+    if e.venue.external and o.px == o.px and px == px and px != o.px:  # no venue here keeps the order's price
+        unlink(e, slot)
         o.px = px
         o.rank = o.side * px
-        link(instruments, pool, slot)
+        link(e, slot)
     if o.amending == 0:
         o.pending = 0.0
         if o.px == o.px:
-            o.unit_cost = px * instruments[o.instrument_id].multiplier
-    working(desk, instruments, pool, slot, o.seen + o.pending, 0)
+            o.unit_cost = px * e.instruments[o.instrument_id].multiplier
+    working(e, slot, o.seen + o.pending, 0)
 
 
 @borrowing
-def count_legs(desk: Array, instruments: Array, pool: Array, slot: int) -> None:
+def count_legs(e: Engine, slot: int) -> None:
     """A parent has filled: its legs work from now on, of two rivals the first."""
     for which in range(2):
-        leg = pool[slot].leg_too if which else pool[slot].leg
-        if leg >= 0 and pool[leg].parent == pool[slot].order_id and pool[leg].order_id and pool[leg].uncounted:
-            if which == 0 or pool[leg].rival == 0:
-                pool[leg].uncounted = 0
-                working(desk, instruments, pool, leg, pool[leg].seen + pool[leg].pending, 1)
+        leg = e.pool[slot].leg_too if which else e.pool[slot].leg
+        if leg >= 0 and e.pool[leg].parent == e.pool[slot].order_id and e.pool[leg].order_id and e.pool[leg].uncounted:
+            if which == 0 or e.pool[leg].rival == 0:
+                e.pool[leg].uncounted = 0
+                working(e, leg, e.pool[leg].seen + e.pool[leg].pending, 1)
 
 
 @borrowing
-def withdraw_all(desk: Array, instruments: Array, pool: Array, wire: Array, orders_out: Array) -> None:
+def withdraw_all(e: Engine) -> None:
     """Send a cancel for every open order that is not being cancelled already."""
-    for i in range(instruments.shape[0]):
-        for head in (instruments[i].buys, instruments[i].sells):
+    for i in range(e.instruments.shape[0]):
+        for head in (e.instruments[i].buys, e.instruments[i].sells):
             slot = head
             while slot >= 0:
-                if not pool[slot].canceling:
-                    call_back(desk, instruments, pool, wire, slot, orders_out)
-                slot = pool[slot].next
+                if not e.pool[slot].canceling:
+                    call_back(e, slot)
+                slot = e.pool[slot].next
 
 
 @borrowing
-def kill(desk: Array, instruments: Array, pool: Array, wire: Array, orders_out: Array) -> None:
+def kill(e: Engine) -> None:
     """The kill switch: cancel everything; the gate refuses from here on."""
-    desk[0].killed = 1
-    withdraw_all(desk, instruments, pool, wire, orders_out)
+    e.account.killed = 1
+    withdraw_all(e)
 
 
 @borrowing
-def deliver(
-    desk: Array, instruments: Array, pool: Array, wire: Array, orders_out: Array, fills_out: Array, until: int
-) -> int:
+def deliver(e: Engine, until: int) -> int:
     """Responses due by `until` reach the trader; returns how many fills were among them."""
-    d, filled = desk[0], 0
-    while d.responses > 0 and wire[RESPONSES, d.response_at].due <= until:
-        m = wire[RESPONSES, d.response_at]
-        d.response_at = d.response_at + 1 if d.response_at + 1 < wire.shape[1] else 0
-        d.responses -= 1
-        o = pool[m.slot]
+    filled = 0
+    while e.rings.responses > 0 and e.wire[RESPONSES, e.rings.response_at].due <= until:
+        m = e.wire[RESPONSES, e.rings.response_at]
+        e.rings.response_at = e.rings.response_at + 1 if e.rings.response_at + 1 < e.wire.shape[1] else 0
+        e.rings.responses -= 1
+        o = e.pool[m.slot]
         i = o.instrument_id
         if m.kind == FILLED:
             filled += 1
-            working(desk, instruments, pool, m.slot, m.leaves - o.seen, 0)
+            working(e, m.slot, m.leaves - o.seen, 0)
             o.seen = m.leaves
             paid = m.fee
             if paid != paid:
-                notional = m.qty * m.px * instruments[i].multiplier
-                if d.dated:
-                    f = desk[instruments[i].fees]
+                notional = m.qty * m.px * e.instruments[i].multiplier
+                if e.fees[0].dated:
+                    f = e.fees[e.instruments[i].fees]
                     paid = accrue(f, f, f.day, o.side, m.liquidity, m.qty, notional)
                 else:
-                    paid = fee(desk, o.side, m.liquidity, m.qty, notional)
-            settle(desk, instruments, i, o.side, m.qty, m.px, paid)
-            row = fills_out[d.n_fills]
-            d.n_fills += 1
+                    paid = fee(e, o.side, m.liquidity, m.qty, notional)
+            settle(e, i, o.side, m.qty, m.px, paid)
+            row = e.fills[e.cursor.n_fills]
+            e.cursor.n_fills += 1
             row.ts_event = m.ts
             row.instrument_id = i
             row.order_id = o.order_id
@@ -517,11 +497,11 @@ def deliver(
             row.qty = m.qty
             row.px = m.px
             row.fee = paid
-            row.position = instruments[i].position
-            row.cash = d.cash
+            row.position = e.instruments[i].position
+            row.cash = e.account.cash
             row.parent = o.parent if o.special else 0
         reason = m.reason if m.kind != FILLED else 0
-        out = orders_out[tell_order(desk, instruments, pool, orders_out, m.due, m.slot, m.kind, reason)]
+        out = e.orders[tell_order(e, m.due, m.slot, m.kind, reason)]
         if m.kind == FILLED or m.kind == REPLACED or m.kind == REDUCED:
             out.qty = m.qty
             out.px = m.px
@@ -529,24 +509,24 @@ def deliver(
         if m.kind == ACCEPTED:
             o.accepted = 1
         elif m.kind == REPLACED or m.kind == REDUCED:
-            replaced(desk, instruments, pool, m.slot, m.kind, m.qty, m.px, m.leaves)
+            replaced(e, m.slot, m.kind, m.qty, m.px, m.leaves)
         elif m.kind == FILLED and m.leaves > 0.0 or m.kind == TRIGGERED or m.kind == HELD:
             pass
         else:
             if m.kind == FILLED and o.family:
-                count_legs(desk, instruments, pool, m.slot)
-            release(desk, instruments, pool, m.slot)
+                count_legs(e, m.slot)
+            release(e, m.slot)
     return filled
 
 
 @borrowing
-def own(instruments: Array, pool: Array, mine: Array, i: int) -> int:
+def own(e: Engine, i: int) -> int:
     """Copy our open orders of instrument `i` into `mine`, buys first, best price first; returns how many."""
-    n = 0
+    mine, n = e.mine, 0
     for side in range(2):
-        slot = instruments[i].buys if side == 0 else instruments[i].sells
+        slot = e.instruments[i].buys if side == 0 else e.instruments[i].sells
         while slot >= 0 and n < mine.shape[0]:
-            o, w = pool[slot], mine[n]
+            o, w = e.pool[slot], mine[n]
             w.order_id = o.order_id
             w.side = o.side
             w.order_type = o.order_type

@@ -9,7 +9,7 @@
 """
 
 from gpi.tools.kernels.jit import borrowing
-from gpi.tools.kernels.orders import DORMANT, READY, REGULAR, TRAILING, TRIGGERED, Array
+from gpi.tools.kernels.orders import DORMANT, READY, REGULAR, TRAILING, TRIGGERED, Array, Engine
 from gpi.tools.kernels.responses import respond
 
 
@@ -32,50 +32,49 @@ def reached(pool: Array, slot: int, px: float, near: float) -> bool:
 
 
 @borrowing
-def set_stop(desk: Array, instruments: Array, pool: Array, wire: Array, slot: int, ts: int) -> None:
+def set_stop(e: Engine, slot: int, ts: int) -> None:
     """A stop order goes to sleep at the venue, or is triggered by the last trade."""
-    o = pool[slot]
-    it = instruments[o.instrument_id]
+    o = e.pool[slot]
+    it = e.instruments[o.instrument_id]
     o.place = DORMANT
     it.stops = 1
     if o.order_type == TRAILING:
-        trail_behind(pool, slot, it.last_px if it.last_px > 0.0 else it.mid)
-    elif it.last_px > 0.0 and reached(pool, slot, it.last_px, it.near) and awake(desk, instruments, o.instrument_id):
-        trigger(desk, pool, wire, slot, ts)
+        trail_behind(e.pool, slot, it.last_px if it.last_px > 0.0 else it.mid)
+    elif it.last_px > 0.0 and reached(e.pool, slot, it.last_px, it.near) and awake(e, o.instrument_id):
+        trigger(e, slot, ts)
 
 
 @borrowing
-def awake(desk: Array, instruments: Array, i: int) -> bool:
+def awake(e: Engine, i: int) -> bool:
     """Do stops trigger now? Not outside the regular session of what keeps hours."""
-    d = desk[0]
-    return bool(not (d.hours and instruments[i].bourse) or d.part == REGULAR)
+    return bool(not (e.venue.hours and e.instruments[i].bourse) or e.clock.part == REGULAR)
 
 
 @borrowing
-def trigger(desk: Array, pool: Array, wire: Array, slot: int, ts: int) -> None:
+def trigger(e: Engine, slot: int, ts: int) -> None:
     """A stop is reached: from now on it is the order behind it."""
-    o = pool[slot]
+    o = e.pool[slot]
     o.place = READY
-    desk[0].waking += 1
-    respond(desk, pool, wire, slot, ts, TRIGGERED, o.qty, o.stop_px, 0)
+    e.venue.waking += 1
+    respond(e, slot, ts, TRIGGERED, o.qty, o.stop_px, 0)
 
 
 @borrowing
-def on_trade(desk: Array, instruments: Array, pool: Array, wire: Array, i: int, ts: int, px: float) -> None:
+def on_trade(e: Engine, i: int, ts: int, px: float) -> None:
     """A trade on an exchange: trailing stops follow it, stops that it reaches are triggered, in the lists' order."""
-    it = instruments[i]
-    if not awake(desk, instruments, i):
+    it = e.instruments[i]
+    if not awake(e, i):
         return
     found = 0
     for head in (it.buys, it.sells):
         slot = head
         while slot >= 0:
-            o = pool[slot]
+            o = e.pool[slot]
             if o.place == DORMANT:
                 found = 1
                 if o.order_type == TRAILING:
-                    trail_behind(pool, slot, px)
-                if reached(pool, slot, px, it.near):
-                    trigger(desk, pool, wire, slot, ts)
+                    trail_behind(e.pool, slot, px)
+                if reached(e.pool, slot, px, it.near):
+                    trigger(e, slot, ts)
             slot = o.next
     it.stops = found

@@ -1,6 +1,7 @@
 """The gate asked again about orders already sent, from what their rows of orders/1 tell."""
 
 from gpi.tools.kernels.account import new_day, watch_loss
+from gpi.tools.kernels.exposure import weigh
 from gpi.tools.kernels.jit import jit
 from gpi.tools.kernels.limits import judge
 from gpi.tools.kernels.orders import (
@@ -22,14 +23,15 @@ from gpi.tools.kernels.orders import (
     SUBMIT,
     TRIGGERED,
     Array,
+    Engine,
 )
 
 
 @jit
-def remember(desk: Array, instruments: Array, live: Array, wish: Array, i: int, order_id: int) -> None:
+def remember(e: Engine, live: Array, wish: Array, i: int, order_id: int) -> None:
     """A sent order works from now on, whatever we think of it."""
-    d, it, o = desk[0], instruments[i], live[desk[0].open_orders]
-    d.open_orders += 1
+    it, o = e.instruments[i], live[e.account.open_orders]
+    e.account.open_orders += 1
     o.order_id = order_id
     o.instrument_id = i
     o.side = wish[0].side
@@ -38,79 +40,81 @@ def remember(desk: Array, instruments: Array, live: Array, wish: Array, i: int, 
     if o.side == BUY:
         it.n_buys += 1
         it.buying += o.leaves
-        d.buy_cost += o.leaves * o.unit_cost
+        e.account.buy_cost += o.leaves * o.unit_cost
     else:
         it.n_sells += 1
         it.selling += o.leaves
+    weigh(e, i)
 
 
 @jit
-def forget(desk: Array, instruments: Array, live: Array, order_id: int, leaves: float) -> None:
+def forget(e: Engine, live: Array, order_id: int, leaves: float) -> None:
     """An order works with `leaves` from now on; with 0 it is gone."""
-    d = desk[0]
-    for k in range(d.open_orders):
+    for k in range(e.account.open_orders):
         o = live[k]
         if o.order_id != order_id:
             continue
-        it, done = instruments[o.instrument_id], o.leaves - leaves
+        i = o.instrument_id
+        it, done = e.instruments[i], o.leaves - leaves
         o.leaves = leaves
         gone = 1 if leaves <= 0.0 else 0
         if o.side == BUY:
             it.n_buys -= gone
             it.buying = it.buying - done if it.n_buys > 0 else 0.0
-            d.buy_cost -= done * o.unit_cost
+            e.account.buy_cost -= done * o.unit_cost
         else:
             it.n_sells -= gone
             it.selling = it.selling - done if it.n_sells > 0 else 0.0
         if gone:
-            d.open_orders -= 1
-            live[k] = live[d.open_orders]
+            e.account.open_orders -= 1
+            live[k] = live[e.account.open_orders]
+        weigh(e, i)
         return
 
 
 @jit
 def run(
-    desk: Array, instruments: Array, live: Array, sent: Array, wish: Array,
+    e: Engine, live: Array, wish: Array,
     ts: Array, instrument_id: Array, order_id: Array, action: Array,
     side: Array, order_type: Array, tif: Array,
     qty: Array, px: Array, leaves: Array, mid: Array, position: Array, cash: Array, equity: Array,
     start: int, verdict: Array, reason: Array,
 ) -> int:  # fmt: skip
-    """Judge rows start..; returns the first row not done and why in `desk.stop` (0: all done)."""
-    d = desk[0]
+    """Judge rows start..; returns the first row not done and why in `cursor.stop` (0: all done)."""
     for row in range(start, ts.shape[0]):
         i = instrument_id[row]
-        nobody = i < 0 or (d.known > 0 and i >= d.known)
-        d.stop = INSTRUMENTS if i >= instruments.shape[0] and not nobody else 0
-        if d.open_orders >= live.shape[0]:
-            d.stop = POOL
-        if d.stop:
+        nobody = i < 0 or (e.gate.known > 0 and i >= e.gate.known)
+        e.cursor.stop = INSTRUMENTS if i >= e.instruments.shape[0] and not nobody else 0
+        if e.account.open_orders >= live.shape[0]:
+            e.cursor.stop = POOL
+        if e.cursor.stop:
             return row
         verdict[row] = 1
         reason[row] = 0
-        d.now = ts[row]
-        if d.row == 0:
-            d.equity = equity[row]
-        new_day(desk, d.now)  # from the last equity that a row of the day before told
-        d.row += 1
-        d.cash = cash[row]
-        d.equity = equity[row]
-        watch_loss(desk)
+        e.clock.now = ts[row]
+        if e.clock.row == 0:
+            e.account.equity = equity[row]
+        new_day(e, e.clock.now)  # from the last equity that a row of the day before told
+        e.clock.row += 1
+        e.account.cash = cash[row]
+        e.account.equity = equity[row]
+        watch_loss(e)
         act = action[row]
         if nobody and act == SUBMIT:
             verdict[row] = 0
             reason[row] = MALFORMED
-            sent[d.sent_at] = d.now
-            d.sent_at = (d.sent_at + 1) % sent.shape[0]
+            e.sent[e.rings.sent_at] = e.clock.now
+            e.rings.sent_at = (e.rings.sent_at + 1) % e.sent.shape[0]
         if nobody or act == REFUSE or act == CANCEL or act == ACCEPTED or TRIGGERED <= act <= REPLACE:
             continue
-        it = instruments[i]
+        it = e.instruments[i]
         it.position = position[row]
         it.mid = mid[row]
+        weigh(e, i)
         if act == SUBMIT:
             it.bid_px = mid[row]
             it.ask_px = mid[row]
-            it.quote_ts = d.now
+            it.quote_ts = e.clock.now
             it.phase = OPEN
             w = wish[0]
             w.side = side[row]
@@ -121,16 +125,15 @@ def run(
             w.stop_px = px[row]  # a row tells one price; where a stop stands is not judged
             w.trail = 0.5
             w.trail_fraction = 1
-            found = judge(desk, instruments, sent, w, i)
+            found = judge(e, w, i)
             reason[row] = found
             verdict[row] = 0 if found else 1
-            sent[d.sent_at] = d.now
-            d.sent_at = (d.sent_at + 1) % sent.shape[0]
-            remember(desk, instruments, live, wish, i, order_id[row])
+            e.sent[e.rings.sent_at] = e.clock.now
+            e.rings.sent_at = (e.rings.sent_at + 1) % e.sent.shape[0]
+            remember(e, live, wish, i, order_id[row])
         else:
             forget(
-                desk,
-                instruments,
+                e,
                 live,
                 order_id[row],
                 leaves[row] if act == FILLED or act == REPLACED or act == REDUCED else 0.0,

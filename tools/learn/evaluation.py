@@ -12,7 +12,7 @@ from gpi.tools.learn.fitting import score
 from gpi.tools.learn.lessons import Plan, course
 from gpi.tools.learn.network import TickNetwork
 from gpi.tools.learn.tick import compare
-from gpi.tools.learn.windows import Shape, record
+from gpi.tools.learn.windows import Shape, narrowed, record
 from gpi.tools.stage import Stream
 
 Report = dict[str, Any]
@@ -30,7 +30,7 @@ def evaluate_tick(stream: Stream, model_dir: Path, windows: int = MOST, embargo_
     model = read_model(model_dir)
     network = loaded(model)
     recording = record(stream)
-    model.expect(recording.features)
+    recording = narrowed(recording, model.features, model.places(recording.features))
     shape = Shape(model.window, model.stride, model.horizon_ns, model.silence_ns)
     lessons = course(recording, Plan(shape=shape, windows=windows, embargo_ns=embargo_ns))
     return {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -35,6 +35,14 @@ class Recording:
     def rows(self) -> int:
         """Rows recorded."""
         return len(self.columns["ts_event"])
+
+
+def narrowed(recording: Recording, features: tuple[str, ...], places: tuple[int, ...]) -> Recording:
+    """The recording with these of its features alone, in this order; `places`: where they stand."""
+    if recording.features == features:
+        return recording
+    columns = {**recording.columns, "features": np.ascontiguousarray(recording.columns["features"][:, list(places)])}
+    return replace(recording, columns=columns, features=features)
 
 
 @dataclass(frozen=True, slots=True)

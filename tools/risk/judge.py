@@ -15,10 +15,10 @@ import numpy as np
 import pyarrow as pa
 
 from gpi.formats.frame import Frame
-from gpi.formats.instruments import KEY, Instruments, checked_id
+from gpi.formats.instruments import Instruments, checked_id
 from gpi.formats.orders import ORDERS
-from gpi.tools.kernels import verdicts
-from gpi.tools.kernels.orders import DESK, INSTRUMENT, INSTRUMENTS, INTENT, NEVER, ORDER, Array
+from gpi.tools.kernels import memory, verdicts
+from gpi.tools.kernels.orders import INSTRUMENTS, INTENT, NEVER, ORDER, Array, Engine
 from gpi.tools.stage import Stage, State, adds
 
 VERDICT: Final = pa.field("verdict", pa.int8(), nullable=False)  # 1 pass, 0 refuse
@@ -28,7 +28,6 @@ READ: Final = (
     "qty", "px", "leaves", "mid", "position", "cash", "equity",
 )  # fmt: skip
 ADDED: Final = (VERDICT, VERDICT_REASON)
-LONG_AGO: Final = -(1 << 60)
 
 
 def judged(limits: Array) -> Stage:
@@ -44,15 +43,14 @@ def judged(limits: Array) -> Stage:
         return adds(*ADDED)(schema)
 
     def step(state: State, frame: Frame) -> Frame:
-        if frame.notes and KEY in frame.notes:
-            _announce(state, Instruments.from_json(frame.notes[KEY]))
+        if announced.heard(frame.notes) is not None:
+            _announce(state, announced)
         out = frame.widened(ADDED)
         columns = [frame[name] for name in READ]
         row = 0
         while row < frame.rows:
-            memory = [state[name] for name in ("desk", "instruments", "live", "sent", "wish")]
-            given: Any = [*memory, *columns, row, out["verdict"], out["verdict_reason"]]
-            row = verdicts.run(*given)
+            given: Any = [state["live"], state["wish"], *columns, row, out["verdict"], out["verdict_reason"]]
+            row = verdicts.run(Engine(state), *given)
             if row < frame.rows:
                 _grow(state, int(frame["instrument_id"][row]))
         return out
@@ -68,32 +66,28 @@ def judged(limits: Array) -> Stage:
 
 
 def _start(limits: Array, announced: Instruments) -> State:
-    desk, given = np.zeros(1, DESK), limits[0]
-    d = desk[0]
+    state: State = memory.blank()
+    gate, given = state["gate"][0], limits[0]
     for name in ("position_limit", "gross_exposure", "cash_reserve", "daily_loss", "price_collar"):
-        d[name] = given[name]
-    d.allow_short, d.max_open_orders = given.allow_short, given.max_open_orders
-    d.order_rate, d.stale_ns, d.kill_row, d.day = given.order_rate_per_s, NEVER >> 1, NEVER, LONG_AGO
-    state: State = {
-        "desk": desk,
-        "instruments": np.zeros(0, INSTRUMENT),
-        "live": np.zeros(16, ORDER),
-        "sent": np.full(max(1, int(given.order_rate_per_s)), LONG_AGO, np.int64),
-        "wish": np.zeros(1, INTENT),
-    }
+        gate[name] = given[name]
+    gate.allow_short, gate.max_open_orders = given.allow_short, given.max_open_orders
+    gate.order_rate, gate.stale_ns = given.order_rate_per_s, NEVER >> 1
+    state["live"], state["wish"] = np.zeros(16, ORDER), np.zeros(1, INTENT)
+    state["sent"] = np.full(max(1, int(given.order_rate_per_s)), memory.LONG_AGO, np.int64)
     _announce(state, announced)
     return state
 
 
 def _announce(state: State, table: Instruments) -> None:
+    first = int(state["gate"][0].known)
     if len(table) > len(state["instruments"]):
-        _more_instruments(state, len(table))
-    state["instruments"]["multiplier"][: len(table)] = [row.multiplier for row in table]
-    state["desk"][0].known = max(state["desk"][0].known, len(table))
+        _more_instruments(state, max(len(table), 2 * first))
+    state["instruments"]["multiplier"][first : len(table)] = [table[i].multiplier for i in range(first, len(table))]
+    state["gate"][0].known = max(first, len(table))
 
 
 def _grow(state: State, instrument_id: int) -> None:
-    if state["desk"][0].stop == INSTRUMENTS:
+    if state["cursor"][0].stop == INSTRUMENTS:
         _more_instruments(state, max(checked_id(instrument_id) + 1, 2 * len(state["instruments"])))
     else:
         live = state["live"]
@@ -101,7 +95,6 @@ def _grow(state: State, instrument_id: int) -> None:
 
 
 def _more_instruments(state: State, capacity: int) -> None:
-    grown = np.zeros(capacity, INSTRUMENT)
-    grown["multiplier"], grown["mid"], grown["quote_ts"] = 1.0, np.nan, LONG_AGO
-    grown[: len(state["instruments"])] = state["instruments"]
-    state["instruments"] = grown
+    known = len(state["instruments"])
+    memory.more_instruments(state, capacity)
+    state["instruments"]["multiplier"][known:] = 1.0

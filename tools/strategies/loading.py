@@ -3,20 +3,21 @@
 A *kernel strategy* is a module with three names:
 
     @dataclass(frozen=True)
-    class Parameters: ...              # floats with defaults
+    class Parameters: ...              # with defaults: numbers, symbols, tuples of either
     MEMORY = np.dtype((np.record, [...]))   # its memory, one zeroed record per instrument
     @jit
-    def decide(memory, params, view, features, outlook, orders, n_orders, intents) -> int: ...
+    def decide(memory, params, view, inputs, market, orders, n_orders, intents) -> int: ...
 
-and optionally NEEDS, the columns it cannot do without. A *Python strategy* is a class with `on_tick(view)`
-(`gpi.tools.strategies.view`). Built-in and installed ones are entry points of the group `gpi.strategies`; a
-file is `path/to/file.py` (a kernel module) or `path/to/file.py:ClassName`.
+and optionally NEEDS and WANTS, the columns (or single elements of them) it cannot do without and those it looks
+at where they are: fields of `inputs[0]`. Where a parameter is a symbol, the kernel finds the instrument's id. A
+*Python strategy* is a class with `on_tick(view)` (`gpi.tools.strategies.view`). Built-in and installed ones are
+entry points of the group `gpi.strategies`; a file is `path/to/file.py` (a kernel module) or
+`path/to/file.py:ClassName`.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import hashlib
 import importlib.util
 import inspect
@@ -37,7 +38,8 @@ from gpi.formats.trust import private_folder, trusted
 from gpi.tools.kernels import loop
 from gpi.tools.kernels.jit import cache_folder
 from gpi.tools.kernels.orders import Array, record
-from gpi.tools.strategies.view import deciding
+from gpi.tools.strategies.deciding import Deciding
+from gpi.tools.strategies.parameters import Value, merged, nearest, packed
 
 GROUP: Final = "gpi.strategies"
 PLACEHOLDER: Final = "from gpi.tools.kernels.idle import decide\n"
@@ -49,17 +51,20 @@ class Strategy:
     """A strategy ready to trade. `run` is its compiled batch loop, None for one in plain Python."""
 
     name: str
-    values: Mapping[str, float]
+    values: Mapping[str, Value]
     digest: str
     needs: tuple[str, ...]
+    wants: tuple[str, ...]
     params: Array
+    symbols: Mapping[str, tuple[str, ...]]
+    """Parameters of a kernel that name instruments: the session writes their ids into `params`."""
     memory: np.dtype[Any]
-    begin: Callable[[], Callable[..., int]]
-    """Gives a session its own `decide`: a Python strategy keeps attributes, which no two sessions may share."""
+    begin: Callable[[], Any]
+    """Gives a session its own strategy at work: a Python one keeps attributes, which no two sessions may share."""
     run: Callable[..., int] | None
 
 
-def load(name: str, values: Mapping[str, float] | None = None) -> Strategy:
+def load(name: str, values: Mapping[str, Value] | None = None) -> Strategy:
     """The strategy called `name`: an installed one, `file.py` or `file.py:Class`.
 
     Raises UsageError, naming the nearest, for an unknown strategy or parameter.
@@ -70,15 +75,15 @@ def load(name: str, values: Mapping[str, float] | None = None) -> Strategy:
         module = _module_at(Path(path))
         found = getattr(module, inside, None) if inside else module
         if found is None:
-            raise UsageError(f"{path} has no {inside!r}{_nearest(inside, dir(module))}")
+            raise UsageError(f"{path} has no {inside!r}{nearest(inside, dir(module))}")
         return strategy(found, given, inside or Path(path).stem)
     known = {point.name: point for point in entry_points(group=GROUP)}
     if name not in known:
-        raise UsageError(f"no strategy {name!r}{_nearest(name, known)}; your own is path/to/file.py:Class")
+        raise UsageError(f"no strategy {name!r}{nearest(name, known)}; your own is path/to/file.py:Class")
     return strategy(known[name].load(), given, name)
 
 
-def strategy(found: Any, values: Mapping[str, float], name: str) -> Strategy:
+def strategy(found: Any, values: Mapping[str, Value], name: str) -> Strategy:
     """A kernel module or a Python class as a Strategy, `values` over its defaults."""
     if isinstance(found, ModuleType):
         return _kernel(found, values, name)
@@ -89,32 +94,17 @@ def strategy(found: Any, values: Mapping[str, float], name: str) -> Strategy:
     )
 
 
-def parameters(texts: list[str]) -> dict[str, float]:
-    """`["gamma=0.1"]` as {"gamma": 0.1}. Raises UsageError."""
-    found = {}
-    for text in texts:
-        name, equals, value = text.partition("=")
-        try:
-            found[name.strip()] = float(value)
-        except ValueError:
-            equals = ""
-        if not equals or not name.strip():
-            raise UsageError(f"--param {text!r}: write name=number")
-    return found
-
-
-def _kernel(module: ModuleType, values: Mapping[str, float], name: str) -> Strategy:
+def _kernel(module: ModuleType, values: Mapping[str, Value], name: str) -> Strategy:
     if not hasattr(module, "decide"):
         raise UsageError(f"{module.__file__} has no function `decide`")
+    _of_today(module)
     fields = dataclasses.fields(module.Parameters) if hasattr(module, "Parameters") else ()
-    full = _merged({f.name: float(f.default) for f in fields}, values, name)  # type: ignore[arg-type]
+    full = merged({f.name: f.default for f in fields}, values, name)
     memory = getattr(module, "MEMORY", NO_MEMORY)
     for word in (*full, *(memory.names or ())):
         if hasattr(np.record, word):  # found by the compiler, hidden by numpy when the JIT is off
             raise UsageError(f"{name}: numpy's records own the word {word!r}: give the field another name")
-    params = np.zeros(1, record("", " ".join(full) or "unused"))
-    for key, value in full.items():
-        params[0][key] = value
+    params, symbols = packed(full)
     digest = _digest(inspect.getfile(module))
     if hasattr(module.decide, "targetoptions"):  # compiled by numba itself: it may make arrays, though the loop may not
         module.decide.targetoptions.setdefault("_nrt", True)
@@ -123,41 +113,42 @@ def _kernel(module: ModuleType, values: Mapping[str, float], name: str) -> Strat
         values=full,
         digest=digest,
         needs=tuple(getattr(module, "NEEDS", ())),
+        wants=tuple(getattr(module, "WANTS", ())),
         params=params,
+        symbols=symbols,
         memory=memory,
         begin=partial(getattr, module, "decide"),
         run=looped(module.__name__, digest),
     )
 
 
-def _python(kind: type, values: Mapping[str, float], name: str) -> Strategy:
+def _of_today(module: ModuleType) -> None:
+    """Raise UsageError for a kernel written for another `decide`: the compiler's words would not say so."""
+    names = list(inspect.signature(getattr(module.decide, "py_func", module.decide)).parameters)
+    if {"features", "outlook"} & set(names):
+        raise UsageError(
+            f"{module.__file__}: decide takes (memory, params, view, inputs, market, orders, n_orders, intents) now; "
+            "what was `features` and `outlook` is asked for by NEEDS and WANTS and read from `inputs[0]` "
+            "(docs/strategies.md)"
+        )
+
+
+def _python(kind: type, values: Mapping[str, Value], name: str) -> Strategy:
     signature = inspect.signature(kind)
     defaults = {p.name: p.default for p in signature.parameters.values() if p.default is not p.empty}
-    full = _merged(defaults, values, name)
+    full = merged(defaults, values, name)
     return Strategy(
         name=name,
         values=full,
         digest=_digest(inspect.getfile(kind)),
         needs=tuple(getattr(kind, "NEEDS", ())),
+        wants=(),
         params=np.zeros(1, NO_MEMORY),
+        symbols={},
         memory=NO_MEMORY,
-        begin=lambda: deciding(kind(**full)),
+        begin=lambda: Deciding(kind(**full)),
         run=None,
     )
-
-
-def _merged(defaults: dict[str, float], values: Mapping[str, float], name: str) -> dict[str, float]:
-    for key, value in values.items():
-        if key not in defaults:
-            raise UsageError(f"{name} has no parameter {key!r}{_nearest(key, defaults)}")
-        if value != value:
-            raise UsageError(f"{name}: parameter {key} is not a number")
-    return {**defaults, **values}
-
-
-def _nearest(name: str, known: Any) -> str:
-    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.4)
-    return f" (did you mean {near[0]!r}?)" if near else f" (there are: {', '.join(sorted(known))})"
 
 
 def _digest(file: str) -> str:

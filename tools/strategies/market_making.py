@@ -38,7 +38,7 @@ from gpi.tools.kernels.orders import (
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
-    """What can be set with `--param name=number`."""
+    """What can be set with `--param name=value`."""
 
     gamma: float = 0.05
     """Aversion to inventory, per order held."""
@@ -64,6 +64,7 @@ class Parameters:
     """...or this close in half-spreads."""
 
 
+WANTS: Final = ("direction", "volatility")
 MEMORY: Final = record("last_ts", "last_mid variance")
 
 
@@ -89,8 +90,8 @@ def decide(
     memory: Array,
     params: Array,
     view: Array,
-    features: Array,
-    outlook: Array,
+    inputs: Array,
+    market: Array,
     orders: Array,
     n_orders: int,
     intents: Array,
@@ -111,14 +112,14 @@ def decide(
     size = math.floor(size / lot + 1e-9) * lot if lot > 0.0 else size
     if not size > 0.0:
         return 0
-    sigma2 = m.variance
-    if outlook[3] == outlook[3]:
-        expected = outlook[3] * 1e-4 * v.mid / tick
+    x, sigma2 = inputs[0], m.variance
+    if x.volatility == x.volatility:
+        expected = x.volatility * 1e-4 * v.mid / tick
         sigma2 = expected * expected / p.horizon_s
     half = 0.5 * (v.ask_px - v.bid_px) / tick
     fair = v.mid / tick + p.skew * v.imbalance * half
-    if outlook[0] == outlook[0]:
-        fair += p.direction * (outlook[2] - outlook[0]) * half
+    if x.direction[0] == x.direction[0]:
+        fair += p.direction * (x.direction[2] - x.direction[0]) * half
     held = v.position / size
     risk = p.gamma * sigma2 * p.tau_s
     reservation = fair - held * risk

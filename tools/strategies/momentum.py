@@ -8,7 +8,7 @@ half-spread, fees and a margin, leaves when the horizon is over or the forecast 
 P&L has momentum too: `form`, a fading mean of wins and losses, makes orders larger after wins and smaller
 after losses.
 
-Needs the column `features` (`gpi featurize`).
+Needs the ten tick features of the column `features` (`gpi featurize`).
 """
 
 from dataclasses import dataclass
@@ -16,17 +16,18 @@ from typing import Any, Final
 
 import numpy as np
 
+from gpi.formats.features import TICK_FEATURES
 from gpi.tools.kernels.jit import borrowing
 from gpi.tools.kernels.orders import ACTIVE, BUY, OPEN, SECOND, SELL, Array, take
 
-WIDTH: Final = 10
+WIDTH: Final = len(TICK_FEATURES)
 PENDING: Final = 64
-NEEDS: Final = ("features",)
+NEEDS: Final = (f"features[{', '.join(TICK_FEATURES)}]",)
 
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
-    """What can be set with `--param name=number`."""
+    """What can be set with `--param name=value`."""
 
     horizon_s: float = 5.0
     """Over which the return is predicted and a position held."""
@@ -111,8 +112,8 @@ def decide(
     memory: Array,
     params: Array,
     view: Array,
-    features: Array,
-    outlook: Array,
+    inputs: Array,
+    market: Array,
     orders: Array,
     n_orders: int,
     intents: Array,
@@ -126,7 +127,7 @@ def decide(
     if v.realized != m.realized:
         m.form += p.form_weight * ((1.0 if v.realized > m.realized else -1.0) - m.form)
         m.realized = v.realized
-    if not standardise(m, features):
+    if not standardise(m, inputs[0].features):
         return 0
     hold_back(m, p, v.ts, v.mid)
     edge = m.bias

@@ -7,12 +7,19 @@ class Patient:
     def on_tick(self, view: View) -> None:
         if view.position == 0 and not view.orders and view.bid_px > 0:
             view.buy(self.size, view.bid_px)
+
+Beside `on_tick` a strategy may have `on_start(view)`, before its first tick; `on_fill(fill, view)` and
+`on_order(event, view)`, for everything that has happened to its orders, before the tick that brings it;
+`on_timer(view)`, every TIMER_S seconds of event time; and `on_end()`. NEEDS names the columns it cannot do without,
+or single elements of them ("features.ret_5s").
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple, Protocol
+
+import numpy as np
 
 from gpi.tools.kernels import orders
 from gpi.tools.kernels.orders import (
@@ -25,44 +32,18 @@ from gpi.tools.kernels.orders import (
     LIMIT,
     MARKET,
     OPG,
-    OUTLOOK,
     SELL,
     STOP,
     STOP_LIMIT,
     TRAILING,
     Array,
 )
+from gpi.tools.strategies.around import Around
+from gpi.tools.strategies.told import OpenOrder, Outlook
 
 TIFS: Final = {"gtc": GTC, "ioc": IOC, "day": DAY, "fok": FOK, "opg": OPG, "cls": CLS}
 NAN: Final = float("nan")
-
-
-class OpenOrder(NamedTuple):
-    """One of our open orders in the view's instrument, as far as we know. `side` is 1 or -1."""
-
-    order_id: int
-    side: int
-    order_type: int
-    tif: int
-    accepted: int
-    canceling: int
-    px: float
-    qty: float
-    leaves: float
-    stop_px: float
-
-
-class Outlook(NamedTuple):
-    """What the encoder and the pattern bank expect; NaN where the stream lacks the stage."""
-
-    p_down: float
-    p_flat: float
-    p_up: float
-    volatility: float
-    match_return: float
-    match_win_rate: float
-    match_confidence: float
-    match_count: float
+NO_FEATURES: Final = np.zeros(0, np.float32)
 
 
 class View(NamedTuple):
@@ -71,7 +52,8 @@ class View(NamedTuple):
     `ts` is the trader's event time in ns; `kind`, `side`, `tick_flags` are the tick's own; `phase` 1 means
     open; `state` 0 trade, 1 only reduce, 2 nothing; `fills` counts fills that arrived with this tick;
     `buying` and `selling` are the unfilled sizes of our working orders; `no_flip` 1: no order may close more than is
-    held and not held by working orders.
+    held and not held by working orders. Numbers and `orders` stay as they are in a view that is kept; everything else
+    is asked of the stream, and only while the tick is there.
     """
 
     ts: int
@@ -107,11 +89,54 @@ class View(NamedTuple):
     tick_size: float
     lot_size: float
     multiplier: float
-    features: Array
-    outlook: Outlook
     orders: tuple[OpenOrder, ...]
-    intents: Array
-    written: list[int]
+    around: Around
+    tick: int
+
+    @property
+    def symbol(self) -> str:
+        """Of the tick's instrument; its number where the stream has no table."""
+        return self.around.symbol(self.instrument_id)
+
+    @property
+    def market(self) -> Around:
+        """Every instrument by symbol: `view.market["MSFT"].bid_px`; iterates over the symbols."""
+        return self.around.during(self.tick)
+
+    def column(self, name: str) -> Any:
+        """A column's value at this tick: a number, or a vector (a copy). Raises SchemaMismatch without the column."""
+        return self.around.during(self.tick).column(name)
+
+    def feature(self, name: str) -> float:
+        """An element of a vector column by its name: "ret_5s", or "features.ret_5s". Raises SchemaMismatch."""
+        return float(self.around.during(self.tick).column(name))
+
+    @property
+    def features(self) -> Array:
+        """The column `features`; empty where the stream has none."""
+        around = self.around.during(self.tick)
+        found: Array = around.column("features") if "features" in around.frame else NO_FEATURES
+        return found
+
+    @property
+    def outlook(self) -> Outlook:
+        """What the encoder and the pattern bank expect."""
+        return self.around.during(self.tick).outlook()
+
+    def orders_in(self, symbol: str) -> tuple[OpenOrder, ...]:
+        """Our open orders in another instrument, buys first, best price first."""
+        return self.around.during(self.tick).orders_in(symbol)
+
+    @property
+    def intents(self) -> Array:
+        """The records that become orders after this tick, for the writers of `gpi.tools.kernels.orders`."""
+        intents: Array = self.around.during(self.tick).e.intents
+        return intents
+
+    @property
+    def written(self) -> list[int]:
+        """How many intents are written: [n]."""
+        return self.around.during(self.tick).written
 
     def buy(
         self,
@@ -120,13 +145,14 @@ class View(NamedTuple):
         tif: str | None = None,
         stop: float | None = None,
         extended: bool = False,
+        symbol: str | None = None,
     ) -> None:
         """Want to buy: a limit order at `px`, a market order without; only once a trade reaches `stop`, if given.
 
         `tif`: gtc, day, ioc, fok, opg, cls; without one ioc for market orders, gtc for the rest. `extended`: a limit
-        order that may trade before and after the regular session.
+        order that may trade before and after the regular session. `symbol`: in another instrument than the tick's.
         """
-        self._want(BUY, qty, px, tif, stop, extended)
+        self._want(BUY, qty, px, tif, stop, extended, symbol)
 
     def sell(
         self,
@@ -135,9 +161,10 @@ class View(NamedTuple):
         tif: str | None = None,
         stop: float | None = None,
         extended: bool = False,
+        symbol: str | None = None,
     ) -> None:
         """Want to sell; as `buy`."""
-        self._want(SELL, qty, px, tif, stop, extended)
+        self._want(SELL, qty, px, tif, stop, extended, symbol)
 
     def trail(self, side: int, qty: float, distance: float, fraction: bool = False, tif: str = "gtc") -> None:
         """Want a stop that follows the best trade at a distance: in currency, or a fraction of it."""
@@ -175,13 +202,20 @@ class View(NamedTuple):
         size, price = NAN if qty is None else float(qty), NAN if px is None else float(px)
         self.written[0] = orders.replace(self.intents, self.written[0], order_id, size, price)
 
-    def cancel(self, order_id: int) -> None:
-        """Want an open order gone; a fill may still come first."""
-        self.written[0] = orders.cancel(self.intents, self.written[0], order_id)
+    def cancel(self, order_id: int, symbol: str | None = None) -> None:
+        """Want an open order gone, in another instrument where `symbol` names it; a fill may still come first."""
+        at = self.written[0]
+        self.written[0] = orders.cancel(self.intents, at, order_id)
+        self._elsewhere(at, symbol)
+
+    def _elsewhere(self, at: int, symbol: str | None) -> None:
+        if symbol is not None and self.written[0] > at:
+            self.intents[at].instrument_id = self.around.named(symbol)
 
     def _want(
-        self, side: int, qty: float, px: float | None, tif: str | None, stop: float | None, extended: bool
-    ) -> None:
+        self, side: int, qty: float, px: float | None, tif: str | None, stop: float | None, extended: bool,
+        symbol: str | None,
+    ) -> None:  # fmt: skip
         if stop is None:
             kind = MARKET if px is None else LIMIT
             duration = (IOC if px is None else GTC) if tif is None else TIFS[tif]
@@ -191,6 +225,7 @@ class View(NamedTuple):
         self._write(side, kind, duration, qty, NAN if px is None else px, NAN if stop is None else stop, NAN, 0)
         if extended and self.written[0] > at:
             self.intents[at].extended = 1
+        self._elsewhere(at, symbol)
 
     def _write(
         self, side: int, kind: int, tif: int, qty: float, px: float, stop: float, trail: float, fraction: int
@@ -205,29 +240,3 @@ class PythonStrategy(Protocol):
 
     def on_tick(self, view: View) -> None:
         """Look at the view and call its `buy`, `sell` and `cancel`."""
-
-
-def deciding(strategy: PythonStrategy) -> Callable[..., int]:
-    """A Python strategy as a `decide` function, called exactly like a compiled one."""
-
-    def decide(
-        memory: Array,
-        params: Array,
-        view: Array,
-        features: Array,
-        outlook: Array,
-        mine: Array,
-        n_orders: int,
-        intents: Array,
-    ) -> int:
-        own = tuple(OpenOrder(*mine[k].item()) for k in range(n_orders))
-        written = [0]
-        # The frame is on loan, and a strategy may keep its views: the features are copied.
-        seen: Any = (*view[0].item(), features.copy(), Outlook(*outlook.tolist()), own, intents, written)
-        strategy.on_tick(View(*seen))
-        return written[0]
-
-    return decide
-
-
-assert Outlook._fields == OUTLOOK

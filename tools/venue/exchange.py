@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from gpi.formats.errors import BadInput
 from gpi.formats.frame import Frame
-from gpi.formats.instruments import KEY, Instruments, checked_id
+from gpi.formats.instruments import checked_id
 from gpi.formats.orders import CANCELED, REASONS, REJECTED
 from gpi.formats.ticks import HALTED
 from gpi.tools.kernels import exchange, limits, matching, queues, quotes, responses, trader
@@ -46,7 +46,7 @@ class Exchange(Floor):
         Any fraction of a unit can be ordered. A parent that has filled no longer holds its child back.
         """
         i = request.instrument_id
-        if not 0 <= i < len(self._instruments):
+        if not 0 <= i < self._known:
             raise BadInput(f"instrument_id {i} has not been announced to the exchange")
         self._make_way()
         if request.parent in self._filled:
@@ -59,14 +59,14 @@ class Exchange(Floor):
         wish.parent, wish.rival, wish.extended = request.parent, request.rival, request.extended
         if reason:
             wish.order_type, wish.tif, wish.side, wish.parent, wish.rival = 1, GTC, 1, 0, 0
-        slot = trader.place(self._desk, self._instruments, self._pool, wish, i)
-        order_id = int(self._pool[slot].order_id)
+        slot = trader.place(self._engine, wish, i)
+        order_id = int(self._engine.pool[slot].order_id)
         self._slots[order_id] = slot
-        self._pool[slot].account = request.account
+        self._engine.pool[slot].account = request.account
         if reason:
-            responses.end(self._desk, self._pool, self._wire, slot, self.now, REJECTED, reason)
+            responses.end(self._engine, slot, self.now, REJECTED, reason)
         else:
-            exchange.enter(self._desk, self._instruments, self._ladders, self._pool, self._wire, slot, self.now)
+            exchange.enter(self._engine, slot, self.now)
         self._collect()
         return order_id
 
@@ -78,7 +78,7 @@ class Exchange(Floor):
         `units` of all legs at no more than `net` each, a debit (a credit is negative; NaN: at the market). It waits
         where it cannot trade yet. Raises BadInput for what is no such order.
         """
-        known, held = len(self._instruments), {leg.instrument_id for leg in legs}
+        known, held = self._known, {leg.instrument_id for leg in legs}
         if not 2 <= len(legs) <= MAX_LEGS or len(held) < len(legs) or not all(0 <= i < known for i in held):
             raise BadInput("an order of several legs has 2 to 4, each in another instrument that was announced")
         if not units > 0.0 or any(leg.ratio < 1 or leg.side not in (1, -1) for leg in legs):
@@ -89,16 +89,15 @@ class Exchange(Floor):
             wish.what, wish.order_type, wish.tif, wish.legs = NEW, MLEG, tif, -nth if nth else len(legs)
             wish.instrument_id, wish.side, wish.ratio, wish.qty = *leg, units * leg.ratio
             wish.px, wish.extended, wish.parent, wish.rival = net, 0, 0, 0
-        placed: Any = (self._desk, self._instruments, self._pool, self._wish, 0)
-        first = here = int(trader.place_legs(*placed))
+        first = here = int(trader.place_legs(self._engine, self._wish, 0))
         ids = []
         for _ in legs:
-            o: Any = self._pool[here]
+            o: Any = self._engine.pool[here]
             o.account = account
             self._slots[int(o.order_id)] = here
             ids.append(int(o.order_id))
             here = int(o.mate)
-        exchange.enter(self._desk, self._instruments, self._ladders, self._pool, self._wire, first, self.now)
+        exchange.enter(self._engine, first, self.now)
         self._collect()
         return ids
 
@@ -107,14 +106,14 @@ class Exchange(Floor):
         wish: Any = self._wish[0]
         wish.side, wish.order_type, wish.tif, wish.qty, wish.px = request[1:6]
         wish.stop_px, wish.trail, wish.trail_fraction, wish.extended = request[6:10]
-        self._terms[0] = self._instruments[request.instrument_id]
+        self._terms[0] = self._engine.instruments[request.instrument_id]
         self._terms[0].lot_size = 0.0
         terms: Any = self._terms[0]
         if not limits.well_formed(wish, terms):
             return MALFORMED
         parent, rival = self._slots.get(request.parent), self._slots.get(request.rival)
         lost = (request.parent and parent is None) or (request.rival and rival is None)
-        full = parent is not None and self._pool[parent].family and self._pool[parent].leg_too >= 0
+        full = parent is not None and self._engine.pool[parent].family and self._engine.pool[parent].leg_too >= 0
         return PARENT_CHILD if lost or full else 0
 
     def cancel(self, order_id: int) -> bool:
@@ -123,7 +122,7 @@ class Exchange(Floor):
         if slot is None:
             return False
         self._make_way()
-        matching.withdraw(self._desk, self._pool, self._wire, slot, self.now, CANCELED)
+        matching.withdraw(self._engine, slot, self.now, CANCELED)
         self._collect()
         return True
 
@@ -145,7 +144,7 @@ class Exchange(Floor):
         slot = self._slots.get(order_id)
         if slot is None:
             return None
-        o: Any = self._pool[slot]
+        o: Any = self._engine.pool[slot]
         if o.order_type == MLEG:
             return None  # one of several; all of them are canceled and submitted again
         given: Any = [math.nan if value is None else value for value in (qty, px, stop_px, trail)]
@@ -155,15 +154,13 @@ class Exchange(Floor):
             return None
         if tif is not None and GTC <= tif <= CLS:
             o.tif = tif
-        d: Any = self._desk[0]
-        new_id = int(d.next_id)
-        d.next_id += 1
+        new_id = int(self._engine.rings.next_id)
+        self._engine.rings.next_id += 1
         self._slots[new_id] = slot
         self._make_way()
-        venue: Any = (self._desk, self._instruments, self._ladders, self._pool, self._wire, slot, self.now)
-        request: Any = (*venue, *given, new_id)
-        exchange.amend(*request)
-        renamed = int(self._pool[slot].order_id) == new_id  # if not, no rest worth the name was left: it has ended
+        size, limit, trigger, distance = given
+        exchange.amend(self._engine, slot, self.now, size, limit, trigger, distance, new_id)
+        renamed = int(self._engine.pool[slot].order_id) == new_id  # if not, no rest was left: it has ended
         del self._slots[order_id if renamed else new_id]
         self._collect()
         return new_id if renamed else None
@@ -178,40 +175,44 @@ class Exchange(Floor):
 
     def _status(self, instrument_id: int | None, flags: int) -> None:
         self._make_way()
-        for i in range(len(self._instruments)) if instrument_id is None else (instrument_id,):
-            quotes.status(self._desk, self._instruments, self._ladders, self._pool, self._wire, i, self.now, flags)
+        for i in range(len(self._engine.instruments)) if instrument_id is None else (instrument_id,):
+            quotes.status(self._engine, i, self.now, flags)
         self._collect()
 
     def tick(self, frame: Frame) -> None:
         """Fold the rows of a ticks frame. Raises BadInput for an instrument_id that cannot be."""
-        if frame.notes and KEY in frame.notes:
-            self.announce(Instruments.from_json(frame.notes[KEY]))
+        if self._table.heard(frame.notes) is not None:
+            self.announce(self._table)
         columns = [frame[name] for name in COLUMNS]
         deep = all(name in frame for name in DEPTH_COLUMNS)
         depth = [frame[name] for name in DEPTH_COLUMNS] if deep else [self._none] * 4
-        events, row = queues.told(frame.columns, self._desk[0].policy), 0
+        events, row = queues.told(frame.columns, int(self._engine.venue.policy)), 0
         while row < frame.rows:
-            venue: Any = (self._desk, self._instruments, self._ladders, self._pool, self._wire)
-            given: Any = (*venue, *columns, *depth, row, self._behind, events)
-            row = exchange.fold(*given)
+            given: Any = (*columns, *depth, row, events)
+            row = exchange.fold(self._engine, *given)
             self._collect()
-            if self._desk[0].stop == PAUSES:
-                self._desk[0].stop = 0
+            stop = int(self._engine.cursor.stop)
+            if stop == PAUSES:
+                self._engine.cursor.stop = 0
                 self._pause(row)
                 continue
             if row < frame.rows:
-                if self._desk[0].stop == WIRE:
+                if stop == WIRE:
                     self._make_way()
-                elif self._desk[0].stop == FULL:
-                    self._behind = queues.more_room(self._behind, self._desk, self._instruments, self._pool)
-                elif self._desk[0].stop == BELL:
+                elif stop == FULL:
+                    e = self._engine
+                    self._state["behind"] = queues.more_room(e.behind, e.rings, e.instruments, e.pool)
+                    self._bind()
+                elif stop == BELL:
                     self._toll(int(frame["ts_event"][row]))
                 else:
-                    self._room_for(max(checked_id(int(frame["instrument_id"][row])) + 1, 2 * len(self._instruments)))
+                    wanted = checked_id(int(frame["instrument_id"][row])) + 1
+                    self._room_for(max(wanted, 2 * len(self._engine.instruments)))
+        self._known = max(self._known, 1 + int(frame["instrument_id"].max(initial=-1)))
 
     def advance(self, ts: int) -> None:
         """Time passes without ticks: bells ring, orders expire."""
         self._make_way()
-        if ts >= self._desk[0].bell:
+        if ts >= self._engine.clock.bell:
             self._toll(ts)
-        self._desk[0].now = max(self._desk[0].now, ts)
+        self._engine.clock.now = max(self._engine.clock.now, ts)

@@ -13,11 +13,11 @@ from gpi.formats.errors import UsageError
 from gpi.formats.instruments import Instruments
 from gpi.formats.orders import CANCELED, EXPIRED, FILLED, REJECTED
 from gpi.formats.ticks import HALTED, PAUSED
-from gpi.tools.kernels import exchange, memory, queues, trader
+from gpi.tools.kernels import exchange, memory, trader
 from gpi.tools.kernels.bells import toll
 from gpi.tools.kernels.chance import seeded
 from gpi.tools.kernels.options import TRAVEL, travel_alone
-from gpi.tools.kernels.orders import DESK, INSTRUMENT, INTENT, LIKELY_POWER, MAX_LEGS, MESSAGE, NEVER, ORDER, RESPONSES
+from gpi.tools.kernels.orders import INSTRUMENT, INTENT, LIKELY_POWER, MAX_LEGS, NEVER, RESPONSES, Engine
 from gpi.tools.venue.requests import POLICIES, Event, Fill, Pause, Quote
 from gpi.tools.venue.terms import shares_of, write_terms
 
@@ -41,23 +41,17 @@ class Floor:
     ) -> None:
         if fill not in POLICIES:
             raise UsageError(f"fill {fill!r}: choose {', '.join(POLICIES)}")
-        desk = self._desk = np.zeros(1, DESK)
-        desk["travels"][0] = shares_of(option_slippage, POLICIES[fill])
-        self._travel = travel_alone(desk["travels"][0])
-        d = desk[0]
-        d.now = d.bell = d.opened = memory.LONG_AGO
-        d.kill_row, d.next_id, d.free, d.policy, d.rng = NEVER, 1, -1, POLICIES[fill], seeded(seed)
-        d.hours, d.crossing, d.likely_power, self._bands, self._breaker = hours, crossing, LIKELY_POWER, bands, breaker
-        d.banded, d.breaker_close, d.breaker_until = (
-            bands > 0 or breaker is not None,
-            *(breaker or ("", 0.0))[1:],
-            d.now,
-        )
-        d.unusual = 1
-        self._pool = memory.more_slots(np.zeros(0, ORDER), desk, 64)
-        self._wire = np.zeros((2, 256), MESSAGE)
-        self._instruments, self._behind = np.zeros(0, INSTRUMENT), queues.table()
-        self._ladders = np.zeros((0, memory.LADDER_ROWS, levels))
+        state = self._state = memory.blank(levels)
+        state["venue"]["travels"][0] = shares_of(option_slippage, POLICIES[fill])
+        self._travel = travel_alone(state["venue"]["travels"][0])
+        v: Any = state["venue"][0]
+        v.policy, v.rng, v.unusual, v.likely_power = POLICIES[fill], seeded(seed), 1, LIKELY_POWER
+        v.hours, v.crossing, v.banded = hours, crossing, bands > 0 or breaker is not None
+        self._bands, self._breaker = bands, breaker
+        if breaker is not None:
+            state["breaker"][0].close_px = breaker[1]
+        state["pool"] = memory.more_slots(state["pool"], state["rings"][0], 64)
+        self._bind()
         self._none = np.zeros((0, 1))
         self._wish, self._terms = np.zeros(MAX_LEGS, INTENT), np.zeros(1, INSTRUMENT)
         self._slots: dict[int, int] = {}  # of the open orders
@@ -65,24 +59,30 @@ class Floor:
         self._told: list[Event] = []
         self._paused: set[int] = set()
         self._pauses: list[Pause] = []
+        self._known = self._announced = 0  # instruments that were heard of, and that have terms
         self.announce(instruments)
+
+    def _bind(self) -> None:
+        """Share with the kernels what stands in the memory now: whenever an array has grown."""
+        self._engine = Engine(self._state)
 
     @property
     def now(self) -> int:
         """Event time of the last tick, ns; far in the past before the first."""
-        return int(self._desk[0].now)
+        return int(self._engine.clock.now)
 
     def announce(self, instruments: Instruments) -> None:
         """The instrument table from now on; it only grows."""
-        count = len(instruments)
-        if count > len(self._instruments):
-            self._room_for(count)
-        them = self._instruments[:count]
-        write_terms(them, instruments, self._travel, self._bands)
+        first, count = self._announced, len(instruments)
+        if count > len(self._engine.instruments):
+            self._room_for(max(count, 2 * first))
+        them = self._engine.instruments[first:count]
+        write_terms(them, [instruments[i] for i in range(first, count)], self._travel, self._bands)
+        self._table, self._announced, self._known = instruments, count, max(self._known, count)
         if self._breaker is not None and self._breaker[0] in instruments:
-            self._desk[0].breaker = 1 + instruments.named(self._breaker[0]).id
-        if them["bourse"].any() and self._desk[0].bell == NEVER:
-            self._desk[0].bell = memory.LONG_AGO
+            self._engine.breaker.index = 1 + instruments.named(self._breaker[0]).id
+        if them["bourse"].any() and self._engine.clock.bell == NEVER:
+            self._engine.clock.bell = memory.LONG_AGO
 
     def events(self) -> list[Event]:
         """What happened since this was last called, in order."""
@@ -96,9 +96,9 @@ class Floor:
 
     def _pause(self, row: int) -> None:
         """What stands still since the row before `row`, and what no longer does."""
-        until, now = self._instruments["pause_until"], self.now
+        until, now = self._engine.instruments["pause_until"], self.now
         stopped = set(np.flatnonzero(until > 0).tolist())
-        market = self._desk[0].breaker_until > now
+        market = self._engine.breaker.until > now
         for ids, flags in ((self._paused - stopped, 0), (stopped - self._paused, HALTED if market else PAUSED)):
             if ids:
                 self._pauses.append(Pause(row, now, tuple(sorted(ids)), flags))
@@ -106,46 +106,50 @@ class Floor:
 
     def quote(self, instrument_id: int) -> Quote:
         """The best bid and offer as they stand."""
-        it: Any = self._instruments[instrument_id]
+        it: Any = self._engine.instruments[instrument_id]
         return Quote(
             int(it.quote_ts), float(it.bid_px), float(it.bid_sz), float(it.ask_px), float(it.ask_sz), int(it.phase)
         )
 
     def last(self, instrument_id: int) -> tuple[int, float, float]:
         """(ts, price, size) of the last trade on an exchange; (0, NaN, 0) before the first."""
-        it: Any = self._instruments[instrument_id]
+        it: Any = self._engine.instruments[instrument_id]
         if not it.last_px > 0.0:
             return 0, math.nan, 0.0
         return int(it.last_ts), float(it.last_px), float(it.last_sz)
 
     def _room_for(self, count: int) -> None:
-        known = len(self._instruments)
-        self._instruments = memory.more_instruments(self._instruments, count)
-        self._ladders = memory.more_ladders(self._ladders, count)
-        fresh = self._instruments[known:]
+        state = self._state
+        known = len(state["instruments"])
+        memory.more_instruments(state, count)
+        fresh = state["instruments"][known:]
         fresh["tick_size"], fresh["lot_size"], fresh["multiplier"] = 0.01, 1.0, 1.0
         fresh["near"] = memory.nearness(fresh["tick_size"])
+        self._bind()
 
     def _make_way(self) -> None:
-        d: Any = self._desk[0]
-        if d.free_slots < MAX_LEGS:
-            self._pool = memory.more_slots(self._pool, self._desk, 2 * len(self._pool))
-        worst = int(exchange.worst(d.open_orders + MAX_LEGS, self._ladders.shape[2])) + int(d.responses)
-        if worst >= self._wire.shape[1]:
-            self._wire = memory.more_messages(self._wire, self._desk, 2 * worst)
+        e, state = self._engine, self._state
+        slots, worst = e.rings.free_slots, exchange.worst(e.account.open_orders + MAX_LEGS, e.ladders.shape[2])
+        messages = int(worst) + int(e.rings.responses)
+        if slots >= MAX_LEGS and messages < e.wire.shape[1]:
+            return
+        if slots < MAX_LEGS:
+            state["pool"] = memory.more_slots(e.pool, e.rings, 2 * len(e.pool))
+        if messages >= e.wire.shape[1]:
+            state["wire"] = memory.more_messages(e.wire, e.rings, 2 * messages)
+        self._bind()
 
     def _toll(self, ts: int) -> None:
-        calendar = part_of if self._instruments["bourse"].any() else None
-        toll(self._desk, self._instruments, self._ladders, self._pool, self._wire, ts, calendar)
+        toll(self._engine, ts, part_of if self._engine.instruments["bourse"].any() else None)
         self._collect()
 
     def _collect(self) -> None:
         """Responses become events; orders that have ended leave the book."""
-        d: Any = self._desk[0]
-        while d.responses > 0:
-            m = self._wire[RESPONSES, d.response_at]
-            d.response_at = (d.response_at + 1) % self._wire.shape[1]
-            d.responses -= 1
+        e = self._engine
+        while e.rings.responses > 0:
+            m = e.wire[RESPONSES, e.rings.response_at]
+            e.rings.response_at = (e.rings.response_at + 1) % e.wire.shape[1]
+            e.rings.responses -= 1
             kind, order_id, filled = int(m.kind), int(m.order_id), int(m.kind) == FILLED
             self._told.append(
                 Event(
@@ -156,4 +160,4 @@ class Floor:
             if kind in ENDS or (filled and m.leaves == 0.0):
                 if filled:
                     self._filled.add(order_id)
-                trader.release(self._desk, self._instruments, self._pool, self._slots.pop(order_id))
+                trader.release(e, self._slots.pop(order_id))

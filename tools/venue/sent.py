@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from gpi.formats.appearing import begun, replaceable
 from gpi.formats.frame import Frame, Layout
-from gpi.formats.instruments import KEY, Instruments
+from gpi.formats.instruments import Instruments
 from gpi.formats.ipc import Writer
 from gpi.formats.ticks import (
     BUY,
@@ -77,7 +77,7 @@ class Sent:
             self._rows[endpoint] = 0
         fd, writer, known = self._open[endpoint]
         if known != len(self._instruments):
-            note = Frame(writer.layout, 0, {}, (), {KEY: self._instruments.to_json()})
+            note = Frame(writer.layout, 0, {}, (), self._instruments.news(known))
             writer.write(note)
             self._open[endpoint] = fd, writer, len(self._instruments)
         return writer

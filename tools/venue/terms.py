@@ -8,7 +8,7 @@ from typing import Any
 import numpy.typing as npt
 
 from gpi.formats.errors import UsageError
-from gpi.formats.instruments import Instruments
+from gpi.formats.instruments import Instrument
 from gpi.tools.kernels import memory
 from gpi.tools.kernels.options import travels
 
@@ -23,11 +23,11 @@ def shares_of(slippage: Sequence[float], policy: int) -> Array:
         raise UsageError(f"--option-slippage: {wrong}") from None
 
 
-def write_terms(them: Array, instruments: Instruments, travel: float, tier: int) -> None:
+def write_terms(them: Array, rows: Sequence[Instrument], travel: float, tier: int) -> None:
     """Write sizes, hours, the LULD tier of shares and the travel of options into (n,) records of INSTRUMENT."""
     for name in ("tick_size", "lot_size", "multiplier"):
-        them[name] = [getattr(row, name) for row in instruments]
+        them[name] = [getattr(row, name) for row in rows]
     them["near"] = memory.nearness(them["tick_size"])
-    them["bourse"] = [row.asset_class in ("equity", "option") for row in instruments]
-    them["band_tier"] = [tier * (row.asset_class == "equity") for row in instruments]
-    them["travel"] = [travel * (row.asset_class == "option") for row in instruments]
+    them["bourse"] = [row.asset_class in ("equity", "option") for row in rows]
+    them["band_tier"] = [tier * (row.asset_class == "equity") for row in rows]
+    them["travel"] = [travel * (row.asset_class == "option") for row in rows]

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from gpi.formats.frame import Frame
-from gpi.formats.instruments import KEY, Instruments
+from gpi.formats.instruments import Instruments
 from gpi.formats.secrets import Secret
 from gpi.tools.venue.clock import Clock
 from gpi.tools.venue.faults import Faults
@@ -90,8 +90,8 @@ class World:
     async def play(self, frame: Frame) -> None:
         """One frame of the feed through exchange, tape and accounts."""
         async with self.playing:
-            if frame.notes and KEY in frame.notes:
-                self.announce(Instruments.from_json(frame.notes[KEY]))
+            if self.instruments.heard(frame.notes) is not None:
+                self.exchange.announce(self.instruments)
             if frame.rows:
                 await self._fold(frame)
                 for each in self.afterwards:

@@ -1,0 +1,146 @@
+"""Arrays and records that many kernels share, handed from kernel to kernel as one pointer.
+
+A kernel that is handed an array is handed seven numbers, and LLVM lays them on the stack at every call that it does not
+inline: with eight arrays that was half of a tick's time. `Shared` keeps the arrays' addresses and shapes in a table of
+its own; what a kernel gets is the address of that table, and what it does not look at costs nothing.
+
+    class Book(Shared):
+        RECORDS = {"clock": CLOCK}            # one record each: `b.clock.now`
+        ARRAYS = {"pool": (ORDER, 1)}         # dtype and dimensions, C order: `b.pool[slot].px`
+
+Kernels only borrow: the arrays live as long as the object, and whoever puts others in makes another object. With the
+JIT off the very same attributes are read from the object itself.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any, ClassVar, Final
+
+import numba
+import numpy as np
+import numpy.typing as npt
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.core.imputils import lower_getattr_generic
+from numba.core.typing.templates import AttributeTemplate, infer_getattr
+from numba.extending import NativeValue, models, register_model, typeof_impl, unbox
+
+Array = npt.NDArray[Any]
+WORD: Final = 8  # bytes of everything in the table
+HEAD: Final = 5  # words of an array before its shape: owner, parent, items, bytes of one, address
+POINTER: Final = ir.IntType(8).as_pointer()
+
+
+class Shared:
+    """Arrays and records under fixed names. Raises ValueError for arrays that are not what the class says."""
+
+    RECORDS: ClassVar[Mapping[str, np.dtype[Any]]] = {}
+    ARRAYS: ClassVar[Mapping[str, tuple[np.dtype[Any], int]]] = {}
+    _numba_type_: ClassVar["_SharedType"]
+
+    def __init_subclass__(cls) -> None:
+        """Every kind of table is a type of its own to the compiler."""
+        places, at = {}, 0
+        for name, dtype in cls.RECORDS.items():
+            places[name] = (numba.from_dtype(dtype), at)
+            at += WORD
+        for name, (dtype, ndim) in cls.ARRAYS.items():
+            places[name] = (types.Array(numba.from_dtype(dtype), ndim, "C"), at)
+            at += WORD * (HEAD + 2 * ndim)
+        cls._numba_type_ = _SharedType(cls.__name__, tuple((name, *place) for name, place in places.items()))
+
+    def __init__(self, given: Mapping[str, Array]) -> None:
+        """`given`: an array for every name, of shape (1,) for a record."""
+        words: list[int] = []
+        for name, dtype in self.RECORDS.items():
+            array = _right(name, given[name], dtype, 1)
+            setattr(self, name, array[0])
+            words.append(array.ctypes.data)
+        for name, (dtype, ndim) in self.ARRAYS.items():
+            array = _right(name, given[name], dtype, ndim)
+            setattr(self, name, array)
+            words += [0, 0, array.size, array.itemsize, array.ctypes.data, *array.shape, *array.strides]
+        self._kept = [given[name] for name in self.RECORDS]
+        self._table = np.array(words, np.int64)
+        self._address = int(self._table.ctypes.data)
+
+
+def _right(name: str, array: Array, dtype: np.dtype[Any], ndim: int) -> Array:
+    if array.dtype != dtype or array.ndim != ndim or not (array.flags.c_contiguous and array.flags.writeable):
+        raise ValueError(f"{name}: {array.dtype} in {array.ndim} dimensions, not {dtype} in {ndim}")
+    return array
+
+
+class _SharedType(types.Type):  # type: ignore[misc]
+    def __init__(self, name: str, fields: tuple[tuple[str, Any, int], ...]) -> None:
+        self.places = {each: (kind, offset) for each, kind, offset in fields}
+        super().__init__(name=f"{name}_{hashlib.blake2b(repr(fields).encode(), digest_size=8).hexdigest()}")
+
+
+@register_model(_SharedType)
+class _SharedModel(models.PrimitiveModel):  # type: ignore[misc]
+    def __init__(self, manager: Any, kind: Any) -> None:
+        super().__init__(manager, kind, POINTER)
+
+
+@typeof_impl.register(Shared)  # type: ignore[untyped-decorator]
+def _typeof(value: Shared, context: Any) -> Any:
+    return value._numba_type_
+
+
+@unbox(_SharedType)  # type: ignore[untyped-decorator]
+def _unboxed(kind: Any, value: Any, context: Any) -> Any:
+    boxed = context.pyapi.object_getattr_string(value, "_address")
+    address = context.unbox(types.intp, boxed)
+    context.pyapi.decref(boxed)
+    return NativeValue(context.builder.inttoptr(address.value, POINTER), is_error=address.is_error)
+
+
+@infer_getattr
+class _SharedAttributes(AttributeTemplate):  # type: ignore[misc]
+    key = _SharedType
+
+    def generic_resolve(self, kind: Any, name: str) -> Any:
+        """The compiler's type of an attribute; None: there is none of that name."""
+        found = kind.places.get(name)
+        return None if found is None else found[0]
+
+
+@lower_getattr_generic(_SharedType)  # type: ignore[untyped-decorator]
+def _attribute(context: Any, builder: Any, kind: Any, value: Any, name: str) -> Any:
+    """What stands in the table under a name: the address of a record, or an array as numba lays it out.
+
+    No kernel writes into the table, so what is loaded from it holds whatever is stored elsewhere (LLVM's
+    invariant.load), and what follows from the type is a constant.
+    """
+    wanted, offset = kind.places[name]
+
+    def word(at: int, kind_of_word: Any) -> Any:
+        place = builder.gep(value, [context.get_constant(types.intp, offset + WORD * at)])
+        loaded = builder.load(builder.bitcast(place, kind_of_word.as_pointer()))
+        loaded.set_metadata("invariant.load", builder.module.add_metadata([]))
+        return loaded
+
+    if isinstance(wanted, types.Record):
+        return word(0, context.get_value_type(wanted))
+    return _array(context, builder, wanted, word)
+
+
+def _array(context: Any, builder: Any, kind: Any, word: Any) -> Any:
+    array, number = context.make_array(kind)(context, builder), context.get_value_type(types.intp)
+    itemsize = context.get_abi_sizeof(context.get_data_type(kind.dtype))
+    if isinstance(kind.dtype, types.Record):
+        itemsize = kind.dtype.size
+    last = kind.ndim - 1
+    shape = [word(HEAD + n, number) for n in range(kind.ndim)]
+    strides = [word(HEAD + kind.ndim + n, number) for n in range(last)]
+    strides.append(context.get_constant(types.intp, itemsize))
+    array.meminfo = cgutils.get_null_value(array.meminfo.type)
+    array.parent = cgutils.get_null_value(array.parent.type)
+    array.nitems = shape[0] if kind.ndim == 1 else word(2, number)
+    array.itemsize = context.get_constant(types.intp, itemsize)
+    array.data = word(4, array.data.type)
+    array.shape = cgutils.pack_array(builder, shape)
+    array.strides = cgutils.pack_array(builder, strides)
+    return array._getvalue()
