@@ -5,12 +5,12 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-SHARED_BY_BENCHES = {"__init__", "always", "__main__", "harness", "records", "quoting", "scripted", "matching_script"}
+SHARED_BY_BENCHES = {"__init__", "__main__", "harness", "records", "matching_script"}
 
 
 def main(names: list[str]) -> int:
     """Run them; gives how many failed."""
-    every = sorted(path.stem for path in HERE.glob("*.py") if not path.stem.startswith("peer_"))
+    every = sorted(path.stem for path in HERE.glob("*.py"))
     failed = 0
     for name in names or [name for name in every if name not in SHARED_BY_BENCHES]:
         print(f"== {name}", flush=True)

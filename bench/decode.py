@@ -15,7 +15,7 @@ from massive.websocket.models import Market, parse
 
 from bench.harness import report
 from gpi.formats.instruments import Instruments
-from gpi.tools.feeds.decoding import Decoder
+from gpi.tools.feeds.live.decoding import Decoder
 
 T = 1_700_000_000_123_456_789
 MESSAGES, EACH, ROUNDS = 400, 50, 5

@@ -1,7 +1,7 @@
 """gpi against hftbacktest on hftbacktest's own ground: level updates and trades, no best quotes.
 
 Counted: level updates and trades per second of one thread, through book, matching, latency and the rule of
-bench/quoting.py. hftbacktest takes every level update as an event, from memory. gpi folds the updates of one
+bench/strategies/quoting.py. hftbacktest takes every level update as an event, from memory. gpi folds the updates of one
 message into one row of ten levels when it reads a file, and its engine sees those rows; so it is timed twice:
 from the Parquet files (reading, folding and merging counted) and from rows folded before. The first does more
 than hftbacktest, the second less.
@@ -21,9 +21,8 @@ from bench.harness import Peer, data, interleaved, machine, report, report_rates
 from bench.hftbacktest_race import QUOTING
 from bench.records import DAY, LATENCY_NS, SYMBOLS
 from gpi.formats.frame import Frame
-from gpi.formats.orders import SUBMIT
 from gpi.formats.quarantine import Quarantine
-from gpi.formats.ticks import BUY, DEPTH, SELL, TRADE
+from gpi.formats.words import BUY, DEPTH, SELL, SUBMIT, TRADE
 from gpi.tools.backtest.session import Session
 from gpi.tools.backtest.setup import Latency, Setup
 from gpi.tools.feeds.files import open_ticks

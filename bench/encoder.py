@@ -16,7 +16,7 @@ from gpi.formats.frame import Frame, concatenated
 from gpi.tools.embed.onnx import onnx_embedding
 from gpi.tools.embed.tick import SHIPPED, tick_embedding
 from gpi.tools.features.tick import tick_features
-from gpi.tools.kernels.patterns import PATTERN, nearest
+from gpi.tools.kernels.models.patterns import PATTERN, nearest
 from gpi.tools.market.orderflow import simulate
 from gpi.tools.market.scenarios import scenario
 from gpi.tools.memory.index import graph, search

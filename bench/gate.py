@@ -16,13 +16,14 @@ import numpy as np
 from bench.harness import machine, report
 from gpi.formats.frame import Frame, Layout
 from gpi.formats.instruments import Instruments, equity, format_occ, option
-from gpi.formats.ticks import QUOTE, TICKS
+from gpi.formats.ticks import TICKS
+from gpi.formats.words import BUY, GTC, LIMIT, QUOTE, SECOND, SELL
 from gpi.tools.backtest.session import Session
 from gpi.tools.backtest.setup import Setup, unlimited
-from gpi.tools.kernels.account import settle
 from gpi.tools.kernels.jit import borrowing
-from gpi.tools.kernels.limits import judge
-from gpi.tools.kernels.orders import BUY, GTC, INTENT, LIMIT, NEW, SECOND, SELL, Engine
+from gpi.tools.kernels.orders import INTENT, NEW, Engine
+from gpi.tools.kernels.trader.account import settle
+from gpi.tools.kernels.trader.limits import judge
 from gpi.tools.strategies.loading import load
 
 SIZES = (10, 1_000, 10_000)
@@ -32,11 +33,11 @@ START = 1_700_000_000 * SECOND
 
 
 @borrowing
-def judged(e: Engine, wish: Any, i: int, times: int) -> int:
+def judged(e: Engine, intent: Any, i: int, times: int) -> int:
     """Judge one order again and again."""
     found = 0
     for _ in range(times):
-        found += judge(e, wish[0], i)
+        found += judge(e, intent[0], i)
     return found
 
 
@@ -70,18 +71,18 @@ def quotes(count: int) -> Frame:
 
 def order(side: int, qty: float) -> Any:
     """One limit order inside the quote."""
-    wish = np.zeros(1, INTENT)
-    wish["what"], wish["side"], wish["order_type"], wish["tif"] = NEW, side, LIMIT, GTC
-    wish["qty"], wish["px"] = qty, 10.05
-    return wish
+    intent = np.zeros(1, INTENT)
+    intent["what"], intent["side"], intent["order_type"], intent["tif"] = NEW, side, LIMIT, GTC
+    intent["qty"], intent["px"] = qty, 10.05
+    return intent
 
 
-def cost(session: Session, wish: Any, i: int) -> float:
+def cost(session: Session, intent: Any, i: int) -> float:
     """ns to judge one order: the least of five rounds."""
     found = []
     for _ in range(6):
         begun = time.perf_counter()
-        refused = judged(session._engine, wish, i, TIMES)
+        refused = judged(session._engine, intent, i, TIMES)
         found.append((time.perf_counter() - begun) / TIMES * 1e9)
         if refused:
             raise ValueError(f"the order was refused: {refused / TIMES}")

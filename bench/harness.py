@@ -86,7 +86,7 @@ class Peer:
     def __init__(self, script: str, *arguments: str) -> None:
         if not PEERS.exists():
             raise SystemExit(f"no peers at {PEERS}: run `make bench-peers` (or set GPI_PEERS)")
-        command = [str(PEERS), str(ROOT / "bench" / script), *arguments]
+        command = [str(PEERS), str(ROOT / "bench" / "peers" / script), *arguments]
         self._worker = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.told: dict[str, Any] = {}
 

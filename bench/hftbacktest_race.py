@@ -20,7 +20,7 @@ import numpy as np
 from bench.harness import Peer, interleaved, machine, report, report_rates
 from bench.records import LATENCY_NS, SCHEMA, batches, records
 from gpi.formats.frame import Frame
-from gpi.formats.orders import SUBMIT
+from gpi.formats.words import SUBMIT
 from gpi.tools.backtest.session import Session
 from gpi.tools.backtest.setup import Latency, Setup
 from gpi.tools.strategies.loading import load
@@ -28,7 +28,7 @@ from gpi.tools.strategies.loading import load
 TIMES = int(os.environ.get("GPI_BENCH_TIMES", "20"))
 
 
-QUOTING = str(Path(__file__).parent / "quoting.py")
+QUOTING = str(Path(__file__).parent / "strategies" / "quoting.py")
 
 
 class Ours:

@@ -44,9 +44,9 @@ from bench.matching_script import FILES, LOTS, TICK, Array, Fill, Order, actions
 from bench.records import LATENCY_NS
 from gpi.formats.frame import Frame, concatenated
 from gpi.formats.instruments import Instruments
-from gpi.formats.orders import FILLED, GTC, LIMIT, MAKER
 from gpi.formats.quarantine import Quarantine
-from gpi.formats.ticks import BUY, DEPTH, TICKS, TRADE
+from gpi.formats.ticks import TICKS
+from gpi.formats.words import BUY, DEPTH, FILLED, GTC, LIMIT, MAKER, TRADE
 from gpi.tools.backtest.session import Session
 from gpi.tools.backtest.setup import Latency, Rules, Setup
 from gpi.tools.feeds.files import open_ticks
@@ -56,7 +56,7 @@ from gpi.tools.venue.exchange import Event, Exchange, Request
 from gpi.tools.venue.exchange import Fill as Policy
 
 LEVELS = 10
-SCRIPTED = str(Path(__file__).parent / "scripted.py")
+SCRIPTED = str(Path(__file__).parent / "strategies" / "scripted.py")
 
 
 class Ours:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from bench.harness import data
 from bench.records import DAY, LATENCY_NS, SYMBOLS
 from gpi.formats.frame import Frame
-from gpi.formats.ticks import BUY, DEPTH, SELL, TRADE
+from gpi.formats.words import BUY, DEPTH, SELL, TRADE
 from gpi.tools.kernels.orders import NEVER
 
 Array = npt.NDArray[Any]
@@ -58,7 +58,7 @@ def updates(path: str) -> int:
 
 
 def scripted(rows: Frame) -> tuple[list[Order], Array]:
-    """The orders, in order of time, and the script as four features of every row (see bench/scripted.py).
+    """The orders, in order of time, and the script as four features of every row (see bench/strategies/scripted.py).
 
     Each is sent at the moment the trader sees a row, at a price relative to the touch that this row shows.
     """

@@ -17,7 +17,8 @@ import pyarrow as pa
 from bench.harness import ROOT, report
 from gpi.formats.frame import Frame, Layout
 from gpi.formats.ipc import Reader, Writer
-from gpi.formats.ticks import QUOTE, TICKS
+from gpi.formats.ticks import TICKS
+from gpi.formats.words import QUOTE
 from gpi.tools.backtest.session import Session
 from gpi.tools.backtest.setup import Setup
 from gpi.tools.embed.tick import tick_embedding
@@ -55,7 +56,7 @@ def percentiles(name: str, ns: np.ndarray, unit: str = "us") -> float:
 
 def over_pipes(schema: pa.Schema, singles: list[Frame]) -> np.ndarray:
     """Round trips in ns through featurize, embed and trade, each a process."""
-    strategy = ROOT / "bench" / "always.py"
+    strategy = ROOT / "bench" / "strategies" / "always.py"
     with tempfile.TemporaryDirectory() as folder:
         stages = [
             ["featurize"],
@@ -142,7 +143,7 @@ def arrow_hop(singles: list[Frame]) -> np.ndarray:
 def main() -> None:
     """Print the figures, each pair measured in this run."""
     schema, singles = quotes(TICKS_SENT)
-    always = str(Path(ROOT, "bench", "always.py"))
+    always = str(Path(ROOT, "bench", "strategies", "always.py"))
     fused(schema, singles[:2000], always, True), fused(schema, singles[:2000], "momentum", False)
     ours, theirs = (
         percentiles("one hop, one row", our_hop(singles)),

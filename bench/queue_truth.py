@@ -33,9 +33,9 @@ import numpy.typing as npt
 from bench.harness import data, interleaved, machine, report
 from gpi.formats.frame import Frame, concatenated
 from gpi.formats.instruments import Instruments
-from gpi.formats.orders import FILLED, GTC, LIMIT
 from gpi.formats.quarantine import Quarantine
-from gpi.formats.ticks import ADD, BUY, EXECUTE, SELL, ticks
+from gpi.formats.ticks import ticks
+from gpi.formats.words import ADD, BUY, EXECUTE, FILLED, GTC, LIMIT, SELL
 from gpi.tools.backtest.session import Session
 from gpi.tools.backtest.setup import Rules, Setup
 from gpi.tools.feeds.files import open_ticks

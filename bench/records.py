@@ -16,7 +16,8 @@ import numpy.typing as npt
 from bench.harness import data
 from gpi.formats.frame import Frame
 from gpi.formats.instruments import Instruments, crypto
-from gpi.formats.ticks import BUY, QUOTE, SELL, TICKS, TRADE
+from gpi.formats.ticks import TICKS
+from gpi.formats.words import BUY, QUOTE, SELL, TRADE
 
 Array = npt.NDArray[Any]
 SYMBOLS = ("BTCUSDT", "ETHUSDT")

@@ -19,9 +19,9 @@ import websockets
 
 from bench.harness import ROOT, interleaved, timed
 from gpi.formats.instruments import Instruments, equity
-from gpi.tools.kernels import wire as w
-from gpi.tools.venue.messages import ALPACA, POLYGON, Dialect, told
-from gpi.tools.venue.names import alpaca, polygon
+from gpi.tools.kernels.data import writing as w
+from gpi.tools.venue.data.messages import ALPACA, POLYGON, Dialect, told
+from gpi.tools.venue.data.names import alpaca, polygon
 
 QUOTES = 20_000
 EVENTS = 600_000

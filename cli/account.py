@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from gpi.cli.terminal import say
 
 if TYPE_CHECKING:
-    from gpi.tools.brokers.rest import Keys
+    from gpi.tools.brokers.alpaca.rest import Keys
 
 
 SETTLED_S = 12.0  # a little more than the longest that a request may take
@@ -46,8 +46,8 @@ class Account:
 
 def broker_terms(account: Account) -> Any:
     """The options as the broker takes them."""
+    from gpi.tools.brokers.alpaca.wire import key
     from gpi.tools.brokers.startup import Terms as BrokerTerms
-    from gpi.tools.brokers.wire import key
 
     state = Path(os.environ.get("XDG_STATE_HOME") or "~/.local/state").expanduser() / "gpi"
     return BrokerTerms(
@@ -70,7 +70,7 @@ def found_keys(account: Account) -> tuple["Keys", str]:
     from gpi.cli.keys import alpaca_keys
     from gpi.formats.errors import UsageError
     from gpi.formats.trust import secluded
-    from gpi.tools.brokers.rest import Keys, host, loopback
+    from gpi.tools.brokers.alpaca.rest import Keys, host, loopback
 
     secluded()
     url = host(account.live, account.url)
@@ -88,8 +88,8 @@ def pull_kill(account: Account) -> None:
     """
     from gpi.formats.errors import VenueError
     from gpi.formats.trust import private_folder
+    from gpi.tools.brokers.alpaca.rest import Rest
     from gpi.tools.brokers.deadman import cancel, kill
-    from gpi.tools.brokers.rest import Rest
     from gpi.tools.brokers.startup import kill_files
     from gpi.tools.brokers.switch import settled
 
@@ -116,9 +116,9 @@ def pull_kill(account: Account) -> None:
 def release(account: Account) -> None:
     """A person says that it is over: the kill file and flag go, and the broker trades again."""
     from gpi.formats.errors import VenueError
+    from gpi.tools.brokers.alpaca.rest import Rest
     from gpi.tools.brokers.deadman import suspend
     from gpi.tools.brokers.journal import Journal
-    from gpi.tools.brokers.rest import Rest
     from gpi.tools.brokers.startup import journal_path, kill_file_of, number_of
 
     keys, url = found_keys(account)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from gpi.formats.frame import Frame
     from gpi.formats.secrets import Secret
-    from gpi.tools.feeds.subscription import Subscription
+    from gpi.tools.feeds.live.subscription import Subscription
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -61,8 +61,8 @@ def capture(
     _check("--on-full", on_full, ("block", "drop-oldest", "conflate"))
     names = _symbols(symbols)
     keys = _keys(vendor, url, key_file or venue_ready)  # before the vendors' clients are imported: they look for some
+    from gpi.tools.feeds.live.subscription import Subscription
     from gpi.tools.feeds.spans import seconds, wall_clock
-    from gpi.tools.feeds.subscription import Subscription
 
     wanted = Subscription(vendor, asset_class, names, _words(channels), feed, url)  # type: ignore[arg-type]
     always, silence = source == "venue" or asset_class == "crypto", 30.0 if source == "venue" else 5.0
@@ -95,11 +95,11 @@ def _words(text: str | None) -> tuple[str, ...]:
 def _live(wanted: "Subscription", keys: tuple["Secret", ...], how: dict[str, Any], limits: dict[str, Any]) -> Tool:
     from gpi.formats.provenance import stamped
     from gpi.formats.trust import private_folder
-    from gpi.tools.feeds.capturing import Capture
-    from gpi.tools.feeds.journal import Journal
-    from gpi.tools.feeds.lock import Lock, state_folder
-    from gpi.tools.feeds.outlet import Outlet
-    from gpi.tools.feeds.watchdog import Watchdog
+    from gpi.tools.feeds.live.capturing import Capture
+    from gpi.tools.feeds.live.journal import Journal
+    from gpi.tools.feeds.live.lock import Lock, state_folder
+    from gpi.tools.feeds.live.outlet import Outlet
+    from gpi.tools.feeds.live.watchdog import Watchdog
     from gpi.tools.stage import Stream
 
     warming.before_a_session(lambda words: say(f"gpi capture: {words}", err=True))
@@ -149,7 +149,7 @@ def _live(wanted: "Subscription", keys: tuple["Secret", ...], how: dict[str, Any
 
 
 def _retold(folder: Path) -> Tool:
-    from gpi.tools.feeds.retold import Journaled
+    from gpi.tools.feeds.live.retold import Journaled
     from gpi.tools.stage import Stream
 
     told = Journaled(folder)
@@ -191,7 +191,7 @@ def _short(key: "Secret") -> str:
 def _symbols(text: str | None) -> tuple[str, ...]:
     """Symbols, tiers, and files of symbols (@FILE: separated by commas or lines)."""
     from gpi.formats.errors import UsageError
-    from gpi.formats.universe import TIERS, expand
+    from gpi.formats.market.universe import TIERS, expand
 
     if text is None:
         raise UsageError("say what to capture: --symbols AAPL,MSFT or @tier1")

@@ -9,7 +9,7 @@ import typer
 from gpi.cli.terminal import console, say
 
 if TYPE_CHECKING:
-    from gpi.formats.answers import Ask
+    from gpi.formats.execution import OrderRequest
     from gpi.tools.brokers.blotter import Blotter
     from gpi.tools.chaos.rows import Outcome, Row
 
@@ -160,10 +160,10 @@ def _clean(scratch: Path, keep: bool) -> None:
 
 def _rooms() -> dict[str, Callable[..., Any]]:
     """What other rooms know, for rows that look inside one."""
-    from gpi.tools.brokers import wire
+    from gpi.tools.brokers.alpaca import wire
     from gpi.tools.brokers.journal import Journal
     from gpi.tools.embed.tick import SHIPPED as MODEL
-    from gpi.tools.feeds.journal import read
+    from gpi.tools.feeds.live.journal import read
     from gpi.tools.risk.limits import SHIPPED as LIMITS
 
     return {
@@ -176,7 +176,7 @@ def _rooms() -> dict[str, Callable[..., Any]]:
     }
 
 
-def _blotter(asks: "list[tuple[str, Ask]]") -> "Blotter":
+def _blotter(requests: "list[tuple[str, OrderRequest]]") -> "Blotter":
     """A blotter that has sent these orders and heard nothing yet."""
     from decimal import Decimal
 
@@ -184,9 +184,9 @@ def _blotter(asks: "list[tuple[str, Ask]]") -> "Blotter":
     from gpi.tools.brokers.life import SENT, Life
 
     made = Blotter()
-    for client_id, ask in asks:
-        made.place(Life(ask, client_id, {}, Decimal(str(ask.qty)), state=SENT))
-    made.answers()
+    for client_id, request in requests:
+        made.place(Life(request, client_id, {}, Decimal(str(request.qty)), state=SENT))
+    made.reports()
     made.work()
     return made
 

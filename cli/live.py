@@ -13,12 +13,12 @@ from gpi.cli.running import Run, running
 from gpi.tools.desk.options import Options
 
 if TYPE_CHECKING:
-    from gpi.formats.answers import Answer
+    from gpi.formats.execution import ExecutionReport
     from gpi.formats.frame import Frame
     from gpi.tools.backtest.run import Run as RunDirectory
     from gpi.tools.backtest.session import Session
     from gpi.tools.backtest.setup import Setup
-    from gpi.tools.brokers.alpaca import Alpaca
+    from gpi.tools.brokers.alpaca.broker import Alpaca
     from gpi.tools.stage import Stream
 
 WIND_DOWN_S = 10.0
@@ -97,7 +97,7 @@ class LiveDesk:
         complete = False
         try:
             for frame in stream.frames:
-                self._hear(session, broker.answers(), directory)
+                self._hear(session, broker.reports(), directory)
                 if directory is not None:
                     directory.saw(frame)
                 traded = step(frame)
@@ -105,7 +105,7 @@ class LiveDesk:
                     broker.announce(session.instruments)
                 if directory is not None:
                     directory.add(traded)  # in its log before anything of it is sent
-                broker.ask(session.asks())
+                broker.send(session.requests())
                 self._told_day(session, broker)
                 yield traded.orders
                 if broker.failure is not None:
@@ -129,18 +129,18 @@ class LiveDesk:
         if self.broker is not None and self.broker.failure is not None:
             self.run.terminated = True
 
-    def _hear(self, session: "Session", answers: list["Answer"], directory: "RunDirectory | None") -> None:
-        if answers:
+    def _hear(self, session: "Session", reports: list["ExecutionReport"], directory: "RunDirectory | None") -> None:
+        if reports:
             if directory is not None:
-                directory.heard(int(session.clock.row), answers)
-            session.answer(answers)
+                directory.heard(int(session.clock.row), reports)
+            session.hear(reports)
 
     def _wind_down(
         self, session: "Session", broker: "Alpaca", directory: "RunDirectory | None", complete: bool
     ) -> list["Frame"]:
         try:
             told = [session.wind_down()]  # before anything more is heard: a repetition of the run does the same
-            broker.ask(session.asks())
+            broker.send(session.requests())
             self._hear(session, broker.finish(WIND_DOWN_S), directory)
         finally:
             broker.close()
@@ -184,7 +184,7 @@ class LiveDesk:
 def live(options: Options, out: Path | None, account: Account) -> Tool:
     """The tool of `gpi trade --broker alpaca`. Raises UsageError for options that are not right."""
     from gpi.formats.errors import UsageError
-    from gpi.tools.brokers.rest import LIVE, host
+    from gpi.tools.brokers.alpaca.rest import LIVE, host
     from gpi.tools.desk.setting import setup_of
 
     if account.live:
@@ -204,7 +204,7 @@ def live(options: Options, out: Path | None, account: Account) -> Tool:
 
 def opened(account: Account, instruments: Any, setup: "Setup", charged: bool = False) -> "Alpaca":
     """The broker, reconciled and ready; what will trade is printed and journaled first."""
-    from gpi.tools.brokers.alpaca import Alpaca
+    from gpi.tools.brokers.alpaca.broker import Alpaca
     from gpi.tools.brokers.guards import Guards
 
     keys, url = found_keys(account)

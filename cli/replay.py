@@ -63,9 +63,9 @@ def recorded(
     from pathlib import Path
 
     from gpi.formats.errors import UsageError
+    from gpi.formats.market.universe import expand
     from gpi.formats.provenance import continued
     from gpi.formats.quarantine import Quarantine
-    from gpi.formats.universe import expand
     from gpi.tools.feeds.excerpt import excerpt
     from gpi.tools.feeds.pace import napping, paced
     from gpi.tools.feeds.paths import digest, expanded, own_schema

@@ -23,7 +23,7 @@ def risk_check(
     The gate is the one that trades. Exit 4 when a limit is or would have been breached.
     """
     from gpi.formats.errors import RiskBreach
-    from gpi.formats.orders import REASONS
+    from gpi.formats.words import REASONS
     from gpi.tools.risk.judge import judged
     from gpi.tools.risk.limits import read
     from gpi.tools.stage import Stage, Stream

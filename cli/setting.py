@@ -11,7 +11,7 @@ from gpi.cli.terminal import say
 
 if TYPE_CHECKING:
     from gpi.formats.instruments import Instrument
-    from gpi.tools.venue.past import Past
+    from gpi.tools.venue.data.past import Past
     from gpi.tools.venue.tls import Certificate
 
 History = Annotated[
@@ -37,7 +37,7 @@ def hosts(tls: bool, names: list[str], cert: Path | None, key: Path | None) -> f
 def past(sources: Sequence[str]) -> "tuple[Past, list[Instrument]]":
     """What lies before the feed, and whose it is: a venue without a feed lists these."""
     from gpi.formats.instruments import Instruments
-    from gpi.tools.venue.past import Past
+    from gpi.tools.venue.data.past import Past
 
     if not sources:
         return Past(), []

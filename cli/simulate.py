@@ -26,7 +26,7 @@ def simulate(
     from math import isfinite
 
     from gpi.formats.errors import UsageError
-    from gpi.formats.universe import expand
+    from gpi.formats.market.universe import expand
     from gpi.tools.market.orderflow import simulate as simulated
     from gpi.tools.market.scenarios import scenario as named
 

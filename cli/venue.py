@@ -128,7 +128,7 @@ def _serve(
     import signal
 
     from gpi.formats.instruments import Instruments
-    from gpi.tools.venue.sent import Sent
+    from gpi.tools.venue.data.sent import Sent
     from gpi.tools.venue.venue import fed, held, live, made, opened, ready_line, write_ready
     from gpi.tools.venue.warming import warm
 

@@ -119,7 +119,7 @@ def _mark() -> Path:
 
     from gpi.tools.kernels.jit import SOURCES, cache_folder
 
-    stamps = [(str(each), each.stat().st_mtime_ns) for folder in SOURCES for each in sorted(folder.glob("*.py"))]
+    stamps = [(str(each), each.stat().st_mtime_ns) for each in SOURCES]
     told = f"{cpu_target.target_context.codegen().magic_tuple()} {stamps}".encode()
     return cache_folder() / f"warm-{blake2b(told, digest_size=8).hexdigest()}"
 
@@ -134,7 +134,7 @@ def _works() -> dict[str, Callable[[], None]]:
     """What runs through every room that has kernels, by what it compiles."""
     from functools import partial
 
-    from gpi.tools.feeds.decoding import warm as warm_feeds
+    from gpi.tools.feeds.live.decoding import warm as warm_feeds
     from gpi.tools.venue.warming import warm as warm_venue
 
     works: dict[str, Callable[[], None]] = {"feeds": warm_feeds}
@@ -173,9 +173,9 @@ def _warm_bank() -> None:
 def _warm_exchange() -> None:
     """Load the kernels behind the venue."""
     from gpi.formats.instruments import Instruments, equity
-    from gpi.formats.orders import DAY, LIMIT, MARKET
+    from gpi.formats.words import DAY, LIMIT, MARKET
+    from gpi.tools.venue.data.rows import told
     from gpi.tools.venue.exchange import Exchange, Request
-    from gpi.tools.venue.rows import told
 
     exchange = Exchange(Instruments([equity("WARM")]), 1, "alpaca-paper", 0)
     for ts in range(1, 4):
@@ -190,15 +190,16 @@ def _warm_exchange() -> None:
 
 def _warm_session() -> None:
     """Load the kernels of a session that trades elsewhere."""
-    from gpi.formats import answers, orders
+    from gpi.formats.execution import CASH, STATE, ExecutionReport
     from gpi.formats.instruments import KEY, Instruments, equity
     from gpi.formats.ticks import TICKS
+    from gpi.formats.words import ACCEPTED, CANCELED, FILLED
     from gpi.tools.backtest.session import Session
     from gpi.tools.chaos.strategies import named
     from gpi.tools.desk.options import Options
     from gpi.tools.desk.setting import fitted_fees, setup_of
     from gpi.tools.stage import Stream
-    from gpi.tools.venue.rows import told
+    from gpi.tools.venue.data.rows import told
 
     table = Instruments([equity("WARM")]).to_json().encode()
     schema = TICKS.with_metadata({**TICKS.metadata, KEY.encode(): table})
@@ -207,12 +208,12 @@ def _warm_session() -> None:
     quote = {"bid": [99, 100], "ask": [101, 100], "trade": [101, 50, 1]}
     for ts in range(1, 9):
         session.step(told(0, 0, quote, ts * 10**9))
-        for ask in session.asks():
-            actions = (orders.ACCEPTED, orders.FILLED, orders.CANCELED)
-            session.answer(
-                [answers.Answer(ask.ts_event, each, ask.order_id, 0, 1, 1.0, 100.0, 9.0) for each in actions]
+        for request in session.requests():
+            actions = (ACCEPTED, FILLED, CANCELED)
+            session.hear(
+                [ExecutionReport(request.ts_event, each, request.order_id, 0, 1, 1.0, 100.0, 9.0) for each in actions]
             )
-    session.answer([answers.Answer(0, orders.FILLED, 999, 0, 1, 1.0, 100.0)])
-    session.answer([answers.Answer(0, each, 0, 0, 0, 0.0, 1.0) for each in range(answers.STATE, answers.CASH + 1)])
+    session.hear([ExecutionReport(0, FILLED, 999, 0, 1, 1.0, 100.0)])
+    session.hear([ExecutionReport(0, each, 0, 0, 0, 0.0, 1.0) for each in range(STATE, CASH + 1)])
     session.wind_down()
     session.finish()

@@ -19,7 +19,7 @@ from typing import Any, Final, Literal
 import pyarrow as pa
 
 from gpi.formats.errors import BadInput
-from gpi.formats.settlement import underlying
+from gpi.formats.market.settlement import underlying
 from gpi.formats.ticks import MAX_INSTRUMENTS
 from gpi.formats.written import json_of
 

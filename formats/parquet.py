@@ -30,10 +30,10 @@ from gpi.formats.errors import BadInput
 from gpi.formats.frame import Frame, Layout, concatenated
 from gpi.formats.instruments import KEY, Instrument, Instruments
 from gpi.formats.quarantine import taken
+from gpi.formats.words import DAY_NS
 
 ROW_GROUP: Final = 122_880
 OPEN_ROWS: Final = 1 << 20  # rows that all open partitions may hold together before the fullest is written
-DAY_NS: Final = 86_400 * 1_000_000_000
 
 
 class Stored(NamedTuple):

@@ -23,11 +23,10 @@ import numpy.typing as npt
 
 from gpi.formats.appearing import write_whole
 from gpi.formats.frame import Array, Frame
-from gpi.formats.ticks import ADD, DEPTH, EXECUTE, QUOTE, TRADE
+from gpi.formats.words import ADD, DEPTH, EXECUTE, QUOTE, SECOND, TRADE
 
 Flaws = npt.NDArray[np.int8]  # one Reason per row
 
-SECOND: Final = 1_000_000_000
 EARLIEST: Final = 631_152_000 * SECOND  # 1990-01-01: no tick data is older
 LATEST: Final = 4_102_444_800 * SECOND  # 2100-01-01
 FUTURE_NS: Final = 86_400 * SECOND  # an event a day after it was received; clock skew is far below that

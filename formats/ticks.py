@@ -2,7 +2,8 @@
 
 `kind` is a bit set, because one event may be several things at once (an execution reported with the book it
 left behind is QUOTE | TRADE). What a row does not carry is NaN (prices) or 0 (sizes): a quote without a bid has
-`bid_px` NaN and `bid_sz` 0. No column is ever null.
+`bid_px` NaN and `bid_sz` 0. No column is ever null. The numbers of `kind`, `side`, `flags` and `order_act`
+stand in `gpi.formats.words`.
 
 A stream may carry more: book levels (`bids_px` ... `asks_sz`), and the book by order (`order_ref` ... `order_sz`):
 what happened to one displayed order, with the price at which it stands, so that a reader needs no memory. A
@@ -16,29 +17,6 @@ from typing import Final
 import pyarrow as pa
 
 from gpi.formats.errors import SchemaMismatch
-
-QUOTE: Final = 1  # bid_*, ask_* hold the best bid and offer after this event
-TRADE: Final = 2  # trade_px, trade_sz, side hold an execution
-STATUS: Final = 4  # `flags` tells the trading state from now on
-DEPTH: Final = 8  # bids_px .. asks_sz hold the book levels after this event (only with depth columns)
-
-ADD: Final = 1  # order_act: an order joined the displayed book, behind all others at its price
-REDUCE: Final = 2  # part of an order was cancelled; the rest kept its place
-DELETE: Final = 3  # all that was left of an order was cancelled
-EXECUTE: Final = 4  # an order, or a part of it, traded
-
-HALTED: Final = 1  # STATUS: trading is halted; absent on a STATUS row: trading is (again) open
-PAUSED: Final = 2  # STATUS: a volatility pause
-CLOSED: Final = 4  # STATUS: the session is over
-GAP: Final = 16  # events before this one were lost
-SNAPSHOT: Final = 32  # the book was replaced, not updated
-OFF_EXCHANGE: Final = 64  # TRADE: printed away from an exchange; never fills a resting order
-HIDDEN: Final = 128  # TRADE: against a hidden order; never consumes the displayed queue
-NO_PRICE: Final = 256  # TRADE, always with OFF_EXCHANGE: its price is not the market's (an average, out of sequence)
-
-BUY: Final = 1  # side: the aggressor bought (for orders: we buy)
-SELL: Final = -1
-UNKNOWN_SIDE: Final = 0
 
 MAX_LEVELS: Final = 10
 MAX_INSTRUMENTS: Final = 1 << 20  # an id beyond is damage: memory grows with the largest one seen

@@ -11,13 +11,13 @@ from typing import Any
 
 import requests
 
-from gpi.formats.answers import NEW, WITHDRAW, Answer, Ask
+from gpi.formats.execution import NEW, WITHDRAW, ExecutionReport, OrderRequest
 from gpi.formats.instruments import Instrument, Instruments, equity
-from gpi.formats.orders import GTC, LIMIT
 from gpi.formats.secrets import Secret
-from gpi.tools.brokers.alpaca import Alpaca
+from gpi.formats.words import GTC, LIMIT
+from gpi.tools.brokers.alpaca.broker import Alpaca
+from gpi.tools.brokers.alpaca.rest import Keys
 from gpi.tools.brokers.guards import Guards
-from gpi.tools.brokers.rest import Keys
 from gpi.tools.brokers.startup import Terms
 from gpi.tools.venue.truth import truth
 from gpi.tools.venue.venue import Options, made, opened
@@ -107,7 +107,7 @@ class Client:
     """A broker and everything it ever answered."""
 
     def __init__(self, venue: Venue, folder: Path, guards: Guards | None = None, **terms: Any) -> None:
-        self.venue, self.said, self.told = venue, list[str](), list[Answer]()
+        self.venue, self.said, self.told = venue, list[str](), list[ExecutionReport]()
         terms = {"journal": folder / "orders.sqlite", "grace_s": 1.0, "every_s": (0.5, 1.0)} | terms
         self.broker = Alpaca(venue.keys, venue.url, venue.instruments, Terms(folder, **terms), self.said.append, guards)
         self.next = 1
@@ -116,14 +116,14 @@ class Client:
         order_id, self.next = self.next, self.next + 1
         instrument = self.venue.instruments.named(symbol)
         words = {"order_type": LIMIT, "tif": GTC} | more
-        self.broker.ask([Ask(NEW, START_NS, order_id, instrument.id, symbol, side, qty=qty, px=px, **words)])
+        self.broker.send([OrderRequest(NEW, START_NS, order_id, instrument.id, symbol, side, qty=qty, px=px, **words)])
         return order_id
 
     def cancel(self, order_id: int) -> None:
-        self.broker.ask([Ask(WITHDRAW, START_NS, order_id, 0, "AAA")])
+        self.broker.send([OrderRequest(WITHDRAW, START_NS, order_id, 0, "AAA")])
 
-    def heard(self, *actions: int, order: int | None = None) -> list[Answer]:
-        self.told += self.broker.answers()
+    def heard(self, *actions: int, order: int | None = None) -> list[ExecutionReport]:
+        self.told += self.broker.reports()
         return [a for a in self.told if a.action in actions and order in (None, a.order_id)]
 
     def until(self, seen: Callable[[], Any], seconds: float = 10.0) -> Any:
@@ -135,8 +135,8 @@ class Client:
             time.sleep(0.01)
         raise AssertionError(f"not within {seconds} s; answered {self.told}, said {self.said}")
 
-    def hears(self, action: int, order: int | None = None, seconds: float = 10.0) -> Answer:
-        found: list[Answer] = self.until(lambda: self.heard(action, order=order), seconds)
+    def hears(self, action: int, order: int | None = None, seconds: float = 10.0) -> ExecutionReport:
+        found: list[ExecutionReport] = self.until(lambda: self.heard(action, order=order), seconds)
         return found[-1]
 
 

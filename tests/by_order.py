@@ -5,8 +5,7 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from gpi.formats.orders import GTC, IOC
-from gpi.formats.ticks import ADD, DELETE, EXECUTE, REDUCE
+from gpi.formats.words import ADD, DELETE, EXECUTE, GTC, IOC, REDUCE
 from tests.trading import START
 
 

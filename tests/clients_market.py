@@ -11,7 +11,8 @@ from typing import Any
 
 from gpi.formats.instruments import Instruments, crypto, equity, index, option
 from gpi.formats.ipc import writing
-from gpi.formats.ticks import BUY, QUOTE, SELL, TRADE, ticks
+from gpi.formats.ticks import ticks
+from gpi.formats.words import BUY, QUOTE, SELL, TRADE
 from tests.test_conformance import frame
 from tests.venues import MONDAY, Ready, running_venue
 

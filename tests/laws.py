@@ -11,7 +11,8 @@ import pyarrow as pa
 from hypothesis import strategies as st
 
 from gpi.formats.frame import Frame, Layout, concatenated
-from gpi.formats.ticks import BUY, DEPTH, HALTED, QUOTE, SELL, STATUS, TRADE, ticks
+from gpi.formats.ticks import ticks
+from gpi.formats.words import BUY, DEPTH, HALTED, QUOTE, SELL, STATUS, TRADE
 from gpi.tools.stage import Stage, State, Stream, load, save
 
 

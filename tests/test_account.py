@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from gpi.formats.orders import GTC, IOC, MAKER, TAKER
+from gpi.formats.words import BUY, GTC, IOC, MAKER, SECOND, SELL, TAKER
 from gpi.tools.backtest.setup import PRESETS, Fees, Latency, Terms
-from gpi.tools.kernels import account, memory
-from gpi.tools.kernels.orders import BUY, SECOND, SELL, Engine
+from gpi.tools.kernels import memory
+from gpi.tools.kernels.orders import Engine
+from gpi.tools.kernels.trader import account
 from tests.test_matching import markets, scripts
 from tests.trading import START, TICK, trade
 

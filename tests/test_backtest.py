@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from gpi.formats.errors import BadInput, UsageError
 from gpi.formats.frame import Frame
 from gpi.formats.instruments import Instruments, crypto, equity, index, option
-from gpi.formats.orders import EQUITY, GTC, REASONS, REFUSE, SUBMIT
+from gpi.formats.orders import EQUITY
+from gpi.formats.words import GTC, REASONS, REFUSE, SECOND, SUBMIT
 from gpi.tools.backtest.manifest import manifest_of, setup_of
 from gpi.tools.backtest.run import Run
 from gpi.tools.backtest.session import Session
@@ -31,7 +32,6 @@ from tests.data import shared
 from tests.laws import obeys_the_laws, same, tick_frames
 from tests.trading import START, frame, setup, trade
 
-SECOND = 1_000_000_000
 EAGER = {"size_fraction": 0.001, "gamma": 0.5, "k": 5.0, "requote_ticks": 0.0, "requote_spread": 0.0}
 
 
@@ -78,7 +78,7 @@ def test_everything_grows_without_changing_anything() -> None:
     assert np.bincount(traded.orders["action"], minlength=9).tolist()[1:] == [200, 0, 195, 200, 0, 195, 0, 5]
     session = Session(frame(market).layout.schema, setup(script, latency=late))
     session.step(frame(market))
-    assert len(session.state["pool"]) > 64 and session.state["wire"].shape[1] > 256
+    assert len(session.state["pool"]) > 64 and session.state["transit"].shape[1] > 256
     assert len(session.state["instruments"]) >= 40
 
 

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from gpi.formats.calendar import session as trading_day
 from gpi.formats.errors import UsageError
 from gpi.formats.instruments import Instruments, crypto, equity, option
-from gpi.formats.orders import ACTIONS, GTC, REASONS
-from gpi.formats.ticks import HALTED, PAUSED, TICKS
+from gpi.formats.market.calendar import session as trading_day
+from gpi.formats.ticks import TICKS
+from gpi.formats.words import ACTIONS, GTC, HALTED, PAUSED, REASONS
 from gpi.tools.backtest.session import Session
 from gpi.tools.backtest.setup import Rules, Setup, unlimited
 from gpi.tools.backtest.traded import Traded, joined

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from gpi.formats.answers import BLOCK, CASH, POSITION, STATE
 from gpi.formats.errors import RiskBreach, UsageError, VenueError
-from gpi.formats.orders import ACCEPTED, CANCELED, EXPIRED, FILLED, REASONS, REJECTED
+from gpi.formats.execution import BLOCK, CASH, POSITION, STATE
+from gpi.formats.words import ACCEPTED, CANCELED, EXPIRED, FILLED, REASONS, REJECTED
 from gpi.tools.brokers.guards import Guards
 from gpi.tools.brokers.journal import Journal
 from tests.brokerage import SECRET, Client, Venue, trading
@@ -43,7 +43,7 @@ def agree(venue: Venue, client: Client) -> None:
             filled[fill["client_order_id"]] += float(fill["qty"])
     for client_id, life in lives.items():
         assert float(life.executions.filled) == filled[client_id]
-        told = sum(a.qty for a in client.told if a.action == FILLED and a.order_id == life.ask.order_id)
+        told = sum(a.qty for a in client.told if a.action == FILLED and a.order_id == life.request.order_id)
         versions = [each.client_id for each in lives.values() if each.first is life.first]
         assert life.mute or told == sum(filled[each] for each in versions) or life.executions.busted
     for symbol in ("AAA", "BBB", "CCC"):
@@ -308,7 +308,7 @@ class There: pass
 there = There()
 from gpi.formats.instruments import Instruments, equity
 from gpi.formats.secrets import Secret
-from gpi.tools.brokers.rest import Keys
+from gpi.tools.brokers.alpaca.rest import Keys
 there.instruments = Instruments(equity(n) for n in ("AAA", "BBB", "CCC"))
 there.url = sys.argv[1]
 there.keys = Keys(Secret("PKTESTTESTTESTTEST"), Secret(input()))

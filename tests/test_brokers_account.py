@@ -10,19 +10,20 @@ from typing import Any
 
 import pytest
 
-from gpi.formats.answers import NEW, POSITION, Ask
 from gpi.formats.errors import VenueError
+from gpi.formats.execution import NEW, POSITION, OrderRequest
 from gpi.formats.instruments import Instruments, crypto
-from gpi.formats.orders import GTC, LIMIT
 from gpi.formats.secrets import Secret
-from gpi.tools.brokers import patience, rest, startup
+from gpi.formats.words import GTC, LIMIT
+from gpi.tools.brokers import startup
+from gpi.tools.brokers.alpaca import patience, rest
+from gpi.tools.brokers.alpaca.rest import Keys, Reply, Rest, Unanswered
 from gpi.tools.brokers.bucket import LOOK
 from gpi.tools.brokers.executions import ACTIVITY, STREAM, Execution, Executions
 from gpi.tools.brokers.holds import HALTED
 from gpi.tools.brokers.life import LIVE, Life
 from gpi.tools.brokers.outbox import Job
 from gpi.tools.brokers.reconciliation import CLOCK
-from gpi.tools.brokers.rest import Keys, Reply, Rest, Unanswered
 from tests.test_hostile import ACCOUNT, START, Bench
 
 COIN = "BTC/USD"
@@ -39,10 +40,10 @@ def bench(tmp_path: Path) -> Any:
 
 def executed(bench: Bench, n: int, side: int, qty: str) -> None:
     """An order that has filled."""
-    ask = Ask(NEW, START, n, 0, COIN, side, LIMIT, GTC, float(qty), 100.0)
+    request = OrderRequest(NEW, START, n, 0, COIN, side, LIMIT, GTC, float(qty), 100.0)
     client_id = bench.journal.client_id(ACCOUNT, n)
-    bench.journal.intend(client_id, ask, {"qty": qty}, 1)
-    life = Life(ask, client_id, {}, Decimal(qty), state=LIVE, broker_id=f"b{n}")
+    bench.journal.intend(client_id, request, {"qty": qty}, 1)
+    life = Life(request, client_id, {}, Decimal(qty), state=LIVE, broker_id=f"b{n}")
     bench.blotter.place(life)
     row = {"id": f"a::{n}", "order_id": f"b{n}", "qty": qty, "price": "100", "cum_qty": qty}
     assert bench.blotter.activity(row)

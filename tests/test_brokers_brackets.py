@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gpi.formats.answers import NEW, STATE, WITHDRAW, Answer, Ask
+from gpi.formats.execution import NEW, STATE, WITHDRAW, ExecutionReport, OrderRequest
 from gpi.formats.frame import Frame
 from gpi.formats.instruments import crypto, equity
-from gpi.formats.orders import (
+from gpi.formats.words import (
     ACCEPTED,
     CANCELED,
     DAY,
@@ -31,8 +31,8 @@ from gpi.formats.orders import (
 )
 from gpi.tools.backtest.session import Session
 from gpi.tools.brokers import families
+from gpi.tools.brokers.alpaca.wire import Unsendable
 from gpi.tools.brokers.journal import Journal
-from gpi.tools.brokers.wire import Unsendable
 from tests.brokerage import NAN, START_NS, Client, Venue, trading
 from tests.test_brokers_replace import amend
 from tests.test_outside import OPENING, QUIET
@@ -51,16 +51,16 @@ def venue() -> Iterator[Venue]:
     made.close()
 
 
-def ask(order_id: int, **words: Any) -> Ask:
+def request(order_id: int, **words: Any) -> OrderRequest:
     """A new order in AAA."""
-    return Ask(NEW, START_NS, order_id, 0, "AAA", **words)
+    return OrderRequest(NEW, START_NS, order_id, 0, "AAA", **words)
 
 
 def bracket(client: Client, **entry: Any) -> tuple[int, int, int]:
     """An entry with its two exits, asked for together."""
     n, client.next = client.next, client.next + 3
-    legs = [ask(n + 1, parent=n, **PROFIT), ask(n + 2, parent=n, rival=n + 1, **LOSS)]
-    client.broker.ask([ask(n, **{**ENTRY, **entry}), *legs])
+    legs = [request(n + 1, parent=n, **PROFIT), request(n + 2, parent=n, sibling=n + 1, **LOSS)]
+    client.broker.send([request(n, **{**ENTRY, **entry}), *legs])
     return n, n + 1, n + 2
 
 
@@ -120,7 +120,9 @@ def test_one_cancels_other_leaves_a_position_once(venue: Venue, tmp_path: Path) 
         client.hears(STATE)
         client.hears(FILLED, client.new(px=100.01))
         n, client.next = client.next, client.next + 2
-        client.broker.ask([ask(n, **PROFIT), ask(n + 1, rival=n, **{**LOSS, "order_type": STOP_LIMIT, "px": 97.0})])
+        client.broker.send(
+            [request(n, **PROFIT), request(n + 1, sibling=n, **{**LOSS, "order_type": STOP_LIMIT, "px": 97.0})]
+        )
         client.hears(ACCEPTED, n)
         client.hears(ACCEPTED, n + 1)
         assert REASONS[client.hears(REJECTED, client.new(-1, 5, 102.0)).reason] == "INSUFFICIENT_QTY"
@@ -137,7 +139,7 @@ def test_an_order_triggers_one_exit(venue: Venue, tmp_path: Path) -> None:
     with trading(venue, tmp_path) as client:
         client.hears(STATE)
         n, client.next = client.next, client.next + 2
-        client.broker.ask([ask(n, **{**ENTRY, "order_type": MARKET, "px": NAN}), ask(n + 1, parent=n, **LOSS)])
+        client.broker.send([request(n, **{**ENTRY, "order_type": MARKET, "px": NAN}), request(n + 1, parent=n, **LOSS)])
         client.hears(FILLED, n)
         client.hears(ACCEPTED, n + 1)
         client.cancel(n + 1)
@@ -156,7 +158,7 @@ def test_a_cancel_of_the_family_is_told_of_each(venue: Venue, tmp_path: Path, wh
         if which == 0:
             client.cancel(family[0])
         else:
-            client.broker.ask([Ask(WITHDRAW, START_NS, each, 0, "AAA") for each in family])
+            client.broker.send([OrderRequest(WITHDRAW, START_NS, each, 0, "AAA") for each in family])
         for each in family:
             client.hears(CANCELED, each)
     assert venue.open_orders == 0
@@ -197,9 +199,13 @@ def test_a_bracket_that_is_refused_is_refused_whole(venue: Venue, tmp_path: Path
         client.hears(STATE)
         n, client.next = client.next, client.next + 8
         odd = {**LOSS, "stop_px": 100.5}
-        client.broker.ask([ask(n, **ENTRY), ask(n + 1, parent=n, **PROFIT), ask(n + 2, parent=n, rival=n + 1, **odd)])
-        client.broker.ask([ask(n + 3, **{**ENTRY, "px": 99.5}), ask(n + 4, parent=n + 3, **{**LOSS, "qty": 5.0})])
-        client.broker.ask([ask(n + 5, parent=n, **LOSS)])
+        client.broker.send(
+            [request(n, **ENTRY), request(n + 1, parent=n, **PROFIT), request(n + 2, parent=n, sibling=n + 1, **odd)]
+        )
+        client.broker.send(
+            [request(n + 3, **{**ENTRY, "px": 99.5}), request(n + 4, parent=n + 3, **{**LOSS, "qty": 5.0})]
+        )
+        client.broker.send([request(n + 5, parent=n, **LOSS)])
         for each in range(n, n + 6):
             assert REASONS[client.hears(REJECTED, each).reason] == "MALFORMED"
     assert not venue.account["orders"]
@@ -280,26 +286,26 @@ def test_a_leg_of_a_former_life_whose_id_was_never_learned_is_found_by_its_entry
     [
         [{**ENTRY, "tif": IOC}, {**LOSS, "parent": 1}],
         [ENTRY, {**PROFIT, "parent": 1}, {**LOSS, "parent": 1}],
-        [ENTRY, {**PROFIT, "parent": 1}, {**PROFIT, "parent": 1, "rival": 2}],
+        [ENTRY, {**PROFIT, "parent": 1}, {**PROFIT, "parent": 1, "sibling": 2}],
         [ENTRY, {**LOSS, "side": 1, "parent": 1}],
         [ENTRY, {**LOSS, "order_type": MARKET, "parent": 1}],
-        [{**LOSS}, {**PROFIT, "rival": 1}],
-        [PROFIT, {**PROFIT, "rival": 1}],
+        [{**LOSS}, {**PROFIT, "sibling": 1}],
+        [PROFIT, {**PROFIT, "sibling": 1}],
         [{**ENTRY, "extended": True}, {**LOSS, "parent": 1}],
     ],
 )
 def test_what_alpaca_has_no_request_for_is_not_sent(words: list[dict[str, Any]]) -> None:
     """Said before the wire."""
-    family = [ask(n, **each) for n, each in enumerate(words, 1)]
+    family = [request(n, **each) for n, each in enumerate(words, 1)]
     with pytest.raises(Unsendable):
-        families.request(family, equity("AAA"), "id")
+        families.order_body(family, equity("AAA"), "id")
 
 
 def test_coins_have_no_brackets() -> None:
     """Alpaca takes them as simple orders only."""
-    family = [ask(1, **ENTRY), ask(2, parent=1, **LOSS)]
+    family = [request(1, **ENTRY), request(2, parent=1, **LOSS)]
     with pytest.raises(Unsendable):
-        families.request(family, crypto("BTC/USD"), "id")
+        families.order_body(family, crypto("BTC/USD"), "id")
 
 
 def test_a_strategy_s_bracket_comes_out_of_a_session_together() -> None:
@@ -307,20 +313,27 @@ def test_a_strategy_s_bracket_comes_out_of_a_session_together() -> None:
     script: dict[int, list[Any]] = {0: [lambda view: view.bracket(1, 5.0, 1.0, 1.2, 0.8)]}
     ticks: Frame = frame(QUIET)
     session = Session(ticks.layout.schema, setup(script, external=True))
-    session.answer(OPENING)
+    session.hear(OPENING)
     session.step(ticks.slice(0, 1))
-    asks = session.asks()
-    (family,) = families.grouped(asks)
+    requests = session.requests()
+    (family,) = families.grouped(requests)
     assert [each.order_id for each in family] == [1, 2, 3]
-    body = families.request(family, equity("AAA"), "id")
+    body = families.order_body(family, equity("AAA"), "id")
     assert body["order_class"] == "bracket" and body["stop_loss"] == {"stop_price": "0.8"}
-    session.answer(
-        [Answer(START_NS, FILLED, 1, 0, 1, 5.0, 1.0, 0.0), Answer(START_NS, ACCEPTED, 2), Answer(START_NS, ACCEPTED, 3)]
+    session.hear(
+        [
+            ExecutionReport(START_NS, FILLED, 1, 0, 1, 5.0, 1.0, 0.0),
+            ExecutionReport(START_NS, ACCEPTED, 2),
+            ExecutionReport(START_NS, ACCEPTED, 3),
+        ]
     )
     session.step(ticks.slice(1, 2))
     assert session.state["instruments"][0].selling == 5.0
-    session.answer(
-        [Answer(START_NS, FILLED, 2, 0, -1, 2.0, 1.2, 3.0), Answer(START_NS, REDUCED, 3, 0, -1, 3.0, 0.8, 3.0)]
+    session.hear(
+        [
+            ExecutionReport(START_NS, FILLED, 2, 0, -1, 2.0, 1.2, 3.0),
+            ExecutionReport(START_NS, REDUCED, 3, 0, -1, 3.0, 0.8, 3.0),
+        ]
     )
     session.step(ticks.slice(2, 3))
     assert session.state["instruments"][0].selling == 3.0 and session.state["instruments"][0].position == 3.0

@@ -8,13 +8,13 @@ from types import SimpleNamespace
 
 import pytest
 
-from gpi.formats.accruals import Accrual, charged_as
-from gpi.formats.answers import CASH, DAY, NEW, POSITION, STATE, Answer, Ask
-from gpi.formats.calendar import day_of
-from gpi.formats.fees import SCHEDULES
+from gpi.formats.execution import CASH, DAY, NEW, POSITION, STATE, ExecutionReport, OrderRequest
 from gpi.formats.instruments import KEY, Instrument, Instruments, crypto, equity, index, option
-from gpi.formats.orders import FILLED
+from gpi.formats.market.accruals import Accrual, charged_as
+from gpi.formats.market.calendar import day_of
+from gpi.formats.market.fees import SCHEDULES
 from gpi.formats.ticks import ticks
+from gpi.formats.words import FILLED
 from gpi.tools.backtest.session import Session
 from gpi.tools.backtest.setup import Terms
 from gpi.tools.brokers.dues import Dues
@@ -22,9 +22,9 @@ from gpi.tools.brokers.executions import STREAM, Execution
 from gpi.tools.brokers.journal import Journal
 from gpi.tools.brokers.standing import Standing
 from gpi.tools.brokers.startup import charged
-from gpi.tools.venue.accounts import Account, Fill
-from gpi.tools.venue.charges import Charges
-from gpi.tools.venue.orders import Order
+from gpi.tools.venue.accounts.account import Account, Fill
+from gpi.tools.venue.accounts.charges import Charges
+from gpi.tools.venue.accounts.orders import Order
 from tests.naive import fees as naive
 from tests.trading import frame, setup
 
@@ -85,7 +85,7 @@ def test_the_sessions_cash_is_the_brokers_after_ten_thousand_fills(restarts: int
     order = Order.__new__(Order)
     schema = ticks(0).with_metadata({KEY.encode(): ROWS.to_json().encode()})
     session = Session(schema, setup({}, external=True, terms=Terms.announced(ROWS)))
-    session.answer([Answer(0, CASH, px=1e9), Answer(0, STATE)])
+    session.hear([ExecutionReport(0, CASH, px=1e9), ExecutionReport(0, STATE)])
     done = fills(7, 10_000)
     wakes = frame([{"ts": ts, "bid": (100, 9), "ask": (102, 9)} for _, ts, *_ in done])
     stops = set(dice.sample(range(len(done)), restarts))
@@ -96,8 +96,8 @@ def test_the_sessions_cash_is_the_brokers_after_ten_thousand_fills(restarts: int
         account.book(Fill(str(n), ts, order, row, side, qty, px, fee, Decimal(0), qty))
         said = dues.charge(row.symbol, side, Execution(str(n), ts, qty, px, qty, STREAM))
         assert said == fee
-        told = Answer(ts, FILLED, 10**6 + n, row.id, side, float(qty), float(px), 0.0, float(said))
-        session.answer([told])
+        told = ExecutionReport(ts, FILLED, 10**6 + n, row.id, side, float(qty), float(px), 0.0, float(said))
+        session.hear([told])
         session.step(wakes.slice(n, n + 1))
         assert abs(Decimal(float(session.account.cash)) - account.cash) < Decimal("0.001")
     assert round(float(session.account.cash), 2) == round(float(account.cash), 2)
@@ -165,8 +165,8 @@ def test_a_restart_goes_on_with_the_sums_of_the_day(tmp_path: Path) -> None:
     noon = int(datetime(2026, 2, 3, 17, tzinfo=UTC).timestamp() * 1e9)
     journal = Journal(tmp_path / "orders.sqlite")
     journal.begin_run(1, "PA1", "http://here", {})
-    ask = Ask(NEW, noon, 1, 0, "AAA", -1, qty=1.0)
-    journal.intend("gpi-PA1-1", ask, {}, noon)
+    request = OrderRequest(NEW, noon, 1, 0, "AAA", -1, qty=1.0)
+    journal.intend("gpi-PA1-1", request, {}, noon)
     journal.executed("gpi-PA1-1", "AAA", Execution("e1", noon, Decimal(1), Decimal(10), Decimal(1), STREAM))
     journal.commit()
     more = Execution("e2", noon + 1, Decimal(1), Decimal(10), Decimal(1), STREAM)
@@ -179,7 +179,7 @@ def test_a_restart_goes_on_with_the_sums_of_the_day(tmp_path: Path) -> None:
 def test_positions_are_not_cash() -> None:
     """A position told between two fills leaves the cash as it was."""
     session = Session(frame([]).layout.schema, setup({}, external=True))
-    session.answer([Answer(0, CASH, px=100.0), Answer(0, POSITION, instrument_id=0, qty=3.0, px=2.0)])
+    session.hear([ExecutionReport(0, CASH, px=100.0), ExecutionReport(0, POSITION, instrument_id=0, qty=3.0, px=2.0)])
     assert session.account.cash == 100.0 and session.account.equity == 106.0
 
 

@@ -11,18 +11,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpi.formats.answers import NEW, Answer, Ask
+from gpi.formats.execution import NEW, ExecutionReport, OrderRequest
 from gpi.formats.instruments import Instrument, crypto, equity, option
-from gpi.formats.orders import ACCEPTED, CANCELED, FILLED, GTC, LIMIT, REJECTED, REPLACED, STOP_LIMIT
 from gpi.formats.secrets import Secret
-from gpi.tools.brokers import wire
+from gpi.formats.words import ACCEPTED, CANCELED, FILLED, GTC, LIMIT, REJECTED, REPLACED, STOP_LIMIT
+from gpi.tools.brokers.alpaca import wire
+from gpi.tools.brokers.alpaca.last_moment import look, pools
+from gpi.tools.brokers.alpaca.rest import Keys, Rest, Unanswered
 from gpi.tools.brokers.blotter import Blotter
 from gpi.tools.brokers.bucket import CANCEL, LOOK, ORDER, RESOLVE, Bucket
 from gpi.tools.brokers.hands import Hands, latest
-from gpi.tools.brokers.lastmoment import look, pools
 from gpi.tools.brokers.life import Life
 from gpi.tools.brokers.outbox import STALE_S, Job, Outbox
-from gpi.tools.brokers.rest import Keys, Rest, Unanswered
 
 STAMP = "2026-11-20T15:00:00.{:09d}Z"
 
@@ -59,18 +59,18 @@ def activities(sizes: list[int]) -> list[dict[str, Any]]:
     return rows
 
 
-def folded(updates: list[dict[str, Any]], rows: list[dict[str, Any]]) -> tuple[Blotter, list[Answer]]:
-    blotter, told = Blotter(), list[Answer]()
-    blotter.place(Life(Ask(NEW, 1, 7, 0, "AAA", 1, LIMIT, GTC, 100.0, 20.0), "gpi-1", {}, Decimal(100)))
+def folded(updates: list[dict[str, Any]], rows: list[dict[str, Any]]) -> tuple[Blotter, list[ExecutionReport]]:
+    blotter, told = Blotter(), list[ExecutionReport]()
+    blotter.place(Life(OrderRequest(NEW, 1, 7, 0, "AAA", 1, LIMIT, GTC, 100.0, 20.0), "gpi-1", {}, Decimal(100)))
     for data in updates:
         before = blotter.lives["gpi-1"].executions.filled
         blotter.message(json.dumps({"stream": "trade_updates", "data": data}))
         facts = blotter.lives["gpi-1"].executions
         assert facts.busted or facts.filled >= before, "filled_qty never goes down"
-        told += blotter.answers()
+        told += blotter.reports()
     for row in rows:
         blotter.activity(row)
-    return blotter, told + blotter.answers()
+    return blotter, told + blotter.reports()
 
 
 def naive(sizes: list[int], end: str) -> tuple[int, list[tuple[float, float]]]:
@@ -133,15 +133,15 @@ def test_a_bust_that_comes_before_its_fill_takes_it_back_all_the_same() -> None:
 AAA, COIN = equity("AAA"), crypto("BTC/USD")
 
 
-def asked(**words: Any) -> Ask:
-    return Ask(**({"what": NEW, "ts_event": 1, "order_id": 1, "instrument_id": 0, "symbol": "AAA", "side": 1,
+def asked(**words: Any) -> OrderRequest:
+    return OrderRequest(**({"what": NEW, "ts_event": 1, "order_id": 1, "instrument_id": 0, "symbol": "AAA", "side": 1,
                    "order_type": LIMIT, "tif": GTC, "qty": 1.0, "px": 100.0} | words))  # fmt: skip
 
 
 @given(cents=st.integers(100, 10**7), noise=st.sampled_from([0.0, 1e-12, -1e-12]), side=st.sampled_from([1, -1]))
 def test_prices_reach_the_wire_without_the_noise_of_floats(cents: int, noise: float, side: int) -> None:
     """0.1 + 0.2 is 0.3 on the wire."""
-    body = wire.request(asked(px=cents / 100 + noise, side=side), AAA, "id")
+    body = wire.order_body(asked(px=cents / 100 + noise, side=side), AAA, "id")
     assert Decimal(body["limit_price"]) == Decimal(cents) / 100
     assert "e" not in body["limit_price"].lower()
 
@@ -150,7 +150,7 @@ def test_prices_reach_the_wire_without_the_noise_of_floats(cents: int, noise: fl
 def test_a_price_is_never_more_aggressive_than_asked(px: float, side: int) -> None:
     """Buys are rounded down, sells up, by less than a step."""
     try:
-        sent = float(wire.request(asked(px=px, side=side), AAA, "id")["limit_price"])
+        sent = float(wire.order_body(asked(px=px, side=side), AAA, "id")["limit_price"])
     except wire.Unsendable:
         return
     assert (px - sent) * side > -1e-7 * max(1.0, px) and abs(px - sent) <= 0.01 + 1e-9
@@ -175,9 +175,9 @@ def test_a_request_is_as_alpaca_wants_it_or_is_not_made(
     """Strings on the grid; what cannot be, is refused here."""
     if wanted is None:
         with pytest.raises(wire.Unsendable):
-            wire.request(asked(**words), instrument, "id")
+            wire.order_body(asked(**words), instrument, "id")
         return
-    body = wire.request(asked(**words), instrument, "id")
+    body = wire.order_body(asked(**words), instrument, "id")
     assert {name: body[name] for name in wanted} == dict(wanted)
 
 
@@ -283,9 +283,9 @@ def test_a_request_whose_time_ends_between_two_bytes_is_not_sent_whole(at: int) 
 
 def lineage() -> Blotter:
     """An order of 100 and its replacement to 150 in all, both sent."""
-    blotter, ask = Blotter(), Ask(NEW, 1, 7, 0, "AAA", 1, LIMIT, GTC, 100.0, 20.0)
-    first = Life(ask, "gpi-1", {}, Decimal(100), state="live")
-    first.after = Life(ask._replace(qty=150.0, px=21.0), "gpi-1r1", {}, Decimal(150), state="sent", before=first)
+    blotter, request = Blotter(), OrderRequest(NEW, 1, 7, 0, "AAA", 1, LIMIT, GTC, 100.0, 20.0)
+    first = Life(request, "gpi-1", {}, Decimal(100), state="live")
+    first.after = Life(request._replace(qty=150.0, px=21.0), "gpi-1r1", {}, Decimal(150), state="sent", before=first)
     blotter.place(first)
     blotter.place(first.after)
     return blotter
@@ -313,13 +313,13 @@ def test_a_replacement_folds_to_the_same_in_any_order(before: list[int], after: 
     happened, rows = replaced_story(before, after)
     ends = [each for each in happened if each["event"] in ("replaced", "canceled")]
     kept = data.draw(st.lists(st.sampled_from(happened), max_size=2 * len(happened)))
-    blotter, told = lineage(), list[Answer]()
+    blotter, told = lineage(), list[ExecutionReport]()
     for update in data.draw(st.permutations([*kept, *ends])):
         blotter.update(update)
-        told += blotter.answers()
+        told += blotter.reports()
     for row in rows:
         blotter.activity(row)
-    told += blotter.answers()
+    told += blotter.reports()
     assert not blotter.open and not blotter.gaps
     assert sum(a.qty for a in told if a.action == FILLED) == sum(before) + sum(after)
     assert [a.action for a in told].count(REPLACED) == 1 == [a.action for a in told].count(CANCELED)

@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from gpi.formats.answers import NEW, Ask
 from gpi.formats.errors import UsageError
+from gpi.formats.execution import NEW, OrderRequest
 from gpi.tools.brokers.journal import Journal, JournalError
 from gpi.tools.brokers.tables import SCHEMA
 
 WRITER = """
 import sys
 from pathlib import Path
-from gpi.formats.answers import NEW, Ask
+from gpi.formats.execution import NEW, OrderRequest
 from gpi.tools.brokers.journal import Journal
 journal = Journal(Path(sys.argv[1]))
 journal.begin_run(1, "A", "", {})
@@ -26,7 +26,7 @@ n = 0
 while True:
     for _ in range(1 + n % 5):
         n += 1
-        journal.intend(journal.client_id("A", n), Ask(NEW, n, n, 0, "AAA", 1), {"qty": "1"}, n)
+        journal.intend(journal.client_id("A", n), OrderRequest(NEW, n, n, 0, "AAA", 1), {"qty": "1"}, n)
     journal.commit()
     print(journal.epoch, n, flush=True)
 """
@@ -39,7 +39,7 @@ def filled(path: Path, commits: int) -> list[int]:
     for k in range(commits):
         for _ in range(1 + k % 3):
             n += 1
-            journal.intend(journal.client_id("A", n), Ask(NEW, n, n, 0, "AAA", 1), {"qty": "1"}, n)
+            journal.intend(journal.client_id("A", n), OrderRequest(NEW, n, n, 0, "AAA", 1), {"qty": "1"}, n)
         journal.commit()
         rows.append(n)
     for suffix in ("", "-wal"):
@@ -116,7 +116,7 @@ def test_a_disk_that_is_full_fails_the_commit_and_a_later_one_makes_up_for_it(tm
     pages = journal.first("PRAGMA page_count")[0]
     journal._db.execute(f"PRAGMA max_page_count = {pages}")
     for n in range(1, 400):
-        journal.intend(journal.client_id("A", n), Ask(NEW, n, n, 0, "AAA", 1), {"qty": "1"}, n)
+        journal.intend(journal.client_id("A", n), OrderRequest(NEW, n, n, 0, "AAA", 1), {"qty": "1"}, n)
     with pytest.raises(JournalError, match="full"):
         journal.commit()
     assert journal.first("SELECT count(*) FROM orders")[0] == 0
@@ -196,7 +196,7 @@ def test_a_row_that_was_not_kept_fails_the_commit(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "j")
     journal.begin_run(1, "A", "", {})
     journal._db.execute(CHANGES[0])
-    journal.intend(journal.client_id("A", 1), Ask(NEW, 1, 1, 0, "AAA", 1), {"qty": "1"}, 1)
+    journal.intend(journal.client_id("A", 1), OrderRequest(NEW, 1, 1, 0, "AAA", 1), {"qty": "1"}, 1)
     with pytest.raises(JournalError, match="0 rows were kept of one"):
         journal.commit()
     journal._db.execute("DROP TRIGGER forget")

@@ -10,8 +10,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpi.formats.answers import NEW, Answer, Ask
-from gpi.formats.orders import GTC, LIMIT
+from gpi.formats.execution import NEW, ExecutionReport, OrderRequest
+from gpi.formats.words import GTC, LIMIT
 from gpi.tools.brokers import blotter as room
 from gpi.tools.brokers.blotter import Blotter
 from gpi.tools.brokers.journal import Journal
@@ -22,16 +22,16 @@ from tests.test_brokers_fold import SIZES, activities, story
 
 def lived(journal: Journal, messages: list[dict[str, Any]], rows: list[dict[str, Any]], kept: int) -> Any:
     """(answers, positions, orders in memory) after all of it, of a blotter that keeps so many ended orders."""
-    blotter, told = Blotter("gpi-", partial(recalled, journal)), list[Answer]()
+    blotter, told = Blotter("gpi-", partial(recalled, journal)), list[ExecutionReport]()
     room.KEPT, usual = kept, room.KEPT  # type: ignore[misc]
     try:
-        ask = Ask(NEW, 1, 7, 0, "AAA", 1, LIMIT, GTC, 100.0, 20.0)
-        journal.intend("gpi-1", ask, {"qty": "100"}, 1)
-        blotter.place(Life(ask, "gpi-1", {"qty": "100"}, Decimal(100)))
+        request = OrderRequest(NEW, 1, 7, 0, "AAA", 1, LIMIT, GTC, 100.0, 20.0)
+        journal.intend("gpi-1", request, {"qty": "100"}, 1)
+        blotter.place(Life(request, "gpi-1", {"qty": "100"}, Decimal(100)))
         folds = [partial(blotter.message, json.dumps({"stream": "trade_updates", "data": each})) for each in messages]
         for fold in (*folds, *(partial(blotter.activity, row) for row in rows)):
             fold()
-            told += blotter.answers()
+            told += blotter.reports()
             write(journal, blotter, 2)
             journal.commit()
             blotter.forget()
@@ -64,7 +64,7 @@ def test_an_order_of_nobody_is_not_recalled(tmp_path: Path) -> None:
     """Neither id is in the journal, or it is of a former run."""
     journal = Journal(tmp_path / "j")
     journal.begin_run(1, "A", "-", {})
-    journal.intend("gpi-1", Ask(NEW, 1, 7, 0, "AAA", 1, LIMIT, GTC, 100.0, 20.0), {"qty": "100"}, 1)
+    journal.intend("gpi-1", OrderRequest(NEW, 1, 7, 0, "AAA", 1, LIMIT, GTC, 100.0, 20.0), {"qty": "100"}, 1)
     journal.changed("gpi-1", "done", "b1", 0, 2)
     journal.commit()
     assert recalled(journal, "gpi-1", "") is not None and recalled(journal, "", "b1") is not None

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from gpi.formats.answers import NEW, STATE, WITHDRAW, Ask, Leg
+from gpi.formats.execution import NEW, STATE, WITHDRAW, Leg, OrderRequest
 from gpi.formats.instruments import option
-from gpi.formats.orders import ACCEPTED, CANCELED, DAY, FILLED, LIMIT, MARKET, REASONS, REJECTED
+from gpi.formats.words import ACCEPTED, CANCELED, DAY, FILLED, LIMIT, MARKET, REASONS, REJECTED
 from gpi.tools.brokers import families
-from gpi.tools.brokers.wire import Unsendable
+from gpi.tools.brokers.alpaca.wire import Unsendable
 from tests.brokerage import NAN, START_NS, Client, Venue, trading
 
 pytestmark = pytest.mark.filterwarnings("ignore::aiohttp.web_exceptions.NotAppKeyWarning")
@@ -35,7 +35,7 @@ def spread(client: Client, px: float, units: float = 2.0, side: int = 1) -> tupl
     low, high = (client.venue.instruments.named(each.symbol) for each in (LOW, HIGH))
     legs = (Leg(n, low.id, low.symbol, side, 1), Leg(n + 1, high.id, high.symbol, -side, 1))
     kind = MARKET if px != px else LIMIT
-    client.broker.ask([Ask(NEW, START_NS, n, low.id, low.symbol, 0, kind, DAY, units, px, legs=legs)])
+    client.broker.send([OrderRequest(NEW, START_NS, n, low.id, low.symbol, 0, kind, DAY, units, px, legs=legs)])
     return n, n + 1
 
 
@@ -70,7 +70,7 @@ def test_a_spread_that_waits_is_cancelled_whole(venue: Venue, tmp_path: Path) ->
         legs = spread(client, 1.0)
         for leg in legs:
             client.hears(ACCEPTED, leg)
-        client.broker.ask([Ask(WITHDRAW, START_NS, legs[0], 0, LOW.symbol)])
+        client.broker.send([OrderRequest(WITHDRAW, START_NS, legs[0], 0, LOW.symbol)])
         for leg in legs:
             client.hears(CANCELED, leg)
     assert venue.open_orders == 0
@@ -120,7 +120,7 @@ def test_a_trader_that_starts_again_cancels_a_spread_of_its_former_life(venue: V
 def test_a_net_price_is_never_more_aggressive_than_asked(px: float, sent: str) -> None:
     """A debit is rounded down, a credit up."""
     legs = (Leg(1, 3, LOW.symbol, 1, 1), Leg(2, 4, HIGH.symbol, -1, 1))
-    ask = Ask(NEW, START_NS, 1, 3, LOW.symbol, 0, LIMIT, DAY, 1.0, px, legs=legs)
-    assert families.combination(ask, "id", {})["limit_price"] == sent
+    request = OrderRequest(NEW, START_NS, 1, 3, LOW.symbol, 0, LIMIT, DAY, 1.0, px, legs=legs)
+    assert families.combination(request, "id", {})["limit_price"] == sent
     with pytest.raises(Unsendable):
-        families.combination(ask._replace(legs=legs[:1]), "id", {})
+        families.combination(request._replace(legs=legs[:1]), "id", {})

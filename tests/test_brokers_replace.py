@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from gpi.formats.answers import AMEND, STATE, Answer, Ask
-from gpi.formats.orders import ACCEPTED, CANCELED, FILLED, REASONS, REJECTED, REPLACED
+from gpi.formats.execution import AMEND, STATE, ExecutionReport, OrderRequest
+from gpi.formats.words import ACCEPTED, CANCELED, FILLED, REASONS, REJECTED, REPLACED
 from tests.brokerage import NAN, START_NS, Client, Venue, trading
 from tests.test_brokers import agree
 
@@ -24,9 +24,13 @@ def venue() -> Iterator[Venue]:
 
 def amend(client: Client, order_id: int, qty: float = NAN, px: float = NAN) -> None:
     """What a session asks for."""
-    was = client.broker.engine.blotter.numbered[order_id].ask
-    client.broker.ask(
-        [Ask(AMEND, START_NS, order_id, was.instrument_id, was.symbol, was.side, was.order_type, was.tif, qty, px)]
+    was = client.broker.engine.blotter.numbered[order_id].request
+    client.broker.send(
+        [
+            OrderRequest(
+                AMEND, START_NS, order_id, was.instrument_id, was.symbol, was.side, was.order_type, was.tif, qty, px
+            )
+        ]
     )
 
 
@@ -112,9 +116,9 @@ def test_a_replacement_whose_reply_is_lost_is_looked_up_by_both_ids(
         order = resting(client)
         venue.fault(**{**fault, "count": 1})
         amend(client, order, px=98.0)
-        answer = client.hears(REPLACED, order, 15.0)
+        report = client.hears(REPLACED, order, 15.0)
         carried = [o for o in at_venue(venue) if o[0] == "new"]
-        assert len(carried) == 1 and answer.px == float(carried[0][3])
+        assert len(carried) == 1 and report.px == float(carried[0][3])
         client.until(lambda: not client.broker.engine.holds.blocks)
         assert len(client.heard(REPLACED)) == 1 and not client.heard(REJECTED)
     assert told(client, order)[-1][0] == CANCELED
@@ -130,8 +134,8 @@ def test_a_replacement_that_was_taken_and_is_rejected_later_leaves_the_order_as_
         order = resting(client)
         venue.fault("late-reject", count=1)
         amend(client, order, px=98.0)
-        answer = client.hears(REPLACED, order)
-        assert (answer.px, answer.leaves, REASONS[answer.reason]) == (99.0, 10, "BROKER_REFUSED")
+        report = client.hears(REPLACED, order)
+        assert (report.px, report.leaves, REASONS[report.reason]) == (99.0, 10, "BROKER_REFUSED")
         assert at_venue(venue) == [("new", "10", "0", "99"), ("rejected", "10", "0", "98")]
         amend(client, order, px=98.5)
         client.until(lambda: client.heard(REPLACED)[-1].px == 98.5)
@@ -197,7 +201,7 @@ def test_what_is_not_settled_is_not_replaced(venue: Venue, tmp_path: Path, state
         else:
             client.broker.engine.holds.block("AAA", "a test")
         amend(client, order, px=98.0)
-        answer: Answer = client.hears(REPLACED, order)
-        assert REASONS[answer.reason] == "RECONCILING" and answer.px == 99.0
+        report: ExecutionReport = client.hears(REPLACED, order)
+        assert REASONS[report.reason] == "RECONCILING" and report.px == 99.0
         assert len(venue.account["orders"]) == 1
     assert Decimal(venue.account["orders"][0]["filled_qty"]) == 0

@@ -13,12 +13,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpi.formats.answers import DAY, POSITION, Answer
+from gpi.formats.execution import DAY, POSITION, ExecutionReport
 from gpi.formats.frame import Frame
 from gpi.formats.instruments import KEY, option
-from gpi.formats.orders import DAY as DAY_TIF
-from gpi.formats.orders import IOC
 from gpi.formats.ticks import ticks
+from gpi.formats.words import DAY as DAY_TIF
+from gpi.formats.words import IOC, SECOND
 from gpi.tools.backtest import opening
 from gpi.tools.backtest.run import Run
 from gpi.tools.backtest.session import Session
@@ -30,7 +30,6 @@ from tests.trading import frame, setup
 
 CALL = option("AAA   261218C00100000")
 SYMBOLS = ("AAA", "BBB", CALL.symbol)
-SECOND = 1_000_000_000
 
 
 class Market:
@@ -67,20 +66,20 @@ class Trader:
         terms = Terms.announced(venue.instruments)
         schema = ticks(0).with_metadata({KEY.encode(): venue.instruments.to_json().encode()})
         self.session = Session(schema, setup(script, external=True, terms=terms, **changes))
-        self.answers: list[Answer] = []
-        self.hear(self.broker.answers())
+        self.reports: list[ExecutionReport] = []
+        self.hear(self.broker.reports())
         self.start = opening.start_equity(self.session.state)
         self.day: Any = None
 
-    def hear(self, answers: list[Answer]) -> None:
-        self.answers += answers
-        self.session.answer(answers)
+    def hear(self, reports: list[ExecutionReport]) -> None:
+        self.reports += reports
+        self.session.hear(reports)
 
     def step(self, ticked: Frame, wait_s: float = 0.0) -> None:
         """One tick, as `gpi trade` takes it."""
-        self.hear(self.broker.answers())
+        self.hear(self.broker.reports())
         self.session.step(ticked)
-        self.broker.ask(self.session.asks())
+        self.broker.send(self.session.requests())
         account = self.session.account
         day = (int(self.session.clock.day), float(account.day_equity), bool(account.loss_day))
         if day != self.day:
@@ -91,7 +90,7 @@ class Trader:
     def finish(self) -> float:
         """The honest end; the profit."""
         self.session.wind_down()
-        self.broker.ask(self.session.asks())
+        self.broker.send(self.session.requests())
         self.hear(self.broker.finish(8.0))
         self.broker.close()
         self.session.finish()
@@ -251,10 +250,10 @@ def test_cash_that_came_is_no_profit_and_no_room_for_losses(venue: Venue, tmp_pa
 def test_a_position_learned_of_late_is_no_profit() -> None:
     """An instrument is announced in the middle of a run, and something is held in it."""
     session = Session(frame([]).layout.schema, setup({}, external=True))
-    session.answer([Answer(0, 23, px=1_000.0)])
+    session.hear([ExecutionReport(0, 23, px=1_000.0)])
     session.step(frame([{"ts": START_NS, "bid": (100, 9), "ask": (102, 9)}]))
-    late = Answer(0, POSITION, instrument_id=1, qty=10.0, px=5.0, leaves=10.0, fee=7.0)
-    session.answer([late])
+    late = ExecutionReport(0, POSITION, instrument_id=1, qty=10.0, px=5.0, leaves=10.0, fee=7.0)
+    session.hear([late])
     assert (session.account.equity, opening.profit(session.state)) == (1_070.0, 0.0)
     assert session.account.peak == session.account.day_equity == 1_070.0
 
@@ -262,7 +261,9 @@ def test_a_position_learned_of_late_is_no_profit() -> None:
 def test_a_day_that_is_over_binds_nobody() -> None:
     """The day told is yesterday's: the first tick begins another with what there is."""
     session = Session(frame([]).layout.schema, setup({}, external=True))
-    session.answer([Answer(0, 23, px=1_000.0), Answer(START_NS - 86_400 * SECOND, DAY, qty=1.0, px=5_000.0)])
+    session.hear(
+        [ExecutionReport(0, 23, px=1_000.0), ExecutionReport(START_NS - 86_400 * SECOND, DAY, qty=1.0, px=5_000.0)]
+    )
     session.step(frame([{"ts": START_NS, "bid": (100, 9), "ask": (102, 9)}]))
     assert (session.account.day_equity, session.account.loss_day) == (1_000.0, 0)
 
@@ -271,7 +272,7 @@ def test_the_risk_report_counts_what_the_day_had_lost_before_the_run(tmp_path: P
     """From the equity with which the day began, not from the run's own."""
     session = Session(frame([]).layout.schema, setup({}, external=True))
     run = Run(tmp_path / "run", session, frame([]).layout.schema)
-    session.answer([Answer(0, 23, px=900.0), Answer(START_NS, DAY, px=1_000.0)])
+    session.hear([ExecutionReport(0, 23, px=900.0), ExecutionReport(START_NS, DAY, px=1_000.0)])
     run.add(session.step(frame([{"ts": START_NS, "bid": (100, 9), "ask": (102, 9)}])))
     run.add(session.finish())
     run.close()

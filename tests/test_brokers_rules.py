@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gpi.formats.answers import NEW, STATE
+from gpi.formats.execution import NEW, STATE
 from gpi.formats.frame import Frame
 from gpi.formats.instruments import KEY
-from gpi.formats.orders import ACCEPTED, CANCELED, EXPIRED, FILLED, REASONS, REFUSE, REJECTED, SUBMIT
+from gpi.formats.words import ACCEPTED, CANCELED, EXPIRED, FILLED, REASONS, REFUSE, REJECTED, SUBMIT
 from gpi.tools.backtest.answered import Repeated, Script
 from gpi.tools.backtest.run import Run
 from gpi.tools.backtest.session import Session
@@ -73,7 +73,7 @@ def wait(client: Client, asked: dict[int, str]) -> None:
 
 def settled(client: Client, asked: dict[int, str]) -> bool:
     """Everything that was asked for has been answered, and the broker knows what the venue knows."""
-    client.told += client.broker.answers()
+    client.told += client.broker.reports()
     heard = {(a.order_id, a.action) for a in client.told}
     over = {order for order, action in heard if action in (REJECTED, CANCELED, EXPIRED)}
     whole = {a.order_id for a in client.told if a.action == FILLED and a.leaves == 0}
@@ -97,18 +97,18 @@ def test_a_market_maker_lives_long_without_a_refusal_of_the_venue(venue: Venue, 
             sides = {side: [tick[side][0] * TICK, tick[side][1]] for side in ("bid", "ask")}
             venue.tick(symbol=NAMES[tick["i"]], ts=tick["ts"], **sides)
             wait(client, asked)
-            answers, at = client.told[at:], len(client.told)
-            run.heard(int(session.clock.row), answers)
-            session.answer(answers)
+            reports, at = client.told[at:], len(client.told)
+            run.heard(int(session.clock.row), reports)
+            session.hear(reports)
             run.add(session.step(ticks.slice(row, row + 1)))
-            asks = session.asks()
-            asked |= {ask.order_id: "new" if ask.what == NEW else "cancel" for ask in asks}
-            client.broker.ask(asks)
+            requests = session.requests()
+            asked |= {request.order_id: "new" if request.what == NEW else "cancel" for request in requests}
+            client.broker.send(requests)
         run.add(session.wind_down())
-        client.broker.ask(session.asks())
+        client.broker.send(session.requests())
         client.told += client.broker.finish(8.0)
         run.heard(int(session.clock.row), client.told[at:])
-        session.answer(client.told[at:])
+        session.hear(client.told[at:])
         run.add(session.finish())
     run.close()
     fills = venue.account["fills"]

@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from gpi.formats.answers import AMEND, NEW, Ask
 from gpi.formats.errors import UsageError
-from gpi.formats.orders import ACCEPTED, GTC, LIMIT
+from gpi.formats.execution import AMEND, NEW, OrderRequest
 from gpi.formats.secrets import Secret
+from gpi.formats.words import ACCEPTED, GTC, LIMIT
+from gpi.tools.brokers.alpaca.last_moment import look, pools
+from gpi.tools.brokers.alpaca.rest import Keys, NotSent, Rest
 from gpi.tools.brokers.guards import Guards
-from gpi.tools.brokers.lastmoment import look, pools
 from gpi.tools.brokers.outbox import HANDS
-from gpi.tools.brokers.rest import Keys, NotSent, Rest
 from gpi.tools.brokers.switch import Switch, settled
 from tests.brokerage import START_NS, Client, Venue
 
@@ -104,7 +104,9 @@ def test_after_the_switch_no_order_and_no_replacement_leaves_and_cancels_do(venu
             while not stop.is_set():
                 n += 1
                 client.new(px=80.0 + n % 500 / 100, symbol=("AAA", "BBB", "CCC")[n % 3])
-                client.broker.ask([Ask(AMEND, START_NS, resting, 0, "AAA", 1, LIMIT, GTC, NAN, 91.0 + n % 7 / 100)])
+                client.broker.send(
+                    [OrderRequest(AMEND, START_NS, resting, 0, "AAA", 1, LIMIT, GTC, NAN, 91.0 + n % 7 / 100)]
+                )
                 time.sleep(0.01)
 
         asking = threading.Thread(target=storm, daemon=True)
@@ -153,7 +155,7 @@ def test_an_order_that_is_withheld_is_told_as_refused(venue: Venue, tmp_path: Pa
     client.broker.open()
     try:
         client.broker.kill_file.touch()
-        client.broker.ask([Ask(NEW, START_NS, 1, 0, "AAA", 1, LIMIT, GTC, 10.0, 90.0)])
+        client.broker.send([OrderRequest(NEW, START_NS, 1, 0, "AAA", 1, LIMIT, GTC, 10.0, 90.0)])
         client.until(lambda: client.broker.failure is not None)
         assert not client.broker.engine.at_risk
     finally:

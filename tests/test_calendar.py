@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpi.formats import calendar
-from gpi.formats.calendar import HOUR, SECOND, Session, next_close, next_open, session, sessions, state
+from gpi.formats.market import calendar
+from gpi.formats.market.calendar import HOUR, Session, next_close, next_open, session, sessions, state
+from gpi.formats.words import SECOND
 from tests.data import shared
 
 NEW_YORK = ZoneInfo("America/New_York")

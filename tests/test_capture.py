@@ -14,14 +14,15 @@ import pytest
 from gpi.formats.errors import BadInput, VenueError
 from gpi.formats.frame import Frame, concatenated
 from gpi.formats.secrets import Secret
-from gpi.formats.ticks import GAP, QUOTE, TICKS, TRADE
-from gpi.tools.feeds import supervisor
-from gpi.tools.feeds.capturing import Capture
-from gpi.tools.feeds.journal import Journal, Kind, Record, read, segments
-from gpi.tools.feeds.outlet import CONFLATED, DROPPED, Outlet, Policy
-from gpi.tools.feeds.subscription import Subscription
-from gpi.tools.feeds.venuetime import Told, VenueTime
-from gpi.tools.feeds.watchdog import Watchdog
+from gpi.formats.ticks import TICKS
+from gpi.formats.words import GAP, QUOTE, TRADE
+from gpi.tools.feeds.live import supervisor
+from gpi.tools.feeds.live.capturing import Capture
+from gpi.tools.feeds.live.journal import Journal, Kind, Record, read, segments
+from gpi.tools.feeds.live.outlet import CONFLATED, DROPPED, Outlet, Policy
+from gpi.tools.feeds.live.subscription import Subscription
+from gpi.tools.feeds.live.venue_time import Told, VenueTime
+from gpi.tools.feeds.live.watchdog import Watchdog
 from tests.market_server import KEY_ID, SECRET, MarketServer, Visit
 
 T0 = 1_700_000_000_000_000_000

@@ -15,7 +15,7 @@ from gpi.cli.capture import _also_into
 from gpi.formats.errors import GpiError
 from gpi.formats.instruments import Instruments, equity
 from gpi.formats.ticks import TICKS
-from gpi.tools.feeds.journal import read
+from gpi.tools.feeds.live.journal import read
 from tests.market_server import KEY_ID, SECRET, MarketServer, Visit
 from tests.shell import GPI, ROOT
 from tests.test_capture import endless, quote

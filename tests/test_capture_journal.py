@@ -11,10 +11,11 @@ import pytest
 
 from gpi.formats.errors import BadInput
 from gpi.formats.frame import Frame, concatenated
-from gpi.formats.ticks import GAP, TICKS
-from gpi.tools.feeds.journal import MAGIC, Journal, Kind, Record, read, segments
-from gpi.tools.feeds.retold import Journaled
-from gpi.tools.feeds.subscription import Subscription
+from gpi.formats.ticks import TICKS
+from gpi.formats.words import GAP
+from gpi.tools.feeds.live.journal import MAGIC, Journal, Kind, Record, read, segments
+from gpi.tools.feeds.live.retold import Journaled
+from gpi.tools.feeds.live.subscription import Subscription
 from tests.shell import gpi
 
 T0 = 1_700_000_000_000_000_000

@@ -19,9 +19,9 @@ from gpi.formats.frame import Frame, concatenated
 from gpi.formats.instruments import Instruments
 from gpi.formats.ipc import Reader, writing
 from gpi.formats.quarantine import Quarantine, taken
-from gpi.formats.ticks import GAP, QUOTE, SNAPSHOT, STATUS, TRADE
+from gpi.formats.words import GAP, QUOTE, SNAPSHOT, STATUS, TRADE
 from gpi.tools.feeds.files import open_ticks
-from gpi.tools.feeds.journal import Kind, read
+from gpi.tools.feeds.live.journal import Kind, read
 from tests.data import shared
 from tests.shell import GPI, ROOT, gpi
 

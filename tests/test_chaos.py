@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gpi.tools.brokers.bucket import ORDER, Bucket
-from gpi.tools.chaos.captures import lacking
+from gpi.tools.chaos.cases.captures import lacking
 from gpi.tools.chaos.rows import FAIL, NOT_RUN, PASS, Case, NotRunnable, Row, Seen, dice, run
 from gpi.tools.chaos.search import search
 from tests.shell import GPI, gpi
@@ -96,7 +96,8 @@ def test_a_higher_limit_than_assumed_holds_at_once() -> None:
 
 def test_an_order_of_a_dead_trader_is_soon_believed_missing(tmp_path: Path) -> None:
     """What a killed trader journaled and never sent: two looks within five seconds, then it never lived."""
-    from gpi.formats.answers import Ask
+    from gpi.formats.execution import OrderRequest
+    from gpi.tools.brokers.alpaca.rest import Reply
     from gpi.tools.brokers.blotter import Blotter
     from gpi.tools.brokers.clerk import Clerk
     from gpi.tools.brokers.guards import Guards
@@ -104,11 +105,10 @@ def test_an_order_of_a_dead_trader_is_soon_believed_missing(tmp_path: Path) -> N
     from gpi.tools.brokers.journal import Journal
     from gpi.tools.brokers.life import REFUSED, UNKNOWN, Life
     from gpi.tools.brokers.outbox import Outbox
-    from gpi.tools.brokers.rest import Reply
 
     journal, blotter, outbox = Journal(tmp_path / "orders.sqlite"), Blotter(), Outbox(Bucket())
     clerk = Clerk(blotter, Holds(), journal, outbox, Guards(), "PA1", lambda line: None)
-    life = Life(Ask(1, 0, 1, 0, "SPY", 1, 1, 1, 10.0, 100.0), "c-1", {}, Decimal(10), mute=True, state=UNKNOWN)
+    life = Life(OrderRequest(1, 0, 1, 0, "SPY", 1, 1, 1, 10.0, 100.0), "c-1", {}, Decimal(10), mute=True, state=UNKNOWN)
     blotter.place(life)
     clerk.inquiries.watch(life, 0.0, 0.0)
     now = 0.0

@@ -27,7 +27,8 @@ from aiohttp import ClientSession
 from gpi.formats.frame import Frame
 from gpi.formats.instruments import Instruments, crypto, equity, index, option
 from gpi.formats.secrets import Secret
-from gpi.formats.ticks import BUY, DEPTH, HIDDEN, OFF_EXCHANGE, PAUSED, QUOTE, SELL, STATUS, TRADE, ticks
+from gpi.formats.ticks import ticks
+from gpi.formats.words import BUY, DEPTH, HIDDEN, OFF_EXCHANGE, PAUSED, QUOTE, SELL, STATUS, TRADE
 from gpi.tools.venue.venue import Options, made, opened
 from gpi.tools.venue.world import World
 from tests.conformance_table import DIFFERENCES, LEFT_OUT, PAGES, RECORDED

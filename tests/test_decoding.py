@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from gpi.formats import quarantine
 from gpi.formats.instruments import Instruments
 from gpi.formats.quarantine import Reason
-from gpi.formats.ticks import DEPTH, GAP, HALTED, HIDDEN, NO_PRICE, OFF_EXCHANGE, QUOTE, SNAPSHOT, STATUS, TRADE
-from gpi.tools.feeds.decoding import Decoded, Decoder, Vendor
-from gpi.tools.feeds.wirenames import instrument
-from gpi.tools.kernels import conditions, flaws
-from gpi.tools.kernels import msgpack as walker
-from gpi.tools.kernels.decoding import ROW
+from gpi.formats.words import DEPTH, GAP, HALTED, HIDDEN, NO_PRICE, OFF_EXCHANGE, QUOTE, SNAPSHOT, STATUS, TRADE
+from gpi.tools.feeds.live.decoding import Decoded, Decoder, Vendor
+from gpi.tools.feeds.live.wire_names import instrument
+from gpi.tools.kernels.data import conditions, flaws
+from gpi.tools.kernels.data import msgpack as walker
+from gpi.tools.kernels.data.decoding import ROW
 
 T = 1_700_000_000_123_456_789
 DAY = 86_400 * 10**9

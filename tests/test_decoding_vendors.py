@@ -9,10 +9,10 @@ import pyarrow as pa
 import pytest
 
 from gpi.formats.instruments import Instruments
-from gpi.formats.ticks import DEPTH, HALTED, NO_PRICE, QUOTE, STATUS, TRADE
-from gpi.tools.feeds.decoding import Decoded, Decoder
-from gpi.tools.feeds.items import BARS, CONTROLS, FOREX, UNWANTED
-from gpi.tools.kernels.conditions import NUMBERS
+from gpi.formats.words import DEPTH, HALTED, NO_PRICE, QUOTE, STATUS, TRADE
+from gpi.tools.feeds.live.decoding import Decoded, Decoder
+from gpi.tools.feeds.live.items import BARS, CONTROLS, FOREX, UNWANTED
+from gpi.tools.kernels.data.conditions import NUMBERS
 from tests.data import shared
 
 LATER = 2_000_000_000 * 10**9  # after every example

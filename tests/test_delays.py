@@ -12,8 +12,8 @@ import pytest
 from gpi.formats.errors import BadInput, UsageError
 from gpi.formats.instruments import Instruments, equity
 from gpi.formats.ipc import writing
-from gpi.formats.orders import ACCEPTED, CANCEL, CANCELED, GTC, IOC, REASONS, SUBMIT
 from gpi.formats.ticks import TICKS
+from gpi.formats.words import ACCEPTED, CANCEL, CANCELED, GTC, IOC, REASONS, SUBMIT
 from gpi.tools.backtest.delays import Delays, Model, fitted, parsed
 from gpi.tools.backtest.manifest import manifest_of
 from gpi.tools.backtest.session import Session

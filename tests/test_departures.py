@@ -17,7 +17,8 @@ from gpi.formats.frame import Frame
 from gpi.formats.instruments import Instruments, equity
 from gpi.formats.ipc import Reader, Writer
 from gpi.formats.pipes import deserted, watchable
-from gpi.formats.ticks import QUOTE, TICKS
+from gpi.formats.ticks import TICKS
+from gpi.formats.words import QUOTE
 from tests.market_server import MarketServer, Visit
 from tests.shell import GPI, ROOT, gpi
 from tests.test_capture import endless, quote

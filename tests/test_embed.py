@@ -17,7 +17,7 @@ from gpi.formats.frame import Frame
 from gpi.formats.models import WEIGHTS, read_model, read_weights, write_model
 from gpi.formats.ticks import TICKS
 from gpi.tools.embed.tick import SHIPPED, tick_embedding
-from gpi.tools.kernels.encoder import SHAPES
+from gpi.tools.kernels.models.encoder import SHAPES
 from tests.laws import obeys_the_laws, tick_frames
 from tests.naive import encoder as naive
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from gpi.formats.instruments import Instruments, equity
-from gpi.formats.orders import ACCEPTED, CANCELED, DAY, EXPIRED, FILLED, GTC, IOC, LIMIT, MARKET, REJECTED, REPLACED
+from gpi.formats.words import ACCEPTED, CANCELED, DAY, EXPIRED, FILLED, GTC, IOC, LIMIT, MARKET, REJECTED, REPLACED
 from gpi.tools.venue.exchange import Exchange, Request
 from tests.trading import START, TICK, frame
 

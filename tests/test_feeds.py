@@ -22,14 +22,15 @@ from gpi.formats.ipc import Writer, writing
 from gpi.formats.parquet import LakeWriter, write_parquet
 from gpi.formats.provenance import stamped
 from gpi.formats.quarantine import EARLIEST, Quarantine, Reason, Screen, taken
-from gpi.formats.ticks import DEPTH, GAP, QUOTE, TICKS, TRADE, ticks
+from gpi.formats.ticks import TICKS, ticks
+from gpi.formats.words import DEPTH, GAP, QUOTE, TRADE
 from gpi.tools.feeds.excerpt import excerpt
 from gpi.tools.feeds.files import open_ticks
 from gpi.tools.feeds.merge import Run, merged, recut
 from gpi.tools.feeds.pace import paced
 from gpi.tools.feeds.paths import digest
 from gpi.tools.feeds.sorting import in_time_order
-from gpi.tools.kernels import books, levels
+from gpi.tools.kernels.data import books, levels
 from tests.data import shared
 from tests.laws import same
 from tests.naive import books as naive

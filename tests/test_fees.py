@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpi.formats import fees as formats
 from gpi.formats.errors import UsageError
-from gpi.formats.fees import SCHEDULES, Fees
-from gpi.tools.kernels import fees as kernels
-from gpi.tools.kernels.orders import BUY, MAKER, SELL, TAKER
+from gpi.formats.market import fees as formats
+from gpi.formats.market.fees import SCHEDULES, Fees
+from gpi.formats.words import BUY, MAKER, SELL, TAKER
+from gpi.tools.kernels.trader import fees as kernels
 from tests.naive import fees as naive
 
 DAYS = st.dates(date(2010, 1, 1), date(2027, 12, 31))

@@ -17,8 +17,8 @@ from gpi.formats.instruments import (
     option,
     parse_occ,
 )
+from gpi.formats.market.universe import TIER1, TIER2, expand
 from gpi.formats.ticks import ticks
-from gpi.formats.universe import TIER1, TIER2, expand
 
 ROOTS = st.from_regex(r"[A-Z][A-Z0-9.]{0,5}", fullmatch=True)
 DATES = st.dates(date(2000, 1, 1), date(2099, 12, 31))

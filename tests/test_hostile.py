@@ -10,23 +10,14 @@ from typing import Any
 
 import pytest
 
-from gpi.formats.answers import NEW, Answer, Ask
+from gpi.formats.execution import NEW, ExecutionReport, OrderRequest
 from gpi.formats.instruments import Instrument, Instruments, equity, option
-from gpi.formats.orders import (
-    CANCELED,
-    CLS,
-    DAY,
-    FILLED,
-    FOK,
-    GTC,
-    IOC,
-    LIMIT,
-    OPG,
-    REASONS,
-    REJECTED,
-)
 from gpi.formats.secrets import Secret
-from gpi.tools.brokers import deadman, startup, wire
+from gpi.formats.words import CANCELED, CLS, DAY, FILLED, FOK, GTC, IOC, LIMIT, OPG, REASONS, REJECTED
+from gpi.tools.brokers import deadman, startup
+from gpi.tools.brokers.alpaca import wire
+from gpi.tools.brokers.alpaca.rest import Keys, Reply, Rest
+from gpi.tools.brokers.alpaca.updates import Updates
 from gpi.tools.brokers.blotter import Blotter
 from gpi.tools.brokers.bucket import RESOLVE, Bucket
 from gpi.tools.brokers.clerk import Clerk
@@ -35,9 +26,7 @@ from gpi.tools.brokers.holds import HALTED, REDUCING, STARTING, Holds
 from gpi.tools.brokers.journal import Journal
 from gpi.tools.brokers.outbox import Job, Outbox
 from gpi.tools.brokers.reconciliation import Reconciliation
-from gpi.tools.brokers.rest import Keys, Reply, Rest
 from gpi.tools.brokers.startup import write
-from gpi.tools.brokers.updates import Updates
 from tests.shell import gpi
 from tests.test_outside import QUIET, START, begun
 from tests.trading import frame
@@ -63,10 +52,10 @@ class Bench:
         self.desk.announced({row.symbol: row.id for row in self.instruments})
         self.next = 1
 
-    def ask(self, side: int = 1, qty: float = 10, px: float = 99.0, symbol: str = "AAA", now: float = 0.0) -> str:
+    def request(self, side: int = 1, qty: float = 10, px: float = 99.0, symbol: str = "AAA", now: float = 0.0) -> str:
         order_id, self.next = self.next, self.next + 1
         i = self.instruments.named(symbol).id
-        self.clerk.asks([Ask(NEW, START, order_id, i, symbol, side, LIMIT, GTC, qty, px)], 1, now)
+        self.clerk.requests([OrderRequest(NEW, START, order_id, i, symbol, side, LIMIT, GTC, qty, px)], 1, now)
         return self.journal.client_id(ACCOUNT, order_id)
 
     def send(self, now: float = 0.0) -> list[Job]:
@@ -82,13 +71,13 @@ class Bench:
 
     def live(self, side: int = 1, qty: float = 10, px: float = 99.0, symbol: str = "AAA") -> str:
         """An order that the broker has taken."""
-        client_id = self.ask(side, qty, px, symbol)
+        client_id = self.request(side, qty, px, symbol)
         (job,) = self.send()
         self.reply(job, 200, row(client_id, side=side, qty=qty, symbol=symbol))
         return client_id
 
     def commit(self) -> None:
-        self.blotter.answers()
+        self.blotter.reports()
         write(self.journal, self.blotter, 1)
         self.journal.commit()
 
@@ -175,7 +164,7 @@ def test_an_account_without_cash_does_not_make_a_session_poor(bench: Bench) -> N
 
 def test_an_order_that_lives_after_it_was_called_rejected_is_cancelled(bench: Bench) -> None:
     """Two looks found nothing, the session was told so, and then the broker takes it."""
-    client_id = bench.ask()
+    client_id = bench.request()
     (job,) = bench.send()
     bench.reply(job, 502)
     now = 0.0
@@ -183,7 +172,7 @@ def test_an_order_that_lives_after_it_was_called_rejected_is_cancelled(bench: Be
         now += 1.0
         for look in bench.send(now):
             bench.reply(look, 404, {"code": 40410000}, now)
-    assert [a.action for a in bench.blotter.answers()] == [REJECTED]
+    assert [a.action for a in bench.blotter.reports()] == [REJECTED]
     life = bench.blotter.order(wire.order(row(client_id)))  # type: ignore[arg-type]
     assert life is not None
     bench.clerk.inquiries.settled(life, now)
@@ -207,11 +196,11 @@ def test_an_order_that_the_broker_lists_late_does_not_poison_the_journal(bench: 
 def test_what_waits_to_be_sent_when_trading_halts_is_not_sent(bench: Bench) -> None:
     """The gate is asked again when the order's turn comes."""
     bench.outbox.bucket.barred = 0.5
-    first, second = bench.ask(symbol="AAA"), bench.ask(symbol="BBB")
+    first, second = bench.request(symbol="AAA"), bench.request(symbol="BBB")
     assert bench.send(0.1) == []
     bench.holds.hold("keys", HALTED)
     assert bench.send(0.6) == []
-    told = bench.blotter.answers()
+    told = bench.blotter.reports()
     assert [(a.action, REASONS[a.reason]) for a in told] == [(REJECTED, "TRADING_STATE")] * 2
     assert not bench.blotter.lives[first].open and not bench.blotter.lives[second].open
 
@@ -219,8 +208,8 @@ def test_what_waits_to_be_sent_when_trading_halts_is_not_sent(bench: Bench) -> N
 def test_what_waits_in_a_symbol_that_is_blocked_meanwhile_is_not_sent(bench: Bench) -> None:
     """Only that symbol's."""
     bench.outbox.bucket.barred = 0.5
-    bench.ask(symbol="AAA")
-    other = bench.ask(symbol="BBB")
+    bench.request(symbol="AAA")
+    other = bench.request(symbol="BBB")
     bench.holds.block("AAA", "external order")
     assert [job.client_id for job in bench.send(0.6)] == [other]
 
@@ -229,17 +218,17 @@ def test_two_orders_may_not_both_reduce_the_same_shares(bench: Bench) -> None:
     """In a blocked symbol ten are held: the second sale of ten would be a short."""
     bench.blotter.expected["AAA"] = Decimal(10)
     bench.holds.block("AAA", "external order")
-    first, second = bench.ask(-1, 10, 100.0), bench.ask(-1, 10, 101.0)
+    first, second = bench.request(-1, 10, 100.0), bench.request(-1, 10, 101.0)
     assert bench.blotter.lives[first].open and not bench.blotter.lives[second].open
 
 
 @pytest.mark.parametrize("step", [0.0, float("nan"), float("inf"), -1.0])
 def test_an_instrument_without_a_grid_is_refused_not_fatal(step: float) -> None:
     """A division by it would end the broker's thread."""
-    ask = Ask(NEW, START, 1, 0, "AAA", 1, LIMIT, GTC, 10.0, 99.0)
+    request = OrderRequest(NEW, START, 1, 0, "AAA", 1, LIMIT, GTC, 10.0, 99.0)
     for name in ("lot_size", "tick_size"):
         with pytest.raises(wire.Unsendable):
-            wire.request(ask, Instrument("AAA", **{name: step}), "id")
+            wire.order_body(request, Instrument("AAA", **{name: step}), "id")
 
 
 @pytest.mark.parametrize("tif", [IOC, FOK, OPG, CLS])
@@ -248,8 +237,10 @@ def test_an_order_that_must_not_rest_is_not_sent_as_one_that_rests(tif: int) -> 
     contract, fraction = option("AAPL261218C00100000"), Instrument("AAA", lot_size=0.001)
     for instrument, qty in ((contract, 1.0), (fraction, 0.5)):
         with pytest.raises(wire.Unsendable, match="day"):
-            wire.request(Ask(NEW, START, 1, 0, instrument.symbol, 1, LIMIT, tif, qty, 99.0), instrument, "id")
-    body = wire.request(Ask(NEW, START, 1, 0, "AAA", 1, LIMIT, DAY, 0.5, 99.0), fraction, "id")
+            wire.order_body(
+                OrderRequest(NEW, START, 1, 0, instrument.symbol, 1, LIMIT, tif, qty, 99.0), instrument, "id"
+            )
+    body = wire.order_body(OrderRequest(NEW, START, 1, 0, "AAA", 1, LIMIT, DAY, 0.5, 99.0), fraction, "id")
     assert body["time_in_force"] == "day"
 
 
@@ -257,7 +248,7 @@ def test_fill_or_kill_in_crypto_is_not_sent_as_something_that_fills_in_parts() -
     """Alpaca has only gtc and ioc there."""
     coin = Instrument("BTC/USD", "crypto", 0.01, 1e-9)
     with pytest.raises(wire.Unsendable):
-        wire.request(Ask(NEW, START, 1, 0, "BTC/USD", 1, LIMIT, FOK, 0.5, 99.0), coin, "id")
+        wire.order_body(OrderRequest(NEW, START, 1, 0, "BTC/USD", 1, LIMIT, FOK, 0.5, 99.0), coin, "id")
 
 
 def test_executions_of_an_order_older_than_the_last_one_known_are_asked_for(bench: Bench) -> None:
@@ -275,10 +266,10 @@ def test_a_fill_told_with_the_cancel_it_came_too_late_for_is_booked_once() -> No
     """Both in one batch of answers, as after a quiet minute of the feed: the slot of the order is not freed twice."""
     session = begun({0: [(1, 5.0, 100, GTC)], 3: [(1, 1.0, 100, GTC), (1, 2.0, 99, GTC), (1, 3.0, 98, GTC)]})
     session.step(frame(QUIET[:1]))
-    session.answer([
-        Answer(START, CANCELED, 1, 0, 1, leaves=5.0),
-        Answer(START, FILLED, 1, 0, 1, 2.0, 1.0, 3.0, 0.0),
-        Answer(START, FILLED, 1, 0, 1, 3.0, 1.0, 0.0, 0.0),
+    session.hear([
+        ExecutionReport(START, CANCELED, 1, 0, 1, leaves=5.0),
+        ExecutionReport(START, FILLED, 1, 0, 1, 2.0, 1.0, 3.0, 0.0),
+        ExecutionReport(START, FILLED, 1, 0, 1, 3.0, 1.0, 0.0, 0.0),
     ])  # fmt: skip
     session.step(frame(QUIET[1:3]))
     assert session.state["instruments"][0].position == 5.0
@@ -292,9 +283,9 @@ def test_a_late_fill_of_a_part_leaves_no_ghost_of_an_order() -> None:
     """What its broker says is unfilled of an order that has ended is not working."""
     session = begun({0: [(1, 5.0, 100, GTC)]})
     session.step(frame(QUIET[:1]))
-    session.answer([Answer(START, CANCELED, 1, 0, 1, leaves=5.0)])
+    session.hear([ExecutionReport(START, CANCELED, 1, 0, 1, leaves=5.0)])
     session.step(frame(QUIET[1:2]))
-    session.answer([Answer(START, FILLED, 1, 0, 1, 2.0, 1.0, 3.0, 0.0)])
+    session.hear([ExecutionReport(START, FILLED, 1, 0, 1, 2.0, 1.0, 3.0, 0.0)])
     session.step(frame(QUIET[2:3]))
     assert session.account.open_orders == 0 and session.state["instruments"][0].buying == 0.0
 
@@ -302,9 +293,9 @@ def test_a_late_fill_of_a_part_leaves_no_ghost_of_an_order() -> None:
 def test_what_was_decided_on_old_ticks_is_not_sent(bench: Bench) -> None:
     """A delayed feed, a backlog after an outage, a recording played into a live account."""
     bench.clerk.guards.stale_s = 2.0
-    old = bench.ask()
-    assert REASONS[bench.blotter.answers()[-1].reason] == "STALE_DATA"
-    bench.clerk.asks([Ask(NEW, START, 99, 0, "AAA", 1, LIMIT, GTC, 1.0, 99.0)], START + 1_900_000_000, 0.0)
+    old = bench.request()
+    assert REASONS[bench.blotter.reports()[-1].reason] == "STALE_DATA"
+    bench.clerk.requests([OrderRequest(NEW, START, 99, 0, "AAA", 1, LIMIT, GTC, 1.0, 99.0)], START + 1_900_000_000, 0.0)
     assert [job.client_id for job in bench.send()] == [bench.journal.client_id(ACCOUNT, 99)]
     assert not bench.blotter.lives[old].open and any("delayed" in line for line in bench.said)
 

@@ -14,8 +14,8 @@ from gpi.formats.errors import SchemaMismatch, UsageError
 from gpi.formats.features import TICK_FEATURES, elements, vector
 from gpi.formats.frame import Frame
 from gpi.formats.instruments import Instruments, equity
-from gpi.formats.orders import FILLED, GTC, IOC, REFUSE, SUBMIT
 from gpi.formats.ticks import TICKS
+from gpi.formats.words import FILLED, GTC, IOC, REFUSE, SECOND, SUBMIT
 from gpi.tools.backtest.inputs import Inputs
 from gpi.tools.backtest.session import Session
 from gpi.tools.backtest.setup import Latency, Setup, Terms
@@ -30,7 +30,6 @@ from gpi.tools.strategies.loading import load, strategy
 from tests.laws import same
 from tests.trading import START, TICK, frame
 
-SECOND = 1_000_000_000
 TERMS = Terms(default=(TICK, 1.0, 1.0))
 
 
@@ -76,7 +75,7 @@ def test_every_column_that_a_stage_appends_is_published_and_can_be_asked_for() -
 
 def gathered(inputs: Inputs, row: Frame, at: int) -> Any:
     """The record for a row."""
-    from gpi.tools.kernels.gathering import gather
+    from gpi.tools.kernels.trader.gathering import gather
 
     inputs.over(row.columns)
     gather(inputs.address, inputs.pieces, at)

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpi.tools.kernels import latency
-from gpi.tools.kernels.latency import ENTRY, RESPONSE, Model, delay
+from gpi.tools.kernels.exchange import latency
+from gpi.tools.kernels.exchange.latency import ENTRY, RESPONSE, Model, delay
 
 MS = 1_000_000
 START = 1_723_161_240_000_000_000

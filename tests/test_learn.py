@@ -12,7 +12,8 @@ from gpi.formats.errors import BadInput
 from gpi.formats.features import FEATURES, TICK_FEATURES
 from gpi.formats.frame import Frame
 from gpi.formats.models import read_model
-from gpi.formats.ticks import QUOTE, TICKS
+from gpi.formats.ticks import TICKS
+from gpi.formats.words import QUOTE, SECOND
 from gpi.tools.learn.metrics import (
     confusion,
     direction_scores,
@@ -28,7 +29,6 @@ from gpi.tools.learn.windows import Shape, classes, record, samples, tensor, ter
 from gpi.tools.stage import Stream
 from tests.naive import learning as naive
 
-SECOND = 1_000_000_000
 SETTINGS = settings(max_examples=25, deadline=None)
 SHAPE = Shape(window=3, stride=2, horizon_ns=2 * SECOND, silence_ns=30 * SECOND)
 TRAINING = "ignore:.*:FutureWarning", "ignore:.*:UserWarning"

@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 
 from gpi.formats.instruments import Instrument, Instruments, equity, option
 from gpi.formats.ipc import writing
-from gpi.formats.orders import (
+from gpi.formats.market.settlement import ending
+from gpi.formats.ticks import TICKS
+from gpi.formats.words import (
     ACCEPTED,
     ACTIONS,
     CANCELED,
@@ -27,15 +29,14 @@ from gpi.formats.orders import (
     MLEG,
     REASONS,
     REFUSE,
+    SECOND,
 )
-from gpi.formats.settlement import ending
-from gpi.formats.ticks import TICKS
 from gpi.tools.backtest import outside
 from gpi.tools.backtest.session import Session
 from gpi.tools.backtest.setup import Latency, Rules, Setup, unlimited
 from gpi.tools.backtest.tables import columns
 from gpi.tools.backtest.traded import Traded, joined
-from gpi.tools.kernels.options import TRAVEL
+from gpi.tools.kernels.exchange.options import TRAVEL
 from gpi.tools.stage import load, save
 from gpi.tools.strategies.loading import load as strategy_of
 from gpi.tools.venue.exchange import Exchange, Leg
@@ -46,7 +47,6 @@ from tests.test_option_days import quoted
 from tests.trading import INSTANT, frame, scripted
 from tests.venues import venue_here
 
-SECOND = 1_000_000_000
 CLOSE = ending("AAPL", date(2024, 6, 21)).settled
 OPEN = CLOSE - 5 * 3600 * SECOND
 LOW, HIGH, PUT, LATER = (
@@ -374,6 +374,6 @@ def test_an_ask_of_several_legs_is_one() -> None:
     """What a broker would be handed: the first leg's ids, units, the net, every leg with its own id."""
     trader = session({9: [order((0, -1, 1), (1, 1, 2), units=3, net=-1.25)]}, limits=unlimited(), latency=SLOW)
     trader.step(frame(market(2)))
-    [ask] = outside.asks(trader.state, trader.instruments)
-    assert ask[:10] == (1, OPEN + SECOND + 4000, 1, 0, LOW.symbol, 0, LIMIT, DAY, 3.0, -1.25)
-    assert ask.legs == ((1, 0, LOW.symbol, -1, 1), (2, 1, HIGH.symbol, 1, 2)) and ask.parent == 0
+    [request] = outside.requests(trader.state, trader.instruments)
+    assert request[:10] == (1, OPEN + SECOND + 4000, 1, 0, LOW.symbol, 0, LIMIT, DAY, 3.0, -1.25)
+    assert request.legs == ((1, 0, LOW.symbol, -1, 1), (2, 1, HIGH.symbol, 1, 2)) and request.parent == 0

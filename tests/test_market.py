@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from gpi.formats.errors import UsageError
 from gpi.formats.frame import Frame, concatenated
 from gpi.formats.instruments import Instruments
-from gpi.formats.ticks import BUY, DEPTH, HALTED, PAUSED, QUOTE, SELL, SNAPSHOT, STATUS, TICKS, TRADE, ticks
+from gpi.formats.ticks import TICKS, ticks
+from gpi.formats.words import BUY, DEPTH, HALTED, PAUSED, QUOTE, SECOND, SELL, SNAPSHOT, STATUS, TRADE
 from gpi.tools.kernels.chance import normal, uniform
 from gpi.tools.market.facts import facts, sampled
 from gpi.tools.market.orderflow import START, simulate
@@ -21,7 +22,6 @@ from tests.data import shared
 from tests.laws import same
 
 BRISK = replace(scenario("halt"), rate=60.0, shock_s=1.0, limit_s=0.3, clear_s=0.1, pause_s=5.0)
-SECOND = 1_000_000_000
 
 
 def drawn(market: Scenario, symbols: str, seed: int = 1, **how: int | float) -> Frame:

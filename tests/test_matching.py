@@ -8,10 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpi.formats import orders as words
-from gpi.formats import ticks as tick_words
+from gpi.formats import orders, words
 from gpi.formats.frame import Frame
-from gpi.formats.orders import ACCEPTED, CANCELED, EXPIRED, FILLED, GTC, IOC, MAKER, REJECTED, TAKER
+from gpi.formats.words import ACCEPTED, CANCELED, EXPIRED, FILLED, GTC, IOC, MAKER, REJECTED, TAKER
 from gpi.tools.backtest.session import Session
 from gpi.tools.backtest.setup import Latency
 from gpi.tools.backtest.traded import joined
@@ -36,18 +35,16 @@ def fills(traded: Any) -> list[tuple[int, float, int, int]]:
     ]
 
 
-def test_the_kernels_use_the_words_of_the_formats() -> None:
-    """Every constant that is repeated for the kernels has the value of its format."""
-    for module in (words, tick_words):
-        for name, value in vars(module).items():
-            if name.isupper() and isinstance(value, int) and hasattr(kernel_words, name):
-                assert getattr(kernel_words, name) == value, name
+def test_words_and_their_numbers_agree() -> None:
+    """A reason's or an action's word stands at its number, and the kernels' rows have the columns of their formats."""
     for number, name in enumerate(words.REASONS[1:], start=1):
-        assert getattr(kernel_words, name) == number
+        assert getattr(words, name) == number
+    for number, name in enumerate(words.ACTIONS[1:], start=1):
+        assert getattr(words, name.upper()) == number
     for rows, schema in (
-        (kernel_words.ORDER_ROW, words.ORDERS),
-        (kernel_words.FILL_ROW, words.FILLS),
-        (kernel_words.EQUITY_ROW, words.EQUITY),
+        (kernel_words.ORDER_ROW, orders.ORDERS),
+        (kernel_words.FILL_ROW, orders.FILLS),
+        (kernel_words.EQUITY_ROW, orders.EQUITY),
     ):
         assert list(rows.names or ()) == schema.names
 
@@ -256,7 +253,7 @@ def test_a_crossed_book_is_no_book() -> None:
 
 def test_day_orders_end_with_the_session() -> None:
     """A closing status expires DAY orders and leaves the others."""
-    from gpi.formats.ticks import CLOSED
+    from gpi.formats.words import CLOSED
 
     ticks = frame([OPEN, at(1, halt=True), at(2, bid=(100, 1), ask=(102, 1))])
     ticks["flags"][1] = CLOSED

@@ -11,14 +11,16 @@ from hypothesis import strategies as st
 from gpi.formats.embeddings import embedding
 from gpi.formats.errors import BadInput, UsageError
 from gpi.formats.frame import Frame
-from gpi.formats.ticks import QUOTE, TICKS
-from gpi.tools.kernels.patterns import PATTERN, confidence, nearest, weakest
+from gpi.formats.ticks import TICKS
+from gpi.formats.words import QUOTE
+from gpi.tools.kernels.models.patterns import PATTERN, confidence, nearest, weakest
 from gpi.tools.stage import Stream
 from tests.laws import obeys_the_laws, tick_frames
 from tests.naive import memory as naive
 
 pytest.importorskip("faiss", reason="faiss is not installed (extra `cpu`)")
 
+from gpi.formats.words import SECOND
 from gpi.tools.memory.bank import (  # noqa: E402
     Bank,
     empty,
@@ -35,7 +37,6 @@ from gpi.tools.memory.remember import Remembering, build, remembered, rememberin
 
 WIDTH = 4
 FIELD = embedding(WIDTH)
-SECOND = 1_000_000_000
 NEVER = 10**18
 HOW = Remembering(WIDTH, 2 * SECOND, SECOND // 2, NEVER, capacity=64, k=3, radius=0.5)
 SETTINGS = settings(max_examples=15, deadline=None)

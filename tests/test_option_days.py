@@ -11,10 +11,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from gpi.formats.fees import SCHEDULES
 from gpi.formats.instruments import Instrument, Instruments, equity, index, option
 from gpi.formats.ipc import writing
-from gpi.formats.orders import (
+from gpi.formats.market.fees import SCHEDULES
+from gpi.formats.market.settlement import ending
+from gpi.formats.ticks import TICKS
+from gpi.formats.words import (
     ACCEPTED,
     ACTIONS,
     CANCELED,
@@ -27,11 +29,10 @@ from gpi.formats.orders import (
     MAKER,
     MARKET,
     REASONS,
+    SECOND,
     SETTLED,
     TAKER,
 )
-from gpi.formats.settlement import ending
-from gpi.formats.ticks import TICKS
 from gpi.tools.backtest.session import Session
 from gpi.tools.backtest.setup import Rules, Setup, unlimited
 from gpi.tools.backtest.traded import Traded, joined
@@ -43,7 +44,6 @@ from tests.naive.options import Leg, leg_price
 from tests.shell import gpi
 from tests.trading import INSTANT, TICK, frame, scripted
 
-SECOND = 1_000_000_000
 EXPIRY = date(2024, 6, 21)
 CLOSE = ending("AAPL", EXPIRY).settled
 CALL, PUT, SHARE = option("AAPL240621C00190000"), option("AAPL240621P00190000"), equity("AAPL")

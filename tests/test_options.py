@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpi.formats.calendar import day_of
-from gpi.formats.settlement import ending, open_until, settlement
-from gpi.tools.kernels import options
-from gpi.tools.kernels.options import CALL, CONTRACT, PUT, TRAVEL
+from gpi.formats.market.calendar import day_of
+from gpi.formats.market.settlement import ending, open_until, settlement
+from gpi.tools.kernels.exchange import options
+from gpi.tools.kernels.exchange.options import CALL, CONTRACT, PUT, TRAVEL
 from tests.data import shared
 from tests.naive import options as naive
 

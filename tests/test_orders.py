@@ -12,14 +12,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpi.formats import orders as words
-from gpi.formats.calendar import session as trading_day
+from gpi.formats import words
 from gpi.formats.errors import BadInput
 from gpi.formats.frame import Frame
 from gpi.formats.instruments import Instruments, equity
-from gpi.formats.orders import (
+from gpi.formats.market.calendar import session as trading_day
+from gpi.formats.words import (
     ACCEPTED,
     CANCELED,
+    CLOSED,
     CLS,
     DAY,
     EXPIRED,
@@ -35,7 +36,6 @@ from gpi.formats.orders import (
     TRAILING,
     TRIGGERED,
 )
-from gpi.formats.ticks import CLOSED
 from gpi.tools.backtest.delays import Delays, Model, parsed
 from gpi.tools.backtest.session import Session
 from gpi.tools.backtest.setup import Latency, Rules, Terms
@@ -126,7 +126,7 @@ def test_stops_are_triggered_as_their_definition_says(data: st.DataObject) -> No
         side, trails = data.draw(st.sampled_from([-1, 1])), data.draw(st.booleans())
         distance, stop = data.draw(st.integers(1, 6)), data.draw(px)
         request = Request(0, side, TRAILING, GTC, 1.0, trail=distance * TICK) if trails else order(side, 1.0, stop=stop)
-        naive.append({"id": made.submit(request), "side": side, "rival": None,
+        naive.append({"id": made.submit(request), "side": side, "sibling": None,
                       "stop": None if trails else stop, "trail": distance if trails else None})  # fmt: skip
     found = [(-1, e.order_id) for e in made.events() if e.action == TRIGGERED]
     for number, each in enumerate(trades):
@@ -171,7 +171,7 @@ def test_a_partial_fill_of_one_rival_shrinks_the_other() -> None:
     """4 of 10 are sold at the profit: the stop guards the 6 that are left, and ends the rest when it goes."""
     made = exchange()
     profit = made.submit(order(-1, 10.0, 105))
-    stop = made.submit(order(-1, 10.0, stop=95, rival=profit))
+    stop = made.submit(order(-1, 10.0, stop=95, sibling=profit))
     made.tick(frame([traded(1, 106, 4.0)]))
     events = made.events()
     assert [(e.order_id, e.action, e.leaves) for e in events[2:]] == [(profit, FILLED, 6.0), (stop, REDUCED, 6.0)]
@@ -183,7 +183,7 @@ def test_cancelling_one_rival_cancels_both() -> None:
     """As Alpaca does."""
     made = exchange()
     profit = made.submit(order(-1, 10.0, 105))
-    stop = made.submit(order(-1, 10.0, stop=95, rival=profit))
+    stop = made.submit(order(-1, 10.0, stop=95, sibling=profit))
     assert made.cancel(stop)
     assert happened(made)[2:] == [(stop, CANCELED), (profit, CANCELED)]
 
@@ -447,7 +447,7 @@ def test_the_laws_hold_with_every_kind_of_order(fill: str) -> None:
     ticks, rules = frame(market), Rules(fill=fill)
 
     def begun() -> Session:
-        terms = Terms(default=(TICK, 1.0, 1.0), bourse=(1.0,))
+        terms = Terms(default=(TICK, 1.0, 1.0), listed=(1.0,))
         return Session(ticks.layout.schema, setup(wishes(3), rules=rules, terms=terms))
 
     whole, cut, resumed = begun(), begun(), begun()
@@ -470,7 +470,7 @@ def test_fees_follow_the_trading_day() -> None:
     quote = {"bid": (100_00, 10**5), "ask": (100_02, 10**5)}
     market = [{"ts": day.open + n, **quote} for day in (first, second) for n in (0, 1, 2)]
     script = {0: [lambda v: v.sell(10_000.0)], 3: [lambda v: v.sell(10_000.0)]}
-    terms = Terms(default=(TICK, 1.0, 1.0), bourse=(1.0,))
+    terms = Terms(default=(TICK, 1.0, 1.0), listed=(1.0,))
     got = trade(market, script, schedule="alpaca_equity", terms=terms)
     taf, audit = 1.66, 0.46  # 0.000166 and 0.000046 a share, each up to the cent
     np.testing.assert_allclose(got.fills["fee"], [27.80 + taf + audit, taf + audit], atol=1e-9)

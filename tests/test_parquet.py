@@ -18,7 +18,8 @@ from gpi.formats.frame import Frame, Layout, concatenated
 from gpi.formats.instruments import Instruments, crypto, equity
 from gpi.formats.parquet import LakeWriter, read_parquet, write_parquet
 from gpi.formats.quarantine import Quarantine
-from gpi.formats.ticks import DEPTH, QUOTE, ticks
+from gpi.formats.ticks import ticks
+from gpi.formats.words import DEPTH, QUOTE
 from gpi.tools.feeds.files import open_ticks
 from tests.laws import same
 

@@ -13,16 +13,32 @@ from hypothesis import strategies as st
 from gpi.formats.errors import BadInput, SchemaMismatch
 from gpi.formats.frame import Frame, concatenated
 from gpi.formats.instruments import Instruments, equity
-from gpi.formats.orders import FILLED, GTC, IOC, LIMIT, MAKER, MARKET
 from gpi.formats.quarantine import Quarantine, Reason
 from gpi.formats.quarantine import flaws as quarantine_flaws
-from gpi.formats.ticks import ADD, BUY, DELETE, EXECUTE, HIDDEN, REDUCE, SELL, STATUS, TRADE, UNKNOWN_SIDE
+from gpi.formats.words import (
+    ADD,
+    BUY,
+    DELETE,
+    EXECUTE,
+    FILLED,
+    GTC,
+    HIDDEN,
+    IOC,
+    LIMIT,
+    MAKER,
+    MARKET,
+    REDUCE,
+    SELL,
+    STATUS,
+    TRADE,
+    UNKNOWN_SIDE,
+)
 from gpi.tools.backtest.session import Session
 from gpi.tools.backtest.setup import Latency, Rules, Setup
 from gpi.tools.backtest.traded import joined
 from gpi.tools.backtest.trading import trading
 from gpi.tools.feeds.files import open_ticks
-from gpi.tools.kernels import queues
+from gpi.tools.kernels.exchange import queues
 from gpi.tools.strategies.loading import load
 from gpi.tools.venue.exchange import Event, Exchange, Request
 from tests.by_order import Market, markets, scripts

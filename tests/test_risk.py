@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from gpi.formats.errors import BadInput, UsageError
 from gpi.formats.frame import Frame
 from gpi.formats.instruments import KEY, Instruments, equity
-from gpi.formats.orders import CANCELED, GTC, IOC, REASONS, REFUSE, SUBMIT
 from gpi.formats.provenance import chain, stamped
+from gpi.formats.words import CANCELED, GTC, IOC, REASONS, REFUSE, SECOND, SUBMIT
 from gpi.tools.backtest.run import Run
 from gpi.tools.backtest.session import Session
 from gpi.tools.backtest.setup import Rules, Terms
@@ -30,7 +30,6 @@ from tests.laws import obeys_the_laws
 from tests.test_matching import markets, scripts
 from tests.trading import START, TICK, frame, setup, trade
 
-SECOND = 1_000_000_000
 NORMAL = as_dict(read())
 LOOSE = {
     **NORMAL, "position_limit": 50.0, "gross_exposure": 90.0, "cash_reserve": 0.0, "daily_loss": 1.0,

@@ -17,8 +17,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpi.formats.answers import CASH, POSITION, Answer
 from gpi.formats.errors import BadInput, GpiError, UsageError
+from gpi.formats.execution import CASH, POSITION, ExecutionReport
 from gpi.formats.frame import Frame, concatenated
 from gpi.formats.instruments import Instruments, equity, option
 from gpi.formats.ipc import Reader, Writer, writing
@@ -240,7 +240,7 @@ def test_a_session_at_a_broker_goes_on_in_the_same_directory_if_it_is_the_same(t
     assert follows(tmp_path / "a", setup, whose) == (tmp_path / "a", None)
     session = Session(ticks.layout.schema, making(external=True))
     run = Run(tmp_path / "a", session, ticks.layout.schema, {"broker": whose}, each=True)
-    run.heard(0, [Answer(1, CASH, px=1000.0), Answer(1, POSITION, instrument_id=0, qty=3.0, px=10.0)])
+    run.heard(0, [ExecutionReport(1, CASH, px=1000.0), ExecutionReport(1, POSITION, instrument_id=0, qty=3.0, px=10.0)])
     with pytest.raises(UsageError, match="being written"):
         follows(tmp_path / "a", setup, whose)
     run._leave()

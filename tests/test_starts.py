@@ -24,7 +24,7 @@ def python(code: str, **more: str) -> str:
 def test_the_vendors_client_comes_without_pandas() -> None:
     """And whoever needs pandas gets the real one: the client itself, and anybody else."""
     told = python(
-        "import sys, gpi.tools.feeds.subscription, gpi.tools.feeds.refill, gpi.tools.brokers.alpaca\n"
+        "import sys, gpi.tools.feeds.live.subscription, gpi.tools.feeds.live.refill, gpi.tools.brokers.alpaca.broker\n"
         "print('pandas' in sys.modules)\n"
         "from alpaca.data.models import BarSet\n"
         "bar = {'t': '2026-01-05T10:00:00Z', 'o': 1, 'h': 1, 'l': 1, 'c': 1, 'v': 1, 'n': 1, 'vw': 1}\n"
@@ -39,7 +39,7 @@ def test_the_vendors_client_comes_without_pandas() -> None:
 
 def test_pandas_that_is_there_already_stays() -> None:
     """Imported before ours, it is what the client gets."""
-    code = "import pandas, gpi.tools.feeds.alpaca, alpaca.data.models.base as base\nprint(base.pd is pandas)"
+    code = "import pandas, gpi.tools.feeds.live.alpaca, alpaca.data.models.base as base\nprint(base.pd is pandas)"
     assert python(code) == "True"
 
 

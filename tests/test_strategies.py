@@ -13,8 +13,7 @@ from numba import njit
 from gpi.formats.errors import SchemaMismatch, UsageError
 from gpi.formats.features import FEATURES
 from gpi.formats.frame import Frame
-from gpi.formats.orders import CANCEL, SUBMIT
-from gpi.formats.ticks import BUY, QUOTE, SELL
+from gpi.formats.words import BUY, CANCEL, QUOTE, SELL, SUBMIT
 from gpi.tools.backtest.session import Session
 from gpi.tools.backtest.setup import Latency, Setup, Terms
 from gpi.tools.backtest.traded import Traded, joined

@@ -15,7 +15,7 @@ from gpi.formats.errors import BadInput
 from gpi.formats.frame import Frame, concatenated
 from gpi.formats.instruments import Instruments
 from gpi.formats.quarantine import Quarantine
-from gpi.formats.ticks import (
+from gpi.formats.words import (
     BUY,
     DEPTH,
     GAP,

@@ -25,27 +25,26 @@ from gpi.formats.frame import Frame
 from gpi.formats.instruments import Instrument, Instruments, crypto, equity, index, option
 from gpi.formats.ipc import Reader
 from gpi.formats.secrets import Secret
-from gpi.formats.ticks import BUY, DEPTH, OFF_EXCHANGE, PAUSED, QUOTE, SELL, STATUS, TRADE, ticks
-from gpi.tools.kernels import black_scholes as bs
-from gpi.tools.kernels import wire as w
-from gpi.tools.venue import (
-    alpaca_history,
-    alpaca_stream,
-    polygon_rest,
-    polygon_snapshots,
-    polygon_status,
-    polygon_stream,
-)
+from gpi.formats.ticks import ticks
+from gpi.formats.words import BUY, DEPTH, OFF_EXCHANGE, PAUSED, QUOTE, SELL, STATUS, TRADE
+from gpi.tools.kernels.data import writing as w
+from gpi.tools.kernels.models import black_scholes as bs
+from gpi.tools.venue.alpaca import history as alpaca_history
+from gpi.tools.venue.alpaca import stream as alpaca_stream
 from gpi.tools.venue.clock import Clock
+from gpi.tools.venue.data.messages import ALPACA, Dialect, rfc3339
+from gpi.tools.venue.data.names import alpaca
+from gpi.tools.venue.data.sent import Sent
+from gpi.tools.venue.data.store import Store
+from gpi.tools.venue.data.tape import Tape
 from gpi.tools.venue.edge import edge
 from gpi.tools.venue.faults import Faults
-from gpi.tools.venue.messages import ALPACA, Dialect, rfc3339
-from gpi.tools.venue.names import alpaca
 from gpi.tools.venue.patience import Patience
+from gpi.tools.venue.polygon import rest as polygon_rest
+from gpi.tools.venue.polygon import snapshots as polygon_snapshots
+from gpi.tools.venue.polygon import status as polygon_status
+from gpi.tools.venue.polygon import stream as polygon_stream
 from gpi.tools.venue.rates import RateLimits
-from gpi.tools.venue.sent import Sent
-from gpi.tools.venue.store import Store
-from gpi.tools.venue.tape import Tape
 from gpi.tools.venue.world import World
 
 KEY, SECRET = "PKTEST", "s3cret-of-the-tests"

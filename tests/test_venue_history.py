@@ -17,10 +17,11 @@ from gpi.formats.errors import BadInput
 from gpi.formats.frame import Frame
 from gpi.formats.instruments import Instruments, crypto, equity
 from gpi.formats.parquet import write_parquet
-from gpi.formats.ticks import QUOTE, TRADE, ticks
+from gpi.formats.ticks import ticks
+from gpi.formats.words import QUOTE, TRADE
 from gpi.tools.feeds.past import past_files
-from gpi.tools.venue.bars import MINUTE, NEW_YORK, joined
-from gpi.tools.venue.past import DAY, Past
+from gpi.tools.venue.data.bars import MINUTE, NEW_YORK, joined
+from gpi.tools.venue.data.past import DAY, Past
 from tests.venues import MONDAY, Ready, running_venue, venue_here
 
 SPY = equity("SPY")

@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 
 from gpi.formats.instruments import Instruments, crypto, equity, option
 from gpi.formats.secrets import Secret
-from gpi.tools.venue.amend import cancel
-from gpi.tools.venue.entry import submit
-from gpi.tools.venue.orders import CLOSED
-from gpi.tools.venue.portfolio import position_json
+from gpi.tools.venue.accounts.amend import cancel
+from gpi.tools.venue.accounts.entry import submit
+from gpi.tools.venue.accounts.orders import CLOSED
+from gpi.tools.venue.accounts.replacing import replace
+from gpi.tools.venue.accounts.tickets import read
+from gpi.tools.venue.alpaca.portfolio import position_json
+from gpi.tools.venue.data.rows import status, told
 from gpi.tools.venue.refusals import Refusal
-from gpi.tools.venue.replacing import replace
-from gpi.tools.venue.rows import status, told
-from gpi.tools.venue.tickets import read
 from gpi.tools.venue.truth import truth
 from gpi.tools.venue.venue import Options, made
 from gpi.tools.venue.world import World

@@ -13,10 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpi.formats.instruments import crypto, equity, index, option
-from gpi.tools.kernels.conditions import LETTERS, NUMBERS
-from gpi.tools.venue import alpaca_codes, codes, indicators
-from gpi.tools.venue.bars import MINUTE
-from gpi.tools.venue.past import DAY, Past
+from gpi.tools.kernels.data.conditions import LETTERS, NUMBERS
+from gpi.tools.venue.alpaca import codes as alpaca_codes
+from gpi.tools.venue.data.bars import MINUTE
+from gpi.tools.venue.data.past import DAY, Past
+from gpi.tools.venue.polygon import codes, indicators
 from tests.conformance_table import PAGES
 from tests.test_venue_history import day_start, table
 from tests.venues import MONDAY, Ready, venue_here

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpi.formats.instruments import Instruments, crypto, equity, option
-from gpi.tools.venue.accounts import Account, Fill
+from gpi.tools.venue.accounts.account import Account, Fill
+from gpi.tools.venue.accounts.orders import Order
+from gpi.tools.venue.accounts.spreads import Holding, together
 from gpi.tools.venue.money import exact, stamp, text
-from gpi.tools.venue.orders import Order
-from gpi.tools.venue.spreads import Holding, together
 from tests.venues import MONDAY, Ready, venue_here
 
 CALL, PUT = option("AAPL260116C00190000"), option("AAPL260116P00185000")

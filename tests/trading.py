@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 
 from gpi.formats.frame import Frame
-from gpi.formats.ticks import DEPTH, HALTED, HIDDEN, QUOTE, STATUS, TRADE, ticks
+from gpi.formats.ticks import ticks
+from gpi.formats.words import DEPTH, HALTED, HIDDEN, LIMIT, MARKET, QUOTE, STATUS, TRADE
 from gpi.tools.backtest.session import Session
 from gpi.tools.backtest.setup import Latency, Setup, Terms
 from gpi.tools.backtest.traded import Traded, joined
 from gpi.tools.kernels import orders
-from gpi.tools.kernels.orders import LIMIT, MARKET
 from gpi.tools.strategies.loading import Strategy, strategy
 from gpi.tools.strategies.view import View
 
@@ -121,7 +121,7 @@ def trade(market: Sequence[Tick], script: Mapping[int, Sequence[Any]], levels: i
 
 def told(traded: Traded) -> list[tuple[str, int, float]]:
     """The orders' events as (action, order id, qty)."""
-    from gpi.formats.orders import ACTIONS
+    from gpi.formats.words import ACTIONS
 
     rows = traded.orders
     return [

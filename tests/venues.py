@@ -21,7 +21,7 @@ import requests
 from gpi.formats.frame import Frame
 from gpi.formats.instruments import Instrument, Instruments, equity
 from gpi.formats.secrets import Secret
-from gpi.tools.venue.past import Past
+from gpi.tools.venue.data.past import Past
 from gpi.tools.venue.venue import Options, made, opened
 from gpi.tools.venue.world import World
 from tests.shell import GPI, ROOT

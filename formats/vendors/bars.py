@@ -20,8 +20,8 @@ import pyarrow.compute as pc
 from gpi.formats.frame import Array, Frame
 from gpi.formats.instruments import Instrument, crypto, equity, index, option
 from gpi.formats.quarantine import Flaws
-from gpi.formats.ticks import QUOTE, TRADE
 from gpi.formats.vendors.layout import Raw, Vendor, by_symbol, read
+from gpi.formats.words import QUOTE, TRADE
 
 COINS: Final = ("BTC", "ETH", "LTC", "SOL", "XRP", "DOGE", "BNB", "ADA")
 INDICES: Final = frozenset(("SPX", "VIX", "NDX", "RUT", "DJX", "XSP"))

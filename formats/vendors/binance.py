@@ -13,8 +13,9 @@ import numpy as np
 from gpi.formats.frame import Array, Frame
 from gpi.formats.instruments import Instrument, crypto
 from gpi.formats.quarantine import Flaws, Reason
-from gpi.formats.ticks import BUY, MAX_LEVELS, QUOTE, SELL, TRADE, UNKNOWN_SIDE
+from gpi.formats.ticks import MAX_LEVELS
 from gpi.formats.vendors.layout import Building, Raw, Vendor
+from gpi.formats.words import BUY, QUOTE, SELL, TRADE, UNKNOWN_SIDE
 
 
 def decode_bbo(raw: Raw) -> tuple[Frame, Flaws]:

@@ -16,8 +16,8 @@ import numpy as np
 from gpi.formats.frame import Frame
 from gpi.formats.instruments import Instrument, equity
 from gpi.formats.quarantine import Flaws, Reason
-from gpi.formats.ticks import OFF_EXCHANGE, QUOTE, TRADE
 from gpi.formats.vendors.layout import Building, Raw, Vendor
+from gpi.formats.words import OFF_EXCHANGE, QUOTE, TRADE
 
 
 def decode_quotes(raw: Raw) -> tuple[Frame, Flaws]:

@@ -17,7 +17,9 @@ import numpy as np
 from gpi.formats.frame import Array, Frame
 from gpi.formats.instruments import Instrument, equity
 from gpi.formats.quarantine import Flaws, Reason
-from gpi.formats.ticks import (
+from gpi.formats.ticks import MAX_LEVELS
+from gpi.formats.vendors.layout import Raw, Vendor
+from gpi.formats.words import (
     ADD,
     BUY,
     DELETE,
@@ -25,7 +27,6 @@ from gpi.formats.ticks import (
     EXECUTE,
     HALTED,
     HIDDEN,
-    MAX_LEVELS,
     PAUSED,
     QUOTE,
     REDUCE,
@@ -34,7 +35,6 @@ from gpi.formats.ticks import (
     TRADE,
     UNKNOWN_SIDE,
 )
-from gpi.formats.vendors.layout import Raw, Vendor
 
 NEW, CANCEL, DELETION, EXECUTION = 1, 2, 3, 4
 ACTS: Final = {NEW: ADD, CANCEL: REDUCE, DELETION: DELETE, EXECUTION: EXECUTE}

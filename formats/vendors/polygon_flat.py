@@ -15,9 +15,9 @@ import pyarrow as pa
 
 from gpi.formats.frame import Frame
 from gpi.formats.quarantine import Flaws, Reason
-from gpi.formats.ticks import OFF_EXCHANGE, QUOTE, TRADE
 from gpi.formats.vendors.layout import Raw, Vendor
 from gpi.formats.vendors.lean import instrument
+from gpi.formats.words import OFF_EXCHANGE, QUOTE, TRADE
 
 ROUND_LOT: Final = 100.0
 IN_SHARES_NS: Final = 1_762_146_000_000_000_000  # 2025-11-03 00:00 in New York

@@ -12,9 +12,9 @@ import pyarrow.compute as pc
 
 from gpi.formats.frame import Frame
 from gpi.formats.quarantine import Flaws, Reason
-from gpi.formats.ticks import QUOTE
 from gpi.formats.vendors.layout import Building, Raw, Vendor
 from gpi.formats.vendors.lean import instrument
+from gpi.formats.words import QUOTE
 
 EXCHANGES: Final = pa.array(list("ABCDEFGHIJKLMNOPQRSTUVWXYZ"))  # the SIPs' one-letter codes
 

@@ -1,4 +1,7 @@
-"""The tick encoder by its definitions: lists of lists, (T, D), time down (sources in gpi.tools.kernels.encoder)."""
+"""The tick encoder by its definitions: lists of lists, (T, D), time down.
+
+Its sources stand in gpi.tools.kernels.models.encoder.
+"""
 
 from math import exp, isfinite, log1p, sqrt
 from typing import Any

@@ -8,7 +8,7 @@ from math import exp, expm1, isfinite, log, nan, sqrt
 from typing import NamedTuple
 
 from gpi.formats.frame import Frame
-from gpi.formats.ticks import DEPTH, QUOTE, TRADE
+from gpi.formats.words import DEPTH, QUOTE, TRADE
 
 SECOND = 10**9
 

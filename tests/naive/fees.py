@@ -2,7 +2,7 @@
 
 from decimal import ROUND_CEILING, Decimal
 
-from gpi.formats.fees import UP_EACH_DAY, UP_EACH_FILL, Fees
+from gpi.formats.market.fees import UP_EACH_DAY, UP_EACH_FILL, Fees
 
 CENT = Decimal("0.01")
 

@@ -21,8 +21,8 @@ class Combo(NamedTuple):
 class Venue:
     """`fills`: (order, units, prices); what is displayed is given once while it stands at its price."""
 
-    def __init__(self, travel: list[Decimal]) -> None:
-        self.travel, self.quotes, self.open = travel, dict[int, Quote](), set[int]()
+    def __init__(self, spread_share: list[Decimal]) -> None:
+        self.spread_share, self.quotes, self.open = spread_share, dict[int, Quote](), set[int]()
         self.taken: dict[tuple[int, int], tuple[Decimal, int]] = {}  # (instrument, side that takes): price, size
         self.waiting: dict[int, tuple[Combo, int]] = {}
         self.fills: list[tuple[int, int, list[Decimal]]] = []
@@ -63,7 +63,7 @@ class Venue:
         for i, side, ratio in combo.legs:
             bid, _, ask, _ = self.quotes[i]
             legs.append(Leg(side, ratio, bid, ask, self.shown(i, side)[1]))
-        units, prices = fill_order(legs, left, combo.limit, self.travel, Decimal("0.01"))
+        units, prices = fill_order(legs, left, combo.limit, self.spread_share, Decimal("0.01"))
         if units == 0 or (combo.tif == "fok" and units < left):
             return
         for i, side, ratio in combo.legs:

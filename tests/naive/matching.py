@@ -1,6 +1,6 @@
 """The venue by its definition: one instrument, prices in whole ticks, lists and dicts.
 
-The semantics are those told in `gpi.tools.kernels.matching`; the queue model is hftbacktest's
+The semantics are those told in `gpi.tools.kernels.exchange.matching`; the queue model is hftbacktest's
 RiskAdverseQueueModel.
 """
 

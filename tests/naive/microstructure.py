@@ -8,7 +8,7 @@ from math import inf, isfinite, nan, pi
 
 from scipy import stats
 
-from gpi.formats.ticks import DEPTH, GAP, QUOTE, SNAPSHOT
+from gpi.formats.words import DEPTH, GAP, QUOTE, SNAPSHOT
 from tests.naive.features import SECOND, Row, deviation, faded, mid_at, moves, volume
 
 Book = tuple[float, float, float, float]  # bid price, bid size, ask price, ask size

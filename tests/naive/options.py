@@ -17,7 +17,7 @@ class Leg(NamedTuple):
     size: int
 
 
-def leg_price(leg: Leg, travel: Decimal, tick: Decimal) -> Decimal | None:
+def leg_price(leg: Leg, spread_share: Decimal, tick: Decimal) -> Decimal | None:
     """None: cannot trade."""
     taken = leg.ask if leg.side > 0 else leg.bid
     if taken is None:
@@ -27,16 +27,16 @@ def leg_price(leg: Leg, travel: Decimal, tick: Decimal) -> Decimal | None:
     if leg.bid > leg.ask:
         return None
     spread = leg.ask - leg.bid
-    raw = leg.bid + travel * spread if leg.side > 0 else leg.ask - travel * spread
+    raw = leg.bid + spread_share * spread if leg.side > 0 else leg.ask - spread_share * spread
     steps = (raw / tick).to_integral_value(ROUND_CEILING if leg.side > 0 else ROUND_FLOOR)
     return min(steps * tick, leg.ask) if leg.side > 0 else max(steps * tick, leg.bid)
 
 
 def fill_order(
-    legs: list[Leg], qty: int, limit: Decimal | None, travel: list[Decimal], tick: Decimal
+    legs: list[Leg], qty: int, limit: Decimal | None, spread_share: list[Decimal], tick: Decimal
 ) -> tuple[int, list[Decimal]]:
     """Units filled, and each leg's price."""
-    step = travel[min(len(legs), len(travel)) - 1]
+    step = spread_share[min(len(legs), len(spread_share)) - 1]
     prices = [leg_price(leg, step, tick) for leg in legs]
     units = min(qty, *(leg.size // leg.ratio for leg in legs))
     if any(px is None for px in prices) or units == 0:

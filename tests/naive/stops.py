@@ -1,6 +1,6 @@
 """Stops, trailing stops and pairs by their definition, on trades alone: one instrument, prices in ticks.
 
-Orders are dicts: id, side, stop (ticks or None), trail (ticks or None), rival (id or None).
+Orders are dicts: id, side, stop (ticks or None), trail (ticks or None), sibling (id or None).
 """
 
 from typing import Any
@@ -11,7 +11,7 @@ Order = dict[str, Any]
 def triggered(orders: list[Order], trades: list[float], last: float) -> list[tuple[int, int]]:
     """(number of the trade, order id) of every stop that is reached, in order; -1 for one reached on arrival.
 
-    A trigger ends the rival, because what is triggered here is taken to fill whole.
+    A trigger ends the sibling, because what is triggered here is taken to fill whole.
     """
     told: list[tuple[int, int]] = []
     alive = list(orders)

@@ -19,7 +19,7 @@ from gpi.formats.folders import write_folder
 from gpi.formats.models import read_model
 from gpi.formats.trust import guard_cache, private_folder, tightened, trusted, trusted_whole
 from gpi.tools.brokers.journal import Journal
-from gpi.tools.feeds.journal import Journal as FeedJournal
+from gpi.tools.feeds.live.journal import Journal as FeedJournal
 from gpi.tools.memory.bank import read_bank
 from gpi.tools.risk.limits import SHIPPED, read
 from gpi.tools.strategies.loading import load

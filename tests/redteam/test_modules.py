@@ -13,9 +13,9 @@ from gpi.formats import searchpath
 from gpi.formats.errors import VenueError
 from gpi.formats.secrets import Secret
 from gpi.tools import children
+from gpi.tools.brokers.alpaca.rest import Keys
 from gpi.tools.brokers.deadman import Deadman
-from gpi.tools.brokers.rest import Keys
-from gpi.tools.chaos.planted import as_installed, plant, ran
+from gpi.tools.chaos.cases.planted import as_installed, plant, ran
 
 SECRET = "canary-0123456789abcdef"
 NOBODY = "http://127.0.0.1:9"

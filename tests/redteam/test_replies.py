@@ -17,10 +17,10 @@ import pytest
 
 from gpi.formats.secrets import Secret
 from gpi.tools.brokers import deadman
-from gpi.tools.brokers import rest as broker
-from gpi.tools.brokers.rest import Keys, Rest, Unanswered
-from gpi.tools.feeds import refill
-from gpi.tools.feeds.venuetime import clock_of
+from gpi.tools.brokers.alpaca import rest as broker
+from gpi.tools.brokers.alpaca.rest import Keys, Rest, Unanswered
+from gpi.tools.feeds.live import refill
+from gpi.tools.feeds.live.venue_time import clock_of
 from gpi.tools.replies import Bounds
 from tests.shell import ROOT
 

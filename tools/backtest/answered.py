@@ -8,8 +8,8 @@ from typing import Final
 import numpy as np
 import pyarrow.parquet as pq
 
-from gpi.formats.answers import ANSWERS, Answer
 from gpi.formats.errors import BadInput
+from gpi.formats.execution import ANSWERS, ExecutionReport
 from gpi.formats.frame import Frame, Layout
 from gpi.tools.backtest.session import Session
 from gpi.tools.backtest.traded import NOTHING, Traded, joined
@@ -17,20 +17,20 @@ from gpi.tools.backtest.traded import NOTHING, Traded, joined
 COLUMNS: Final = tuple(name for name in ANSWERS.names if name != "row")
 
 
-def recorded(row: int, answers: list[Answer]) -> Frame:
+def recorded(row: int, reports: list[ExecutionReport]) -> Frame:
     """Answers that arrived when `row` rows had been seen, as rows of answers/1."""
-    frame = Layout.of(ANSWERS).empty(len(answers))
+    frame = Layout.of(ANSWERS).empty(len(reports))
     frame["row"][:] = row
     for name in COLUMNS:
-        frame[name][:] = [getattr(answer, name) for answer in answers]
+        frame[name][:] = [getattr(report, name) for report in reports]
     return frame
 
 
 class Script:
     """The answers of a run, in the order and at the rows at which they came."""
 
-    def __init__(self, rows: list[int], answers: list[Answer]) -> None:
-        self._rows, self._answers, self._at = rows, answers, 0
+    def __init__(self, rows: list[int], reports: list[ExecutionReport]) -> None:
+        self._rows, self._answers, self._at = rows, reports, 0
 
     @classmethod
     def read(cls, path: Path) -> Script:
@@ -41,9 +41,9 @@ class Script:
         except (OSError, ValueError, KeyError) as wrong:
             raise BadInput(f"cannot read the answers of a run from {path}: {wrong}") from wrong
         rows, *rest = [(v.view(np.int64) if v.dtype.kind == "M" else v).tolist() for v in columns]
-        return cls(rows, [Answer(*each) for each in zip(*rest, strict=True)])
+        return cls(rows, [ExecutionReport(*each) for each in zip(*rest, strict=True)])
 
-    def due(self, row: int) -> list[Answer]:
+    def due(self, row: int) -> list[ExecutionReport]:
         """The answers that had come by `row`, not yet told."""
         start = self._at
         while self._at < len(self._rows) and self._rows[self._at] <= row:
@@ -68,11 +68,11 @@ class Repeated:
             return session.step(frame)
         while start < frame.rows:
             seen = int(session.clock.row)
-            session.answer(self._script.due(seen))
+            session.hear(self._script.due(seen))
             due = self._script.next_row()
             stop = frame.rows if due is None else min(frame.rows, start + due - seen)
             told.append(session.step(frame.slice(start, stop)))
-            session.asks()
+            session.requests()
             start = stop
         return joined(told)
 
@@ -80,7 +80,7 @@ class Repeated:
         """The end, as it was: cancels are asked for, the last answers come, the account is marked."""
         session = self.session
         told = [session.wind_down()]
-        session.asks()
-        session.answer(self._script.due(int(session.clock.row)))
+        session.requests()
+        session.hear(self._script.due(int(session.clock.row)))
         told.append(session.finish())
         return joined([each for each in told if each is not NOTHING] or [NOTHING])

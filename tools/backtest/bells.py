@@ -11,13 +11,15 @@ from typing import Any, Final
 
 import numpy as np
 
-from gpi.formats.calendar import part_of
+from gpi.formats.market.calendar import part_of
+from gpi.formats.words import SECOND
 from gpi.tools.backtest.setup import Setup
-from gpi.tools.kernels import exchange, expiries
-from gpi.tools.kernels.bells import toll
+from gpi.tools.kernels.exchange import step as exchange
+from gpi.tools.kernels.exchange.bells import toll
 from gpi.tools.kernels.memory import LONG_AGO
-from gpi.tools.kernels.orders import NEVER, SECOND, Array, Engine
-from gpi.tools.kernels.trader import deliver
+from gpi.tools.kernels.orders import NEVER, Array, Engine
+from gpi.tools.kernels.trader import expiries
+from gpi.tools.kernels.trader.sending import deliver
 from gpi.tools.stage import State
 
 PATIENCE: Final = 6 * 3600 * SECOND  # how long a series settled at the opening waits for its underlying

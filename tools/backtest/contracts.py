@@ -7,14 +7,14 @@ from functools import lru_cache
 from typing import Final
 
 from gpi.formats.instruments import Instrument, Instruments
-from gpi.formats.settlement import Ending, ending, settlement, underlying
+from gpi.formats.market.settlement import Ending, ending, settlement, underlying
 
 Contract = tuple[float, ...]
 """right (1 call, -1 put), strike, american, physical, underlying's id or -1, group, last trade, settled (s UTC); empty
 for what is no option."""
 
 SCHEDULED: Final = ("alpaca_equity", "alpaca_option", "alpaca_index_option", "binance_spot")
-"""What `--fees auto` charges: names of `gpi.formats.fees.SCHEDULES`."""
+"""What `--fees auto` charges: names of `gpi.formats.market.fees.SCHEDULES`."""
 
 
 def contracts(instruments: Instruments, first: int = 0) -> tuple[Contract, ...]:

@@ -19,11 +19,11 @@ import xxhash
 
 from gpi.formats.errors import BadInput, UsageError
 from gpi.tools.kernels import memory
-from gpi.tools.kernels.latency import CONSTANT, LOGNORMAL, QUANTILES, RECORDED
+from gpi.tools.kernels.exchange.latency import CONSTANT, LOGNORMAL, QUANTILES, RECORDED
 from gpi.tools.kernels.orders import MESSAGE, RESPONSES, Array
 
 WHICH: Final = ("feed", "order", "cancel", "response")
-"""In the order of `gpi.tools.kernels.delays`."""
+"""In the order of `gpi.tools.kernels.exchange.delays`."""
 KINDS: Final = {"constant": CONSTANT, "lognormal": LOGNORMAL, "quantiles": QUANTILES, "recorded": RECORDED}
 UNITS: Final = {"ns": 1, "us": 1e3, "ms": 1e6, "s": 1e9}
 HELP: Final = (
@@ -70,14 +70,14 @@ class Delays:
 
         `constant` (ns) holds for the rest.
         """
-        wire, told = state["wire"], state["delays"]
+        transit, told = state["transit"], state["delays"]
         d: Any = told[0]
         d.varies, d.seed, d.last_request, d.last_response = 1, seed, *[memory.LONG_AGO] * 2
         state["clock"][0].fed = memory.LONG_AGO
         tables = [model for model in self.models.values() if len(model.table)]
-        longest = max([wire.shape[1], *(len(model.table) for model in tables)])
+        longest = max([transit.shape[1], *(len(model.table) for model in tables)])
         made = np.zeros((RESPONSES + 1 + len(tables), longest), MESSAGE)
-        made[: len(wire), : wire.shape[1]] = wire
+        made[: len(transit), : transit.shape[1]] = transit
         for at, which in enumerate(WHICH):
             model = self.models.get(which) or Model(floor_ns=constant[which])
             told["model"][0, at], told["floor"][0, at] = KINDS[model.kind], model.floor_ns

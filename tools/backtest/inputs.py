@@ -1,4 +1,4 @@
-"""The record that brings a strategy the columns it asked for, row by row (`gpi.tools.kernels.gathering`)."""
+"""The record that brings a strategy the columns it asked for, row by row (`gpi.tools.kernels.trader.gathering`)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from gpi.formats.columns import Selected, selected
 from gpi.formats.errors import UsageError
-from gpi.tools.kernels.gathering import AT, FROM, PIECE, SIZE, STEP
+from gpi.tools.kernels.trader.gathering import AT, FROM, PIECE, SIZE, STEP
 
 Array = npt.NDArray[Any]
 NOTHING: Final = np.dtype((np.record, [("nothing", np.int64)]))

@@ -8,14 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from gpi.formats.calendar import day_of
-from gpi.formats.fees import SCHEDULES
+from gpi.formats.market.calendar import day_of
+from gpi.formats.market.fees import SCHEDULES
 from gpi.tools.backtest.contracts import SCHEDULED
 from gpi.tools.backtest.opening import HELD, MOVED, TOLD_DAY
 from gpi.tools.backtest.setup import POLICIES, SELF_TRADES, Setup, Terms
-from gpi.tools.kernels import memory, queues
+from gpi.tools.kernels import memory
 from gpi.tools.kernels.chance import seeded
-from gpi.tools.kernels.options import travel_alone, travels
+from gpi.tools.kernels.exchange import queues
+from gpi.tools.kernels.exchange.options import spread_shares, travel_alone
 from gpi.tools.kernels.orders import FEE_TABLE, NEVER, STANDING
 from gpi.tools.stage import State
 
@@ -39,7 +40,7 @@ def start(setup: Setup, levels: int, known: int = 0) -> State:
     if setup.delays.models:
         ns = setup.latency
         constant = {"feed": ns.feed_ns, "order": ns.order_ns, "cancel": ns.order_ns, "response": ns.response_ns}
-        state["wire"] = setup.delays.on(state, constant, setup.seed)
+        state["transit"] = setup.delays.on(state, constant, setup.seed)
     more_slots(state, FIRST_SLOTS)
     more_instruments(state, setup, FIRST_INSTRUMENTS)
     return state
@@ -76,7 +77,7 @@ def _set_venue(state: State, setup: Setup) -> None:
     venue.hours, venue.banded = rules.hours, rules.bands > 0 or rules.breaker is not None
     venue.unusual = rules.hours or rules.fill == "alpaca-paper"
     venue.likely_power, venue.external = rules.queue_power, setup.external
-    state["venue"]["travels"][0] = travels(rules.option_slippage, int(venue.policy))
+    state["venue"]["spread_shares"][0] = spread_shares(rules.option_slippage, int(venue.policy))
     state["breaker"][0].close_px = rules.breaker[1] if rules.breaker else 0.0
 
 
@@ -100,7 +101,7 @@ def more_slots(state: State, capacity: int) -> None:
 
 def more_messages(state: State, capacity: int) -> None:
     """Grow both rings of the wire."""
-    state["wire"] = memory.more_messages(state["wire"], state["rings"][0], capacity)
+    state["transit"] = memory.more_messages(state["transit"], state["rings"][0], capacity)
 
 
 def more_behind(state: State) -> None:
@@ -127,10 +128,10 @@ def set_terms(state: State, setup: Setup, first: int) -> None:
         them[name] = default
         own = own[first : first + len(them)]
         them[name][: len(own)] = own
-    own = given.bourse[first : first + len(them)]
-    them["bourse"] = 0
-    them["bourse"][: len(own)] = own
-    them["band_tier"] = np.where(them["bourse"] == 1, setup.rules.bands, 0)
+    own = given.listed[first : first + len(them)]
+    them["listed"] = 0
+    them["listed"][: len(own)] = own
+    them["band_tier"] = np.where(them["listed"] == 1, setup.rules.bands, 0)
     if setup.rules.account == "alpaca":
         them["unshortable"][: len(own)] = np.asarray(own) == 0  # coins: nobody lends them there
     state["breaker"][0].index = 1 + setup.rules.breaker_id
@@ -153,9 +154,9 @@ def _set_contract(state: State, setup: Setup, it: Any, contract: tuple[float, ..
     known, rules = it.right != 0, setup.rules
     for name, value in zip(CONTRACT, contract, strict=True):
         it[name] = value * 1e9 if name in ("last_trade", "settled") else value
-    shares = travels(rules.option_slippage, POLICIES[rules.fill])
-    it.travel = 0.0 if setup.external else travel_alone(shares)
-    if it.travel > 0.0:
+    shares = spread_shares(rules.option_slippage, POLICIES[rules.fill])
+    it.spread_share = 0.0 if setup.external else travel_alone(shares)
+    if it.spread_share > 0.0:
         state["venue"][0].unusual = 1
     if not known:
         clock = state["clock"][0]

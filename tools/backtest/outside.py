@@ -10,46 +10,58 @@ from typing import Any, Final
 
 import numpy as np
 
-from gpi.formats.answers import AMEND, BLOCK, CASH, DAY, POSITION, STATE, Answer, Ask, Leg
 from gpi.formats.errors import BadInput
+from gpi.formats.execution import AMEND, BLOCK, CASH, DAY, POSITION, STATE, ExecutionReport, Leg, OrderRequest
 from gpi.formats.instruments import Instruments
-from gpi.formats.orders import ACCEPTED, CANCELED, EXPIRED, FILLED, LIMIT, MARKET, MLEG, REDUCED, REJECTED, REPLACED
+from gpi.formats.words import (
+    ACCEPTED,
+    CANCELED,
+    DAY_NS,
+    EXPIRED,
+    FILLED,
+    LIMIT,
+    MARKET,
+    MLEG,
+    REDUCED,
+    REJECTED,
+    REPLACED,
+)
 from gpi.tools.backtest import memory
 from gpi.tools.backtest.opening import TOLD_DAY, begin, moved
 from gpi.tools.backtest.setup import Setup
-from gpi.tools.kernels.account import mark
-from gpi.tools.kernels.orders import DAY_NS, NEW, REQUESTS, RESPONSES, Engine
-from gpi.tools.kernels.trader import adopt
+from gpi.tools.kernels.orders import NEW, REQUESTS, RESPONSES, Engine
+from gpi.tools.kernels.trader.account import mark
+from gpi.tools.kernels.trader.sending import adopt
 from gpi.tools.stage import State
 
 SLACK: Final = 8
 ENDS: Final = (REJECTED, CANCELED, EXPIRED)
 
 
-def asks(state: State, instruments: Instruments) -> list[Ask]:
+def requests(state: State, instruments: Instruments) -> list[OrderRequest]:
     """What the session has asked for since the last call, oldest first; taken off the wire."""
-    rings, wire, pool, now = state["rings"][0], state["wire"], state["pool"], int(state["clock"][0].now)
+    rings, transit, pool, now = state["rings"][0], state["transit"], state["pool"], int(state["clock"][0].now)
     taken = []
     while rings.requests > 0:
-        m = wire[REQUESTS, rings.request_at]
-        rings.request_at = (rings.request_at + 1) % wire.shape[1]
+        m = transit[REQUESTS, rings.request_at]
+        rings.request_at = (rings.request_at + 1) % transit.shape[1]
         rings.requests -= 1
         o = pool[m.slot]
         if o.order_id == m.order_id:
-            ask = _ask(m, now, o, instruments)
-            taken.append(_of_legs(ask, pool, o, instruments) if m.kind == NEW and o.order_type == MLEG else ask)
+            request = _ask(m, now, o, instruments)
+            taken.append(_of_legs(request, pool, o, instruments) if m.kind == NEW and o.order_type == MLEG else request)
     return taken
 
 
-def _ask(m: Any, now: int, o: Any, instruments: Instruments) -> Ask:
+def _ask(m: Any, now: int, o: Any, instruments: Instruments) -> OrderRequest:
     what, i = int(m.kind), int(o.instrument_id)
     symbol = instruments[i].symbol if i < len(instruments) else str(i)
     if what == AMEND:
         changed = (float(m.qty), float(m.px), float(m.stop_px), float(m.trail))
-        return Ask(what, now, int(o.order_id), i, symbol, int(o.side), int(o.order_type), int(o.tif), *changed)
+        return OrderRequest(what, now, int(o.order_id), i, symbol, int(o.side), int(o.order_type), int(o.tif), *changed)
     if what != NEW:
-        return Ask(what, now, int(o.order_id), i, symbol)
-    return Ask(
+        return OrderRequest(what, now, int(o.order_id), i, symbol)
+    return OrderRequest(
         what,
         now,
         int(o.order_id),
@@ -64,7 +76,7 @@ def _ask(m: Any, now: int, o: Any, instruments: Instruments) -> Ask:
     )
 
 
-def _of_legs(ask: Ask, pool: Any, o: Any, instruments: Instruments) -> Ask:
+def _of_legs(request: OrderRequest, pool: Any, o: Any, instruments: Instruments) -> OrderRequest:
     """The request of an order of several legs, by its first."""
     legs, leg = [], o
     for _ in range(int(o.legs)):
@@ -73,107 +85,107 @@ def _of_legs(ask: Ask, pool: Any, o: Any, instruments: Instruments) -> Ask:
         leg = pool[leg.mate]
     net = float(o.net)
     kind = LIMIT if net == net else MARKET
-    return ask._replace(side=0, order_type=kind, qty=float(o.qty / o.ratio), px=net, parent=0, legs=tuple(legs))
+    return request._replace(side=0, order_type=kind, qty=float(o.qty / o.ratio), px=net, parent=0, legs=tuple(legs))
 
 
 def _special(o: Any) -> tuple[float, float, bool, bool, int, int]:
     """What an order has beyond a plain one, in the order of Ask's fields."""
     stop, trail, fraction = float(o.stop_px), float(o.trail), bool(o.trail_fraction)
-    return stop, trail, fraction, bool(o.extended), int(o.parent), int(o.rival)
+    return stop, trail, fraction, bool(o.extended), int(o.parent), int(o.sibling)
 
 
-def hear(state: State, setup: Setup, answers: list[Answer]) -> None:
+def hear(state: State, setup: Setup, reports: list[ExecutionReport]) -> None:
     """Put answers where the session finds them: responses on the wire, the rest straight into its memory.
 
     Raises BadInput for an answer that names an instrument or an action that cannot be.
     """
-    for answer in answers:
-        if answer.action in (BLOCK, POSITION):
-            _instrument(state, setup, answer)
-        elif answer.action == STATE:
-            state["account"][0].state = int(answer.qty)
-        elif answer.action == CASH:
-            _cash(state, answer)
-        elif answer.action == DAY:
-            _day(state, answer)
-        elif ACCEPTED <= answer.action <= REPLACED or answer.action == REDUCED:
-            _respond(state, setup, answer)
+    for report in reports:
+        if report.action in (BLOCK, POSITION):
+            _instrument(state, setup, report)
+        elif report.action == STATE:
+            state["account"][0].state = int(report.qty)
+        elif report.action == CASH:
+            _cash(state, report)
+        elif report.action == DAY:
+            _day(state, report)
+        elif ACCEPTED <= report.action <= REPLACED or report.action == REDUCED:
+            _respond(state, setup, report)
         else:
-            raise BadInput(f"a broker answered with the action {answer.action}, which is none of answers/1")
+            raise BadInput(f"a broker answered with the action {report.action}, which is none of answers/1")
 
 
-def _instrument(state: State, setup: Setup, answer: Answer) -> None:
-    _room_for(state, setup, answer.instrument_id)
-    it = state["instruments"][answer.instrument_id]
-    if answer.action == BLOCK:
-        it.blocked = int(answer.qty)
+def _instrument(state: State, setup: Setup, report: ExecutionReport) -> None:
+    _room_for(state, setup, report.instrument_id)
+    it = state["instruments"][report.instrument_id]
+    if report.action == BLOCK:
+        it.blocked = int(report.qty)
         return
     account, unseen = state["account"][0], state["clock"][0].row == 0
     before = float(account.equity)
-    it.position, it.avg_px = answer.qty, answer.px if answer.qty else 0.0
+    it.position, it.avg_px = report.qty, report.px if report.qty else 0.0
     peak = float(account.peak)
-    mark(Engine(state), answer.instrument_id)
-    if it.mid != it.mid and answer.fee == answer.fee:  # nobody has quoted it here: the broker's own mark
-        worth = answer.qty * answer.fee * float(it.multiplier)
+    mark(Engine(state), report.instrument_id)
+    if it.mid != it.mid and report.fee == report.fee:  # nobody has quoted it here: the broker's own mark
+        worth = report.qty * report.fee * float(it.multiplier)
         account.holdings += worth - it.value
         account.exposure += abs(worth) - abs(it.value)
         it.value, account.equity = worth, account.cash + account.holdings
     if unseen:
         begin(state)
-    elif answer.leaves:
+    elif report.leaves:
         account.peak = peak
         moved(state, float(account.equity) - before)
     else:
         account.peak = max(peak, account.equity)
 
 
-def _cash(state: State, answer: Answer) -> None:
+def _cash(state: State, report: ExecutionReport) -> None:
     account = state["account"][0]
-    account.cash = answer.px
-    account.equity = answer.px + account.holdings
+    account.cash = report.px
+    account.equity = report.px + account.holdings
     if state["clock"][0].row == 0:
         begin(state)
-    elif answer.qty:
-        moved(state, answer.qty)
+    elif report.qty:
+        moved(state, report.qty)
 
 
-def _day(state: State, answer: Answer) -> None:
+def _day(state: State, report: ExecutionReport) -> None:
     """What the day had lost before this run began counts towards its limit."""
-    day, account = answer.ts_event // DAY_NS, state["account"][0]
-    state["clock"][0].day, account.day_equity, account.loss_day = day, answer.px, int(answer.qty)
-    state["told_day"] = np.array([(day, answer.px)], TOLD_DAY)
+    day, account = report.ts_event // DAY_NS, state["account"][0]
+    state["clock"][0].day, account.day_equity, account.loss_day = day, report.px, int(report.qty)
+    state["told_day"] = np.array([(day, report.px)], TOLD_DAY)
 
 
-def _respond(state: State, setup: Setup, answer: Answer) -> None:
-    rings, leaves = state["rings"][0], answer.leaves
-    open_slots = np.flatnonzero(state["pool"]["order_id"] == answer.order_id)
-    found = [int(slot) for slot in open_slots if not _ending(state, int(slot), answer.order_id)]
+def _respond(state: State, setup: Setup, report: ExecutionReport) -> None:
+    rings, leaves = state["rings"][0], report.leaves
+    open_slots = np.flatnonzero(state["pool"]["order_id"] == report.order_id)
+    found = [int(slot) for slot in open_slots if not _ending(state, int(slot), report.order_id)]
     if found:
         slot = found[0]
-    elif answer.action != FILLED:
+    elif report.action != FILLED:
         return  # its end was told already
     else:
         leaves = 0.0  # of an order that has ended nothing works, whatever is unfilled of it
-        _room_for(state, setup, answer.instrument_id)
+        _room_for(state, setup, report.instrument_id)
         if rings.free_slots < 1:
             memory.more_slots(state, 2 * len(state["pool"]))
-        slot = adopt(Engine(state), answer.order_id, answer.instrument_id, answer.side)
-    if rings.responses + SLACK >= state["wire"].shape[1]:
-        memory.more_messages(state, 2 * state["wire"].shape[1])
-    wire = state["wire"]
-    m = wire[RESPONSES, (rings.response_at + rings.responses) % wire.shape[1]]
+        slot = adopt(Engine(state), report.order_id, report.instrument_id, report.side)
+    if rings.responses + SLACK >= state["transit"].shape[1]:
+        memory.more_messages(state, 2 * state["transit"].shape[1])
+    transit = state["transit"]
+    m = transit[RESPONSES, (rings.response_at + rings.responses) % transit.shape[1]]
     rings.responses += 1
-    m.due, m.ts, m.kind = state["clock"][0].now, answer.ts_event, answer.action
-    m.slot, m.order_id = slot, answer.order_id
-    m.liquidity, m.reason, m.fee = answer.liquidity, answer.reason, answer.fee
-    m.qty, m.px, m.leaves = answer.qty, answer.px, leaves
+    m.due, m.ts, m.kind = state["clock"][0].now, report.ts_event, report.action
+    m.slot, m.order_id = slot, report.order_id
+    m.liquidity, m.reason, m.fee = report.liquidity, report.reason, report.fee
+    m.qty, m.px, m.leaves = report.qty, report.px, leaves
 
 
 def _ending(state: State, slot: int, order_id: int) -> bool:
     """Whether an end of this order waits on the wire: once the trader has read it, the slot is free."""
-    rings, wire = state["rings"][0], state["wire"]
+    rings, transit = state["rings"][0], state["transit"]
     for n in range(int(rings.responses)):
-        m = wire[RESPONSES, (rings.response_at + n) % wire.shape[1]]
+        m = transit[RESPONSES, (rings.response_at + n) % transit.shape[1]]
         if m.slot == slot and m.order_id == order_id and (m.kind in ENDS or (m.kind == FILLED and m.leaves == 0.0)):
             return True
     return False

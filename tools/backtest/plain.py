@@ -1,4 +1,4 @@
-"""The loop of `gpi.tools.kernels.loop` for a strategy in plain Python: the same engine, one row at a time."""
+"""The loop of `gpi.tools.kernels.trader.loop` for a strategy in plain Python: the same engine, one row at a time."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any, Protocol
 
 from gpi.formats.frame import Frame
 from gpi.formats.instruments import Instruments
-from gpi.tools.kernels import engine
 from gpi.tools.kernels.orders import Engine
+from gpi.tools.kernels.trader import engine
 
 
 class Seat(Protocol):
@@ -30,7 +30,7 @@ class Seat(Protocol):
 
 
 def looped(seat: Seat | None) -> Callable[..., int]:
-    """A batch loop around a Python strategy, called with the arguments of `gpi.tools.kernels.loop.run`."""
+    """A batch loop around a Python strategy, called with the arguments of `gpi.tools.kernels.trader.loop.run`."""
     assert seat is not None
 
     def run(e: Engine, *given: Any) -> int:

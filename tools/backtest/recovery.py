@@ -15,8 +15,8 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 
-from gpi.formats.answers import ANSWERS
 from gpi.formats.errors import BadInput, UsageError
+from gpi.formats.execution import ANSWERS
 from gpi.formats.instruments import KEY, Instruments
 from gpi.tools.backtest import opening
 from gpi.tools.backtest.manifest import manifest_of, write_json

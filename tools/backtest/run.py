@@ -2,7 +2,7 @@
 
     runs/a/
       orders.parquet fills.parquet equity.parquet    as in gpi.formats.orders
-      answers.parquet            of a live run: what the broker told, by row (gpi.formats.answers)
+      answers.parquet            of a live run: what the broker told, by row (gpi.formats.execution)
       manifest.json              versions, provenance, setup, rows, digests, complete: true | false
       performance_metrics.json   gpi.tools.backtest.statistics
 
@@ -28,12 +28,12 @@ import numpy as np
 import pyarrow as pa
 
 from gpi.formats import provenance
-from gpi.formats.answers import Answer
 from gpi.formats.errors import UsageError
+from gpi.formats.execution import ExecutionReport
 from gpi.formats.frame import Frame
 from gpi.formats.instruments import KEY, Instruments
-from gpi.formats.orders import ACTIONS, REASONS, REFUSE
 from gpi.formats.version import __version__
+from gpi.formats.words import ACTIONS, REASONS, REFUSE
 from gpi.tools.backtest import opening
 from gpi.tools.backtest.answered import recorded
 from gpi.tools.backtest.heard import COLUMNS, Heard
@@ -175,10 +175,10 @@ class Run:
             self._known, self._beside = len(session.instruments), beside
         return found
 
-    def heard(self, row: int, answers: list[Answer]) -> None:
+    def heard(self, row: int, reports: list[ExecutionReport]) -> None:
         """Keep what a broker answered when the session had seen `row` rows."""
-        if answers:
-            self._add(self._tables["answers"], recorded(row, answers))
+        if reports:
+            self._add(self._tables["answers"], recorded(row, reports))
             if self._every == 1:
                 self.tell()
 

@@ -14,8 +14,8 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 
-from gpi.formats.answers import Answer, Ask
 from gpi.formats.errors import RiskBreach, SchemaMismatch
+from gpi.formats.execution import ExecutionReport, OrderRequest
 from gpi.formats.frame import Frame
 from gpi.formats.instruments import Instruments, checked_id
 from gpi.formats.ticks import MAX_INSTRUMENTS, demand_orders
@@ -25,8 +25,8 @@ from gpi.tools.backtest.inputs import Inputs
 from gpi.tools.backtest.setup import Setup, Terms
 from gpi.tools.backtest.symbols import named, told_ids
 from gpi.tools.backtest.traded import FIELDS, NOTHING, Traded, framed, joined
-from gpi.tools.kernels import engine, queues
-from gpi.tools.kernels.exchange import worst as most
+from gpi.tools.kernels.exchange import queues
+from gpi.tools.kernels.exchange.step import worst as most
 from gpi.tools.kernels.orders import (
     BELL,
     EQUITY_ROW,
@@ -39,12 +39,13 @@ from gpi.tools.kernels.orders import (
     ORDER_ROW,
     POOL,
     ROOM,
-    WIRE,
+    TRANSIT,
     WORKING,
     Array,
     Engine,
 )
-from gpi.tools.kernels.trader import withdraw_all
+from gpi.tools.kernels.trader import engine
+from gpi.tools.kernels.trader.sending import withdraw_all
 from gpi.tools.stage import State
 
 TICK_COLUMNS: Final = (
@@ -185,7 +186,7 @@ class Session:
         stop, s = int(self._engine.cursor.stop), self.state
         if stop == BELL:
             memory.charge_by(s, self.setup, ts)
-            listed = any(self.setup.terms.bourse) if self.setup.terms else False
+            listed = any(self.setup.terms.listed) if self.setup.terms else False
             if bells.rows(s) > len(self._out[0]):
                 self._room(bells.rows(s))
             bells.ring(s, self.setup, ts, listed, dict(zip(TABLES, self._out, strict=True)))
@@ -194,8 +195,8 @@ class Session:
             memory.more_instruments(s, self.setup, min(wanted, MAX_INSTRUMENTS))
         elif stop == POOL:
             memory.more_slots(s, 2 * len(s["pool"]))
-        elif stop == WIRE:
-            memory.more_messages(s, 2 * s["wire"].shape[1])
+        elif stop == TRANSIT:
+            memory.more_messages(s, 2 * s["transit"].shape[1])
         elif stop == FULL:
             memory.more_behind(s)
         elif stop == ROOM:
@@ -209,14 +210,14 @@ class Session:
         if wanted > len(self._out[0]):
             self._room(wanted)
 
-    def asks(self) -> list[Ask]:
+    def requests(self) -> list[OrderRequest]:
         """What the session wants of the broker outside, since it was last asked."""
-        return outside.asks(self.state, self.instruments) if self.setup.external else []
+        return outside.requests(self.state, self.instruments) if self.setup.external else []
 
-    def answer(self, answers: list[Answer]) -> None:
+    def hear(self, reports: list[ExecutionReport]) -> None:
         """Hear a broker's answers, before the next row; the rows that tell of them come with it."""
-        if answers:
-            outside.hear(self.state, self.setup, answers)
+        if reports:
+            outside.hear(self.state, self.setup, reports)
             self._bind()
 
     def wind_down(self) -> Traded:
@@ -227,7 +228,7 @@ class Session:
         self._kept.append(self._collect())
         self._make_room()
         asked = int(self._engine.rings.requests + self.account.open_orders)
-        if asked >= s["wire"].shape[1]:
+        if asked >= s["transit"].shape[1]:
             memory.more_messages(s, 2 * (asked + 1))
         self._bind()
         withdraw_all(self._engine)
@@ -275,7 +276,7 @@ class Session:
         self._kept.append(self._collect())
         self._make_room()
         worst = most(rings.requests + self.account.open_orders, self.levels) + rings.responses
-        if worst >= s["wire"].shape[1]:
+        if worst >= s["transit"].shape[1]:
             memory.more_messages(s, 2 * int(worst))
         self._bind()
         engine.finish(self._engine)

@@ -10,11 +10,11 @@ from typing import Any, Final, Protocol
 import numpy as np
 
 from gpi.formats.errors import BadInput, UsageError
-from gpi.formats.fees import SCHEDULES
 from gpi.formats.instruments import Instruments
+from gpi.formats.market.fees import SCHEDULES
 from gpi.tools.backtest.contracts import Contract, contracts, scheduled
 from gpi.tools.backtest.delays import Delays
-from gpi.tools.kernels.options import TRAVEL, travels
+from gpi.tools.kernels.exchange.options import TRAVEL, spread_shares
 from gpi.tools.kernels.orders import ACTIVE, CONSERVATIVE, FIFO, LIKELY, LIKELY_POWER, LIMITS, PAPER, WHOLE, Array
 
 MS: Final = 1_000_000
@@ -76,7 +76,7 @@ class Terms:
     lot_size: tuple[float, ...] = ()
     multiplier: tuple[float, ...] = ()
     default: tuple[float, float, float] = (0.01, 1.0, 1.0)
-    bourse: tuple[float, ...] = ()
+    listed: tuple[float, ...] = ()
     """1 for what keeps the US exchanges' hours: shares and listed options."""
     contracts: tuple[Contract, ...] = ()
     """What is an option, and which (`gpi.tools.backtest.contracts`)."""
@@ -116,14 +116,14 @@ class Terms:
             (*self.lot_size, *(math.inf if row.asset_class == "index" else row.lot_size for row in rows)),
             (*self.multiplier, *(row.multiplier for row in rows)),
             self.default,
-            (*self.bourse, *(float(row.asset_class in ("equity", "option")) for row in rows)),
+            (*self.listed, *(float(row.asset_class in ("equity", "option")) for row in rows)),
             contracted,
             (*self.charged, *(float(scheduled(row)) for row in rows)),
         )
 
     def upto(self, count: int) -> tuple[tuple[Any, ...], ...]:
         """Everything that is told of the first instruments."""
-        told = (self.tick_size, self.lot_size, self.multiplier, self.bourse, self.contracts, self.charged)
+        told = (self.tick_size, self.lot_size, self.multiplier, self.listed, self.contracts, self.charged)
         return tuple(each[:count] for each in told)
 
     def of(self, i: int) -> tuple[float, float, float]:
@@ -136,7 +136,7 @@ class Terms:
 POLICIES: Final[Mapping[str, int]] = {
     "conservative": CONSERVATIVE, "alpaca-paper": PAPER, "queue": LIKELY, "whole": WHOLE, "fifo": FIFO,
 }  # fmt: skip
-"""How recorded liquidity fills our orders (`--fill`): `gpi.tools.kernels.matching`, `paper`.
+"""How recorded liquidity fills our orders (`--fill`): `gpi.tools.kernels.exchange.matching`, `paper`.
 
 conservative: a queue that only trades and shrinking sizes shorten, liquidity given once. queue: of what is cancelled
 at our price a part stood before us. whole: as conservative, but what is reached fills whole, whatever the size: with
@@ -186,7 +186,7 @@ class Rules:
         if self.account not in ACCOUNTS:
             raise UsageError(f"--account-rules {self.account}: choose {', '.join(ACCOUNTS)}")
         try:
-            travels(self.option_slippage, POLICIES[self.fill])
+            spread_shares(self.option_slippage, POLICIES[self.fill])
         except ValueError as wrong:
             raise UsageError(f"--option-slippage: {wrong}") from None
         if not 0.0 <= self.exercised <= 1.0:
@@ -275,8 +275,8 @@ class Setup:
     """Pull the kill switch at this row: how a run that was killed is reproduced."""
     rules: Rules = Rules()
     schedule: str = ""
-    """A name of `gpi.formats.fees.SCHEDULES`, looked up for every trading day, in the place of `fees`; auto: what
-    `Terms.charged` says, instrument by instrument."""
+    """A name of `gpi.formats.market.fees.SCHEDULES`, looked up for every trading day, in the place of `fees`; auto:
+    what `Terms.charged` says, instrument by instrument."""
     delays: Delays = Delays()
     """Delays that are drawn or recorded, in the place of the constant ones of `latency`."""
     external: bool = False

@@ -16,11 +16,11 @@ from typing import Any, Final
 
 import numpy as np
 
-from gpi.formats.orders import MAKER
+from gpi.formats.words import DAY_NS, MAKER, SECOND
 from gpi.tools.backtest.opening import HELD, MOVED, cumulated
 from gpi.tools.kernels import memory
-from gpi.tools.kernels.account import closing_gains
-from gpi.tools.kernels.orders import DAY_NS, SECOND, Array, Engine
+from gpi.tools.kernels.orders import Array, Engine
+from gpi.tools.kernels.trader.account import closing_gains
 
 EQUITY_SECONDS: Final = 252 * 6.5 * 3600.0
 ALWAYS_SECONDS: Final = 365 * 24 * 3600.0

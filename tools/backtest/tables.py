@@ -15,8 +15,8 @@ import pyarrow.parquet as pq
 import xxhash
 
 from gpi.formats import provenance
-from gpi.formats.answers import ANSWERS
 from gpi.formats.appearing import appeared, begun, replaceable
+from gpi.formats.execution import ANSWERS
 from gpi.formats.frame import Frame, concatenated
 from gpi.formats.instruments import KEY
 from gpi.formats.orders import EQUITY, FILLS, ORDERS

@@ -8,8 +8,8 @@ import numpy as np
 
 from gpi.formats.frame import Frame, Layout, concatenated
 from gpi.formats.orders import EQUITY, FILLS, ORDERS
+from gpi.tools.kernels.data.rows import places, spread
 from gpi.tools.kernels.orders import EQUITY_ROW, FILL_ROW, ORDER_ROW, Array
-from gpi.tools.kernels.rows import places, spread
 
 FEW: Final = 128
 

@@ -12,12 +12,12 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
-from gpi.formats.answers import Answer
-from gpi.tools.brokers import wire
+from gpi.formats.execution import ExecutionReport
+from gpi.tools.brokers.alpaca import wire
+from gpi.tools.brokers.alpaca.wire import Told
 from gpi.tools.brokers.dues import Dues
 from gpi.tools.brokers.executions import ZERO, Execution
 from gpi.tools.brokers.life import INTENT, Life
-from gpi.tools.brokers.wire import Told
 
 IN_KIND: Final = Decimal("0.005")  # of the coins bought: more than any tier of Alpaca's fees
 KEPT: Final = 1_000  # ended orders kept in memory; older ones are in the journal alone
@@ -71,8 +71,8 @@ class Blotter:
     def place(self, life: Life) -> None:
         """A new order, not sent yet."""
         self.lives[life.client_id] = life
-        if not (life.mute or life.hull) and life.before is None:
-            self.numbered[life.ask.order_id] = life
+        if not (life.mute or life.combined) and life.before is None:
+            self.numbered[life.request.order_id] = life
         if life.broker_id:
             self._brokers[life.broker_id] = life
         self.touch(life)
@@ -120,8 +120,8 @@ class Blotter:
             life = self._over.pop(next(iter(self._over)))
             self.lives.pop(life.client_id, None)
             self._brokers.pop(life.broker_id, None)
-            if self.numbered.get(life.ask.order_id) is life:
-                del self.numbered[life.ask.order_id]
+            if self.numbered.get(life.request.order_id) is life:
+                del self.numbered[life.request.order_id]
 
     def order(self, told: Told) -> Life | None:
         """Fold an order object; None where it is not ours."""
@@ -143,7 +143,7 @@ class Blotter:
         """A leg as its order tells it: known by now, or the one of its kind whose id is not known yet."""
         leg = self.find(told.client_id, told.broker_id)
         if leg is None:
-            free = [each for each in top.legs if not each.broker_id and _is(each, told, top.hull)]
+            free = [each for each in top.legs if not each.broker_id and _is(each, told, top.combined)]
             if not free:
                 return
             leg = free[0]
@@ -156,7 +156,10 @@ class Blotter:
     def _awaits(self, key: str) -> bool:
         """Whether a leg in this symbol may be at the broker under an id that is not known yet."""
         return any(
-            each.top is not None and not each.broker_id and each.state != INTENT and wire.key(each.ask.symbol) == key
+            each.top is not None
+            and not each.broker_id
+            and each.state != INTENT
+            and wire.key(each.request.symbol) == key
             for each in self._open.values()
         )
 
@@ -224,14 +227,14 @@ class Blotter:
         return life is not None and self._executed(life, found[1])
 
     def _executed(self, life: Life, execution: Execution) -> bool:
-        if life.hull:
+        if life.combined:
             return False  # its legs' executions are the ones
         before = life.executions.filled
-        news = life.fill(execution, lambda each: self.dues.charge(life.ask.symbol, life.ask.side, each))
+        news = life.fill(execution, lambda each: self.dues.charge(life.request.symbol, life.request.side, each))
         if news:
             self.executed += 1
             if life.mute:  # nobody hears of it as a fill: the position and the cash are asked for and told
-                self.unsettled.add(wire.key(life.ask.symbol))
+                self.unsettled.add(wire.key(life.request.symbol))
             self._move(life, life.executions.filled - before)
             self._executions.append((life, execution))
         self.touch(life)
@@ -249,7 +252,7 @@ class Blotter:
             life.executions.correct(which, wire.number(data.get("qty")), wire.number(data.get("price")))
         self._amended.append((life, which))
         self._move(life, life.executions.filled - before)
-        self.unsettled.add(wire.key(life.ask.symbol))
+        self.unsettled.add(wire.key(life.request.symbol))
         self.touch(life)
 
     def fee_in_kind(self, key: str, apart: Decimal) -> bool:
@@ -261,20 +264,20 @@ class Blotter:
         return True
 
     def _move(self, life: Life, by: Decimal) -> None:
-        key = wire.key(life.ask.symbol)
-        if life.ask.side > 0 and "/" in life.ask.symbol:
+        key = wire.key(life.request.symbol)
+        if life.request.side > 0 and "/" in life.request.symbol:
             self.fees[key] = self.fees.get(key, ZERO) + IN_KIND * by
-        self.expected[key] = self.expected.get(key, ZERO) + life.ask.side * by
+        self.expected[key] = self.expected.get(key, ZERO) + life.request.side * by
 
     def position(self, key: str) -> Decimal:
         """What is held in a symbol, ours and not."""
         return self.expected.get(key, ZERO) + self.outside.get(key, ZERO)
 
-    def answers(self) -> list[Answer]:
+    def reports(self) -> list[ExecutionReport]:
         """What the session has to hear of its orders, drained, in order of folding per order."""
         if self._strays:
             self.recall()
-        told = [answer for life in self._touched.values() for answer in _drained(life)]
+        told = [report for life in self._touched.values() for report in _drained(life)]
         return told
 
     def work(self) -> Work:
@@ -284,13 +287,13 @@ class Blotter:
         return made
 
 
-def _drained(life: Life) -> list[Answer]:
-    told, life.answers = life.answers, []
+def _drained(life: Life) -> list[ExecutionReport]:
+    told, life.reports = life.reports, []
     return told
 
 
 def _is(leg: Life, told: Told, by_symbol: bool) -> bool:
     """Whether this is the leg that is told: exits differ in kind, legs of a combination in what they trade."""
     if by_symbol:
-        return wire.key(leg.ask.symbol) == wire.key(told.symbol)
-    return wire.TYPES[leg.ask.order_type] == told.type
+        return wire.key(leg.request.symbol) == wire.key(told.symbol)
+    return wire.TYPES[leg.request.order_type] == told.type

@@ -10,14 +10,16 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
 
-from gpi.formats.answers import AMEND, NEW, Ask
+from gpi.formats.execution import AMEND, NEW, OrderRequest
 from gpi.formats.instruments import Instrument
-from gpi.formats.orders import CANCELED, EXPIRED
-from gpi.tools.brokers import refusals, wire
+from gpi.formats.words import CANCELED, EXPIRED
+from gpi.tools.brokers import refusals
+from gpi.tools.brokers.alpaca import wire
+from gpi.tools.brokers.alpaca.rest import NotSent, Reply
 from gpi.tools.brokers.amendments import amend
 from gpi.tools.brokers.blotter import Blotter
 from gpi.tools.brokers.bucket import ORDER
-from gpi.tools.brokers.families import combination, grouped, request, split
+from gpi.tools.brokers.families import combination, grouped, order_body, split
 from gpi.tools.brokers.gate import flips, refuses
 from gpi.tools.brokers.guards import Guards
 from gpi.tools.brokers.holds import ACTIVE, HALTED, Holds
@@ -25,7 +27,6 @@ from gpi.tools.brokers.inquiries import GRACE_S, Inquiries, Outcome
 from gpi.tools.brokers.journal import Journal
 from gpi.tools.brokers.life import INTENT, LIVE, SENT, Life, reason
 from gpi.tools.brokers.outbox import Job, Outbox
-from gpi.tools.brokers.rest import NotSent, Reply
 
 
 class Clerk:
@@ -49,68 +50,68 @@ class Clerk:
         self._once_more: dict[str, tuple[Job, list[str]]] = {}
         self._tried: set[str] = set()
 
-    def asks(self, asks: list[Ask], now_ns: int, now: float) -> None:
+    def requests(self, requests: list[OrderRequest], now_ns: int, now: float) -> None:
         """Everything that the session wanted in one go."""
-        for family in grouped(asks):
-            ask = family[0]
-            if ask.what == NEW:
+        for family in grouped(requests):
+            request = family[0]
+            if request.what == NEW:
                 self._new(family, now_ns, now)
-            elif ask.what == AMEND:
-                amend(self, ask, now_ns, now)
+            elif request.what == AMEND:
+                amend(self, request, now_ns, now)
             else:
-                self._withdraw(ask, now_ns, now)
+                self._withdraw(request, now_ns, now)
 
-    def _new(self, family: list[Ask], now_ns: int, now: float) -> None:
-        ask = family[0]
-        client_id = self.journal.client_id(self.account, ask.order_id)
-        if ask.legs:
-            family, client_id = [ask, *split(ask)], f"{client_id}m"  # the first leg has that id
-        key = wire.key(ask.symbol)
+    def _new(self, family: list[OrderRequest], now_ns: int, now: float) -> None:
+        request = family[0]
+        client_id = self.journal.client_id(self.account, request.order_id)
+        if request.legs:
+            family, client_id = [request, *split(request)], f"{client_id}m"  # the first leg has that id
+        key = wire.key(request.symbol)
         why, note, body = self._checked(family, client_id, key, now_ns, now)
         qty = Decimal(body["qty"]) if body else Decimal(0)
-        life = Life(ask, client_id, body, qty, hull=bool(ask.legs))
-        self.journal.intend(client_id, ask, body, now_ns, note or why)
+        life = Life(request, client_id, body, qty, combined=bool(request.legs))
+        self.journal.intend(client_id, request, body, now_ns, note or why)
         for each in family[1:]:
             leg_id, size = self.journal.client_id(self.account, each.order_id), Decimal(str(each.qty))
-            leg = Life(each, leg_id, {"leg_of": client_id}, size if ask.legs else qty, top=life)
+            leg = Life(each, leg_id, {"leg_of": client_id}, size if request.legs else qty, top=life)
             life.legs.append(leg)
-            sent = None if body is None else leg.request
+            sent = None if body is None else leg.body
             self.journal.intend(leg.client_id, each, sent, now_ns, note or why)
         for each_life in (life, *life.legs):
             self.blotter.place(each_life)
         if body is None or why:
-            life.refused(reason(why), ask.ts_event)
+            life.refused(reason(why), request.ts_event)
             self.blotter.touch(life)
             return
         self.outbox.add(Job(ORDER, "new", "POST", "/orders", body, client_id, key, now))
 
     def _checked(
-        self, family: list[Ask], client_id: str, key: str, now_ns: int, now: float
+        self, family: list[OrderRequest], client_id: str, key: str, now_ns: int, now: float
     ) -> tuple[str, str, dict[str, Any] | None]:
         """(reason, note, request); without a reason it may be sent."""
-        ask = family[0]
+        request = family[0]
         self.throttle(now)
-        for each in family[1:] if ask.legs else family[:1]:
+        for each in family[1:] if request.legs else family[:1]:
             if why := refuses(self.holds, self.blotter, each, wire.key(each.symbol)):
                 return why, "", None
-        if note := self.stale(ask, now_ns):
+        if note := self.stale(request, now_ns):
             return "STALE_DATA", note, None
-        instrument = self.instruments.get(ask.instrument_id)
+        instrument = self.instruments.get(request.instrument_id)
         if instrument is None:
             return "MALFORMED", "an instrument that was never announced", None
         try:
-            whole = combination(ask, client_id, self._positions(family)) if ask.legs else None
-            body = whole or request(family, instrument, client_id)
+            whole = combination(request, client_id, self._positions(family)) if request.legs else None
+            body = whole or order_body(family, instrument, client_id)
         except wire.Unsendable as wrong:
             return "MALFORMED", str(wrong), None
-        if flips(self.blotter, ask, key, Decimal(body["qty"])):
+        if flips(self.blotter, request, key, Decimal(body["qty"])):
             return "INSUFFICIENT_QTY", "a fill or an order on its way to the session holds it", None
-        twin = self.guards.duplicate(ask, client_id, now)
+        twin = self.guards.duplicate(request, client_id, now)
         if twin and (before := self.blotter.lives.get(twin)) and before.open:
             return "DUPLICATE_ORDER", f"the same as {twin}", None
         return "", "", body
 
-    def _positions(self, family: list[Ask]) -> dict[str, Decimal]:
+    def _positions(self, family: list[OrderRequest]) -> dict[str, Decimal]:
         keys = [wire.key(each.symbol) for each in family]
         return {key: self.blotter.position(key) for key in keys}
 
@@ -119,9 +120,9 @@ class Clerk:
         if self.guards.runaway(now):
             self.halt("EXEC_THROTTLE", f"more than {self.guards.asks_per_s} new orders within a second")
 
-    def stale(self, ask: Ask, now_ns: int) -> str:
+    def stale(self, request: OrderRequest, now_ns: int) -> str:
         """What to say of a decision on old ticks, "" of others; the first one is told to a person, too."""
-        if note := self.guards.stale(ask, now_ns):
+        if note := self.guards.stale(request, now_ns):
             if not self.blotter.counts["stale decision"]:
                 self.say(f"not sent: {note}. Is the feed delayed, behind, or a recording?")
             self.blotter.counts["stale decision"] += 1
@@ -133,10 +134,10 @@ class Clerk:
             self.holds.hold(name, HALTED)
             self.say(f"halted: {why}; nothing new is sent until somebody starts the trader again")
 
-    def _withdraw(self, ask: Ask, now_ns: int, now: float) -> None:
-        first = self.blotter.numbered.get(ask.order_id)
+    def _withdraw(self, request: OrderRequest, now_ns: int, now: float) -> None:
+        first = self.blotter.numbered.get(request.order_id)
         for life in first.line if first is not None else ():
-            whole = life.top if life.top is not None and life.top.hull else life
+            whole = life.top if life.top is not None and life.top.combined else life
             if whole.open:
                 self.withdraw(whole, now_ns, now)
 
@@ -147,7 +148,7 @@ class Clerk:
             self.journal.cancelling(life.client_id, now_ns)
         parked = self._once_more.pop(life.client_id, None) is not None
         if life.state == INTENT and (self.outbox.withdraw(life.client_id) or parked):
-            life.dropped(CANCELED, life.ask.ts_event)
+            life.dropped(CANCELED, life.request.ts_event)
             self.blotter.touch(life)
         elif life.state == LIVE and not life.end:
             self.inquiries.cancel(life, now)
@@ -176,14 +177,14 @@ class Clerk:
         if life.state != SENT:
             return  # the stream was faster, and told more
         if isinstance(outcome, NotSent):
-            life.refused(reason("BROKER_REFUSED"), life.ask.ts_event)
+            life.refused(reason("BROKER_REFUSED"), life.request.ts_event)
         elif not isinstance(outcome, Reply):
             self.inquiries.lost(life, now)
         elif outcome.status == 429:
             life.becomes(INTENT)
             self.outbox.add(job, first=True)
             if life.withdrawing and self.outbox.withdraw(life.client_id):
-                life.dropped(CANCELED, life.ask.ts_event)
+                life.dropped(CANCELED, life.request.ts_event)
         elif outcome.status in (200, 201) and (told := wire.order(outcome.body)) and told.client_id == life.client_id:
             self.guards.accepted()
             self.blotter.order(told)
@@ -205,13 +206,13 @@ class Clerk:
             life.becomes(INTENT)
             self._once_more[life.client_id] = (job._replace(since=now), blocking)
             return
-        life.refused(reason(refusals.reason(reply)), life.ask.ts_event)
-        self.say(f"{life.ask.symbol}: order {life.ask.order_id} refused: {reply.message}")
+        life.refused(reason(refusals.reason(reply)), life.request.ts_event)
+        self.say(f"{life.request.symbol}: order {life.request.order_id} refused: {reply.message}")
         if reply.status == 401:
             self.halt("keys", "the broker does not know the key any more")
         if life.before is not None and refusals.too_late(reply):
             return  # a fill or a cancel has won: the look at the order will tell
-        if refusals.unheard(reply, self.blotter.position(wire.key(life.ask.symbol))):
+        if refusals.unheard(reply, self.blotter.position(wire.key(life.request.symbol))):
             return  # a fill came first: nobody's mistake, and nothing of a storm
         if self.guards.rejected():
             self.halt("REJECT_STORM", f"{self.guards.rejects} orders in a row were refused")
@@ -236,22 +237,22 @@ class Clerk:
             return
         for job in self.outbox.orders:
             life = self.blotter.of(job.client_id)
-            why = refuses(self.holds, self.blotter, life.ask, job.symbol, life)
+            why = refuses(self.holds, self.blotter, life.request, job.symbol, life)
             if why:
                 self.outbox.withdraw(job.client_id)
-                life.refused(reason(why), life.ask.ts_event)
+                life.refused(reason(why), life.request.ts_event)
                 self.blotter.touch(life)
 
     def _expired(self, client_id: str) -> None:
         life = self.blotter.of(client_id)
-        life.dropped(EXPIRED, life.ask.ts_event)
+        life.dropped(EXPIRED, life.request.ts_event)
         self.blotter.touch(life)
 
     def stop(self, now_ns: int, now: float) -> None:
         """Nothing unsent goes out any more, and everything open is cancelled."""
         for job in self.outbox.drop_orders():
             life = self.blotter.of(job.client_id)
-            life.dropped(CANCELED, life.ask.ts_event)
+            life.dropped(CANCELED, life.request.ts_event)
             self.blotter.touch(life)
         for life in self.blotter.open:
             self.withdraw(life, now_ns, now)

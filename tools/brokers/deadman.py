@@ -24,7 +24,7 @@ from typing import Any, Final, TypeVar
 from gpi.formats.errors import VenueError
 from gpi.formats.secrets import Secret
 from gpi.tools import children
-from gpi.tools.brokers.rest import Keys, Reply, Rest, loopback
+from gpi.tools.brokers.alpaca.rest import Keys, Reply, Rest, loopback
 
 PATIENCE_S: Final = 5.0
 LOOK_S: Final = 0.1  # how often the kill file is looked for

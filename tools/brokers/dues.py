@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from decimal import Decimal
 
-from gpi.formats.accruals import Accrual
 from gpi.formats.errors import BadInput
 from gpi.formats.instruments import Instrument, crypto, equity, option
-from gpi.formats.orders import TAKER
-from gpi.tools.brokers import wire
+from gpi.formats.market.accruals import Accrual
+from gpi.formats.words import TAKER
+from gpi.tools.brokers.alpaca import wire
 from gpi.tools.brokers.executions import ZERO, Execution
 
 

@@ -1,6 +1,6 @@
 """Engine: one wake-up after the other, in one thread that owns the journal and everything that is known.
 
-Asks, replies and updates are folded, then committed to the journal, then told and sent. If the journal cannot be
+requests, replies and updates are folded, then committed to the journal, then told and sent. If the journal cannot be
 written, nothing new is sent and what was asked is answered as rejected; cancels still go out.
 """
 
@@ -13,11 +13,14 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
 
-from gpi.formats.answers import AMEND, NEW, Answer, Ask
 from gpi.formats.errors import GpiError, RiskBreach, VenueError
+from gpi.formats.execution import AMEND, NEW, ExecutionReport, OrderRequest
 from gpi.formats.instruments import Instruments
 from gpi.formats.secrets import masked
-from gpi.tools.brokers import startup, wire
+from gpi.formats.words import DAY_NS
+from gpi.tools.brokers import startup
+from gpi.tools.brokers.alpaca import wire
+from gpi.tools.brokers.alpaca.rest import Reply
 from gpi.tools.brokers.bucket import ORDER, Bucket
 from gpi.tools.brokers.clerk import Clerk
 from gpi.tools.brokers.deadman import Deadman
@@ -27,8 +30,6 @@ from gpi.tools.brokers.journal import JournalError
 from gpi.tools.brokers.life import INTENT, LIVE, reason
 from gpi.tools.brokers.outbox import Job, Outbox
 from gpi.tools.brokers.reconciliation import Reconciliation
-from gpi.tools.brokers.rest import Reply
-from gpi.tools.brokers.standing import DAY_NS
 from gpi.tools.brokers.startup import Opened, Terms
 
 BEAT_S: Final = 0.5
@@ -47,7 +48,7 @@ class Engine:
         self.journal, self.blotter, self.switch = opened.journal, opened.blotter, opened.switch
         self.terms, self.say, self._give, self._man = terms, say, give, man
         self.failure: GpiError | None = None
-        self.out: deque[Answer] = deque()
+        self.out: deque[ExecutionReport] = deque()
         self.started = threading.Event()
         self.killed = False
         self.holds = Holds()
@@ -67,12 +68,12 @@ class Engine:
         self._unclaimed = set(terms.claims) - {"ALL"}
         self.parted = False  # every order has ended, and after that the broker told how things stand
         self._finishing: list[threading.Event] = []
-        self._waiting: dict[int, Ask] = {}  # asked and not yet in the journal
+        self._waiting: dict[int, OrderRequest] = {}  # asked and not yet in the journal
         for life in opened.leftovers:
             self.blotter.place(life)
             if not life.open:
                 continue  # it has ended: it is here for its legs
-            self.holds.block(wire.key(life.ask.symbol), f"unknown {life.client_id}")
+            self.holds.block(wire.key(life.request.symbol), f"unknown {life.client_id}")
             self.clerk.inquiries.watch(life, now, 0.0)
 
     def announce(self, instruments: Instruments) -> None:
@@ -89,8 +90,8 @@ class Engine:
         """Fold one thing: asks, a reply, a frame, the link's state, or the wish to finish (an Event)."""
         now_ns, now = time.time_ns(), time.monotonic()
         if what == "asks":
-            self._waiting.update({ask.order_id: ask for ask in data if ask.what in (NEW, AMEND)})
-            self.clerk.asks(data, now_ns, now)
+            self._waiting.update({request.order_id: request for request in data if request.what in (NEW, AMEND)})
+            self.clerk.requests(data, now_ns, now)
         elif what == "reply":
             job, outcome, left = data
             if left and job.lane == ORDER:
@@ -218,13 +219,13 @@ class Engine:
 
     def _settle(self, now_ns: int) -> None:
         """Commit what happened, then tell it. What cannot be committed is not sent."""
-        told = self.blotter.answers()
+        told = self.blotter.reports()
         try:
             startup.write(self.journal, self.blotter, now_ns)
             self.journal.commit()
         except JournalError as wrong:
             self._broken(wrong)
-            told += self.blotter.answers()
+            told += self.blotter.reports()
         else:
             self.blotter.forget()
         if self.blotter.legs:
@@ -241,11 +242,11 @@ class Engine:
         """Fail closed: what was asked and is not durable is rejected, nothing new is sent; cancels still go out."""
         self.failure = self.failure or wrong
         self.holds.hold("journal", HALTED)
-        for ask in self._waiting.values():
-            found = self.blotter.numbered.get(ask.order_id)
+        for request in self._waiting.values():
+            found = self.blotter.numbered.get(request.order_id)
             for each in found.line if found is not None else ():
-                life = each.top if each.top is not None and each.top.hull else each
+                life = each.top if each.top is not None and each.top.combined else each
                 if life.state == INTENT:
                     self.outbox.withdraw(life.client_id)
-                    life.refused(reason("BROKER_REFUSED"), ask.ts_event)
+                    life.refused(reason("BROKER_REFUSED"), request.ts_event)
                     self.blotter.touch(life)

@@ -11,61 +11,63 @@ from collections.abc import Mapping, Sequence
 from decimal import ROUND_FLOOR, Decimal
 from typing import Any, Final
 
-from gpi.formats.answers import NEW, Ask
+from gpi.formats.execution import NEW, OrderRequest
 from gpi.formats.instruments import Instrument
-from gpi.formats.orders import DAY, GTC, LIMIT, MARKET, STOP, STOP_LIMIT
-from gpi.tools.brokers import wire
-from gpi.tools.brokers.wire import Unsendable
+from gpi.formats.words import DAY, GTC, LIMIT, MARKET, STOP, STOP_LIMIT
+from gpi.tools.brokers.alpaca import wire
+from gpi.tools.brokers.alpaca.wire import Unsendable
 
 MOST_LEGS: Final = 4
 CENT: Final = Decimal("0.01")
 NOISE: Final = Decimal("0.00000001")  # what floating point takes away, and no one's intention
 
 
-def grouped(asks: Sequence[Ask]) -> list[list[Ask]]:
+def grouped(requests: Sequence[OrderRequest]) -> list[list[OrderRequest]]:
     """The asks in their order, a new order together with its legs: first the one that the others depend on."""
-    found: list[list[Ask]] = []
-    members: dict[int, list[Ask]] = {}
-    for ask in asks:
-        family = members.get(ask.parent or ask.rival) if ask.what == NEW else None
+    found: list[list[OrderRequest]] = []
+    members: dict[int, list[OrderRequest]] = {}
+    for request in requests:
+        family = members.get(request.parent or request.sibling) if request.what == NEW else None
         if family is None:
             family = []
             found.append(family)
-        family.append(ask)
-        if ask.what == NEW:
-            members[ask.order_id] = family
+        family.append(request)
+        if request.what == NEW:
+            members[request.order_id] = family
     return found
 
 
-def split(ask: Ask) -> list[Ask]:
-    """The legs of a multi-leg order as asks of their own, with ids and sizes of their own."""
+def split(request: OrderRequest) -> list[OrderRequest]:
+    """The legs of a multi-leg order as requests of their own, with ids and sizes of their own."""
     return [
-        Ask(NEW, ask.ts_event, leg.order_id, leg.instrument_id, leg.symbol, leg.side, ask.order_type, ask.tif,
-            ask.qty * leg.ratio)
-        for leg in ask.legs
+        OrderRequest(
+            NEW, request.ts_event, leg.order_id, leg.instrument_id, leg.symbol, leg.side,
+            request.order_type, request.tif, request.qty * leg.ratio,
+        )
+        for leg in request.legs
     ]  # fmt: skip
 
 
-def combination(ask: Ask, client_id: str, positions: Mapping[str, Decimal]) -> dict[str, Any]:
+def combination(request: OrderRequest, client_id: str, positions: Mapping[str, Decimal]) -> dict[str, Any]:
     """The JSON of a multi-leg option order: all legs or none, at the net of a unit (a debit above zero).
 
     `positions`: what is held, by symbol key; a leg against it closes. Raises Unsendable.
     """
-    if ask.order_type not in (LIMIT, MARKET) or not 2 <= len(ask.legs) <= MOST_LEGS:
+    if request.order_type not in (LIMIT, MARKET) or not 2 <= len(request.legs) <= MOST_LEGS:
         raise Unsendable("two to four legs, at a net limit or at the market")
-    if not (math.isfinite(ask.qty) and ask.qty >= 1 and ask.qty == int(ask.qty)):
-        raise Unsendable(f"{ask.qty} units: a whole number, one at least")
+    if not (math.isfinite(request.qty) and request.qty >= 1 and request.qty == int(request.qty)):
+        raise Unsendable(f"{request.qty} units: a whole number, one at least")
     legs = []
-    for leg in ask.legs:
+    for leg in request.legs:
         side, held = ("buy" if leg.side > 0 else "sell"), positions.get(wire.key(leg.symbol), Decimal(0))
         intent = f"{side}_to_{'close' if held * leg.side < 0 else 'open'}"
         symbol, ratio = leg.symbol.replace(" ", ""), str(int(leg.ratio))
         legs.append({"symbol": symbol, "ratio_qty": ratio, "side": side, "position_intent": intent})
     body: dict[str, Any] = {
-        "qty": str(int(ask.qty)), "order_class": "mleg", "type": wire.TYPES[ask.order_type], "time_in_force": "day",
-        "client_order_id": client_id, "legs": legs,
+        "qty": str(int(request.qty)), "order_class": "mleg", "type": wire.TYPES[request.order_type],
+        "time_in_force": "day", "client_order_id": client_id, "legs": legs,
     }  # fmt: skip
-    return body if ask.order_type == MARKET else body | {"limit_price": _net(ask.px)}
+    return body if request.order_type == MARKET else body | {"limit_price": _net(request.px)}
 
 
 def _net(px: float) -> str:
@@ -75,10 +77,10 @@ def _net(px: float) -> str:
     return format(((Decimal(repr(float(px))) + NOISE) / CENT).to_integral_value(ROUND_FLOOR) * CENT, "f")
 
 
-def request(family: Sequence[Ask], instrument: Instrument, client_id: str) -> dict[str, Any]:
+def order_body(family: Sequence[OrderRequest], instrument: Instrument, client_id: str) -> dict[str, Any]:
     """The JSON of an order with its legs. Raises Unsendable where Alpaca has no such thing."""
     first, *legs = family
-    body: dict[str, Any] = wire.request(first, instrument, client_id)
+    body: dict[str, Any] = wire.order_body(first, instrument, client_id)
     if not legs:
         return body
     if first.tif not in (DAY, GTC) or first.extended or instrument.asset_class != "equity":
@@ -91,9 +93,9 @@ def request(family: Sequence[Ask], instrument: Instrument, client_id: str) -> di
     return _one_of_two(body, first, legs, instrument)
 
 
-def _exits(first: Ask, legs: Sequence[Ask], instrument: Instrument) -> dict[str, Any]:
+def _exits(first: OrderRequest, legs: Sequence[OrderRequest], instrument: Instrument) -> dict[str, Any]:
     kinds = sorted(leg.order_type == LIMIT for leg in legs)
-    both = len(legs) == 2 and kinds == [False, True] and legs[1].rival == legs[0].order_id
+    both = len(legs) == 2 and kinds == [False, True] and legs[1].sibling == legs[0].order_id
     if first.order_type not in (LIMIT, MARKET) or any(leg.side != -first.side for leg in legs):
         raise Unsendable("an entry at a limit or at the market, and exits on the other side")
     if not both and len(legs) != 1:
@@ -104,7 +106,7 @@ def _exits(first: Ask, legs: Sequence[Ask], instrument: Instrument) -> dict[str,
     return made
 
 
-def _exit(leg: Ask, instrument: Instrument) -> dict[str, Any]:
+def _exit(leg: OrderRequest, instrument: Instrument) -> dict[str, Any]:
     if leg.order_type == LIMIT:
         return {"take_profit": {"limit_price": wire.price(leg.px, leg.side, instrument)}}
     if leg.order_type not in (STOP, STOP_LIMIT):
@@ -115,7 +117,9 @@ def _exit(leg: Ask, instrument: Instrument) -> dict[str, Any]:
     return {"stop_loss": told}
 
 
-def _one_of_two(body: dict[str, Any], first: Ask, legs: Sequence[Ask], instrument: Instrument) -> dict[str, Any]:
+def _one_of_two(
+    body: dict[str, Any], first: OrderRequest, legs: Sequence[OrderRequest], instrument: Instrument
+) -> dict[str, Any]:
     if len(legs) != 1 or first.order_type != LIMIT or legs[0].order_type == LIMIT or legs[0].side != first.side:
         raise Unsendable("one-cancels-other is a limit and then a stop on the same side")
     limit = {"take_profit": {"limit_price": body.pop("limit_price")}}

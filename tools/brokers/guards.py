@@ -10,7 +10,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Final
 
-from gpi.formats.answers import Ask
+from gpi.formats.execution import OrderRequest
 
 SKEW_WARN_S: Final = 0.050
 SKEW_BLOCK_S: Final = 1.0
@@ -37,9 +37,17 @@ class Guards:
         return cls(usual.duplicate_s / pace, usual.rejects, int(usual.asks_per_s * pace),
                    int(usual.executions_per_min * pace))  # fmt: skip
 
-    def duplicate(self, ask: Ask, client_id: str, now: float) -> str:
+    def duplicate(self, request: OrderRequest, client_id: str, now: float) -> str:
         """The client id of the same order (symbol, side, size, prices) sent within the window; "" if there is none."""
-        same = (ask.symbol, ask.side, ask.order_type, ask.qty, repr(ask.px), repr(ask.stop_px), repr(ask.trail))
+        same = (
+            request.symbol,
+            request.side,
+            request.order_type,
+            request.qty,
+            repr(request.px),
+            repr(request.stop_px),
+            repr(request.trail),
+        )
         before = self._sent.get(same)
         if before is not None and now - before[0] < self.duplicate_s:
             return before[1]
@@ -48,9 +56,9 @@ class Guards:
         self._sent[same] = (now, client_id)
         return ""
 
-    def stale(self, ask: Ask, now_ns: int) -> str:
+    def stale(self, request: OrderRequest, now_ns: int) -> str:
         """What to say of a decision on ticks of another time (a delayed feed, a backlog, a recording); "" of others."""
-        age = (now_ns - ask.ts_event) / 1e9
+        age = (now_ns - request.ts_event) / 1e9
         return "" if abs(age) <= self.stale_s else f"decided on ticks {age:.1f} s old; stale_data_s is {self.stale_s:g}"
 
     def runaway(self, now: float) -> bool:

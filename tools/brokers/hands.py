@@ -9,9 +9,9 @@ from collections.abc import Callable
 
 from gpi.formats.errors import VenueError
 from gpi.formats.secrets import masked
+from gpi.tools.brokers.alpaca.rest import Keys, Reply, Rest, Unanswered
 from gpi.tools.brokers.bucket import CANCEL, ORDER
 from gpi.tools.brokers.outbox import HANDS, STALE_S, Job
-from gpi.tools.brokers.rest import Keys, Reply, Rest, Unanswered
 
 Queue = queue.SimpleQueue[Job | None]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from gpi.formats.answers import BLOCK, STATE, Answer
+from gpi.formats.execution import BLOCK, STATE, ExecutionReport
 
 ACTIVE, REDUCING, HALTED = 0, 1, 2
 STARTING: Final = "not reconciled yet"
@@ -54,16 +54,16 @@ class Holds:
                 return "RECONCILING" if key in self.blocks else "TRADING_STATE"
         return ""
 
-    def news(self, now: int, ids: dict[str, int]) -> list[Answer]:
+    def news(self, now: int, ids: dict[str, int]) -> list[ExecutionReport]:
         """What changed since the last call; `ids`: instrument_id by symbol key. Unknown symbols are told later."""
         told = []
         current = {key for key in self.blocks if key in ids}
         for key in sorted(current - self._told_blocks):
-            told.append(Answer(now, BLOCK, instrument_id=ids[key], qty=1.0))
+            told.append(ExecutionReport(now, BLOCK, instrument_id=ids[key], qty=1.0))
         for key in sorted(self._told_blocks - current):
-            told.append(Answer(now, BLOCK, instrument_id=ids[key], qty=0.0))
+            told.append(ExecutionReport(now, BLOCK, instrument_id=ids[key], qty=0.0))
         self._told_blocks = current
         if self.level != self._told_level:
             self._told_level = self.level
-            told.append(Answer(now, STATE, qty=float(self.level)))
+            told.append(ExecutionReport(now, STATE, qty=float(self.level)))
         return told

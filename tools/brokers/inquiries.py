@@ -9,14 +9,14 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from gpi.formats.errors import VenueError
-from gpi.tools.brokers import wire
+from gpi.tools.brokers.alpaca import wire
+from gpi.tools.brokers.alpaca.rest import Reply
 from gpi.tools.brokers.attention import Attention
 from gpi.tools.brokers.blotter import Blotter
 from gpi.tools.brokers.bucket import CANCEL, RESOLVE
 from gpi.tools.brokers.holds import Holds
 from gpi.tools.brokers.life import INTENT, UNKNOWN, Life, reason
 from gpi.tools.brokers.outbox import Job, Outbox
-from gpi.tools.brokers.rest import Reply
 
 FIRST_LOOK_S, LONGEST_LOOK_S = 0.1, 5.0
 GRACE_S: Final = 10.0  # how long an accept may still appear after its request was lost
@@ -39,7 +39,7 @@ class Inquiries:
     def lost(self, life: Life, now: float) -> None:
         """Nobody knows what became of it: no new exposure in the symbol until somebody does."""
         life.becomes(UNKNOWN)
-        self.holds.block(wire.key(life.ask.symbol), f"unknown {life.client_id}")
+        self.holds.block(wire.key(life.request.symbol), f"unknown {life.client_id}")
         self.watch(life, now)
 
     def watch(self, life: Life, now: float, after: float = FIRST_LOOK_S) -> None:
@@ -52,7 +52,7 @@ class Inquiries:
         """Ask the broker, once per AGAIN_S at most: every update of a dying order passes here."""
         if now - self._cancels.get(life.client_id, -AGAIN_S) < AGAIN_S or not life.broker_id:
             return
-        if life.top is not None and life.top.open and (life.top.withdrawing or life.top.hull):
+        if life.top is not None and life.top.open and (life.top.withdrawing or life.top.combined):
             self.watch(life, now, AGAIN_S)  # it goes with its order
             return
         self._cancels[life.client_id] = now
@@ -92,7 +92,7 @@ class Inquiries:
             entry.missing = now
             entry.due = now + AGAIN_S
         elif now - entry.missing >= AGAIN_S:
-            life.refused(reason("BROKER_REFUSED"), life.ask.ts_event)
+            life.refused(reason("BROKER_REFUSED"), life.request.ts_event)
             self.settled(life, now)
 
     def settled(self, life: Life, now: float) -> None:
@@ -105,7 +105,7 @@ class Inquiries:
             elif life.state != INTENT:
                 leg.state = UNKNOWN  # its order is there, and nobody has told it
                 self.watch(leg, now)
-        self.holds.unblock(wire.key(life.ask.symbol), f"unknown {life.client_id}")
+        self.holds.unblock(wire.key(life.request.symbol), f"unknown {life.client_id}")
         if not life.open:
             self.attention.pop(life.client_id, None)
             self._cancels.pop(life.client_id, None)

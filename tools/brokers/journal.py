@@ -19,8 +19,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from gpi.formats.answers import Ask
 from gpi.formats.errors import UsageError, VenueError
+from gpi.formats.execution import OrderRequest
 from gpi.formats.trust import private_folder, tightened, trusted
 from gpi.tools.brokers.tables import SCHEMA, alone
 
@@ -144,7 +144,9 @@ class Journal:
         """What the client_order_ids of this epoch begin with."""
         return f"{owner(account)}{self.id}-{self.epoch}-"
 
-    def intend(self, client_id: str, ask: Ask, request: dict[str, Any] | None, now: int, note: str = "") -> None:
+    def intend(
+        self, client_id: str, request: OrderRequest, body: dict[str, Any] | None, now: int, note: str = ""
+    ) -> None:
         """One intent; `request` None: it was refused before it was sent, and `note` says why.
 
         Of an order that the journal has already (a former run's, thought to have ended) only the state changes.
@@ -153,8 +155,8 @@ class Journal:
             "INSERT INTO orders (client_id, epoch, order_id, symbol, instrument_id, side, ask, request, intended,"
             " state, changed, note) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
             " ON CONFLICT (client_id) DO UPDATE SET state = 'intent', changed = excluded.changed, note = excluded.note",
-            client_id, self.epoch, ask.order_id, ask.symbol, ask.instrument_id, ask.side,
-            json.dumps(ask._asdict()), json.dumps(request), now, "refused" if request is None else "intent", now, note,
+            client_id, self.epoch, request.order_id, request.symbol, request.instrument_id, request.side,
+            json.dumps(request._asdict()), json.dumps(body), now, "refused" if body is None else "intent", now, note,
         )  # fmt: skip
 
     def changed(self, client_id: str, state: str, broker_id: str | None, filled: Any, now: int, note: str = "") -> None:

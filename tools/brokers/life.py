@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Final
 
-from gpi.formats.answers import Answer, Ask
-from gpi.formats.orders import ACCEPTED, CANCELED, FILLED, REASONS, REDUCED, REJECTED, REPLACED
+from gpi.formats.execution import ExecutionReport, OrderRequest
+from gpi.formats.words import ACCEPTED, CANCELED, FILLED, REASONS, REDUCED, REJECTED, REPLACED
+from gpi.tools.brokers.alpaca.wire import Told
 from gpi.tools.brokers.executions import Execution, Executions
-from gpi.tools.brokers.wire import Told
 
 INTENT: Final = "intent"  # journaled, not sent
 SENT: Final = "sent"  # on its way
@@ -39,12 +39,12 @@ class Life:
     place it is to come, `after` the one that is to come in its place. The session is told by the first of them.
     """
 
-    ask: Ask
+    request: OrderRequest
     client_id: str
-    request: dict[str, Any] | None
+    body: dict[str, Any] | None
     qty: Decimal
     mute: bool = False
-    hull: bool = False  # of several legs, which alone trade and of which alone the session knows
+    combined: bool = False  # of several legs, which alone trade and of which alone the session knows
     state: str = INTENT
     broker_id: str = ""
     executions: Executions = field(default_factory=Executions)
@@ -57,7 +57,7 @@ class Life:
     before: Life | None = field(default=None, repr=False)
     after: Life | None = field(default=None, repr=False)
     took: bool = False  # it is there in the place of the one before
-    answers: list[Answer] = field(default_factory=list)
+    reports: list[ExecutionReport] = field(default_factory=list)
     versions: int = 0  # how many replacements were asked for, of the first
     _accepted: bool = False
     _ended: bool = False
@@ -119,12 +119,12 @@ class Life:
     def told(self, order: Told) -> None:
         """Fold what the broker says of the order."""
         if (self.top or self.legs) and self.broker_id and 0 < order.qty < self.qty:
-            self.qty = order.qty  # its rival has filled in part
+            self.qty = order.qty  # its sibling has filled in part
             self._say(REDUCED, order.ts, float(self.qty + self.filled_before), self._px, float(self.leaves))
         elif order.qty > 0 and (self.before or self.mute):
             self.qty = min(self.qty, order.qty) if self.broker_id else order.qty
         self.broker_id = self.broker_id or order.broker_id
-        if not self.hull:
+        if not self.combined:
             self.executions.claim(order.filled)
         if self.state == REFUSED:
             self.end = 0  # it was called rejected, and it was not
@@ -203,7 +203,7 @@ class Life:
 
     @property
     def _px(self) -> float:
-        return self.ask.px if self.ask.px == self.ask.px else self.ask.stop_px
+        return self.request.px if self.request.px == self.request.px else self.request.stop_px
 
     def _replaced(self, ts: int, why: int) -> None:
         self._say(REPLACED, ts, float(self.qty + self.filled_before), self._px, float(self.leaves), why)
@@ -224,7 +224,7 @@ class Life:
             if (
                 self.end == FILLED
                 and not whole
-                and not (self.hull or self.executions.busted or self.executions.corrected)
+                and not (self.combined or self.executions.busted or self.executions.corrected)
             ):
                 return  # filled, says the broker, and the executions that make it whole are still to come
             self.state = DONE
@@ -252,12 +252,12 @@ class Life:
     def _say(
         self, action: int, ts: int, qty: float, px: float, leaves: float, why: int = 0, fee: float = float("nan")
     ) -> None:
-        if self.mute or self.hull:
+        if self.mute or self.combined:
             return
-        ask = self.ask
-        self.first.answers.append(
-            Answer(
-                ts, action, ask.order_id, ask.instrument_id, ask.side, qty, px, leaves, fee,
+        request = self.request
+        self.first.reports.append(
+            ExecutionReport(
+                ts, action, request.order_id, request.instrument_id, request.side, qty, px, leaves, fee,
                 reason=self.reason if action == REJECTED else why,
             )
         )  # fmt: skip

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final
 
-from gpi.tools.brokers import wire
+from gpi.tools.brokers.alpaca import wire
 from gpi.tools.brokers.executions import ZERO
 
 BARRED: Final = ("trading_blocked", "account_blocked", "trade_suspended_by_user")

@@ -11,8 +11,9 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any, Final
 
-from gpi.formats.answers import NEW, Ask
-from gpi.tools.brokers import wire
+from gpi.formats.execution import NEW, OrderRequest
+from gpi.tools.brokers.alpaca import wire
+from gpi.tools.brokers.alpaca.rest import Reply
 from gpi.tools.brokers.blotter import Blotter
 from gpi.tools.brokers.bucket import LOOK, RESOLVE
 from gpi.tools.brokers.clerk import Clerk
@@ -24,7 +25,6 @@ from gpi.tools.brokers.journal import FEE
 from gpi.tools.brokers.life import LIVE, Life
 from gpi.tools.brokers.looks import BARRED, marks, positions, readable, stamp, told_time
 from gpi.tools.brokers.outbox import Job, Outbox
-from gpi.tools.brokers.rest import Reply
 from gpi.tools.brokers.standing import Standing
 
 PAGE: Final = 100
@@ -88,7 +88,7 @@ class Reconciliation(Standing):
         if what == "activities":
             asked = {"direction": "asc", "page_size": PAGE}
             if self.since_ns:
-                gaps = [life.ask.ts_event - BEFORE_NS for life in self.blotter.gaps.values()]
+                gaps = [life.request.ts_event - BEFORE_NS for life in self.blotter.gaps.values()]
                 asked["after"] = stamp(max(min([self.since_ns - OVERLAP_NS, *gaps]), 0))
             return "/account/activities/FILL", {**asked, "page_token": page} if page else asked
         return f"/{what}", None
@@ -171,9 +171,9 @@ class Reconciliation(Standing):
         self.blotter.external.pop(told.broker_id, None)
         self.blotter.counts["order adopted"] += 1
         self.say(f"an order of a former run in {told.symbol} is cancelled: {told.client_id}")
-        ask = Ask(NEW, told.ts, 0, self.ids.get(wire.key(told.symbol), -1), told.symbol, told.side)
-        life = Life(ask, told.client_id, None, told.qty, mute=True)
-        self.clerk.journal.intend(told.client_id, ask, {}, told.ts, "found at the broker")
+        request = OrderRequest(NEW, told.ts, 0, self.ids.get(wire.key(told.symbol), -1), told.symbol, told.side)
+        life = Life(request, told.client_id, None, told.qty, mute=True)
+        self.clerk.journal.intend(told.client_id, request, {}, told.ts, "found at the broker")
         self.blotter.place(life)
         self.blotter.order(told)
         self.clerk.withdraw(life, told.ts, now)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any, Final
 
-from gpi.tools.brokers import wire
-from gpi.tools.brokers.rest import Reply
+from gpi.tools.brokers.alpaca import wire
+from gpi.tools.brokers.alpaca.rest import Reply
 
 UNIQUE: Final = "client_order_id must be unique"
 WORDS: Final = (  # the first that stands in the message decides

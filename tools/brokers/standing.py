@@ -6,13 +6,13 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Final
 
-from gpi.formats.answers import CASH, DAY, POSITION, Answer
+from gpi.formats.execution import CASH, DAY, POSITION, ExecutionReport
+from gpi.formats.words import DAY_NS
 from gpi.tools.brokers.blotter import Blotter
 from gpi.tools.brokers.executions import ZERO
 from gpi.tools.brokers.journal import Day
 
 HALF_A_CENT: Final = Decimal("0.005")
-DAY_NS: Final = 86_400 * 1_000_000_000
 
 
 class Standing:
@@ -20,7 +20,7 @@ class Standing:
 
     def __init__(self, blotter: Blotter, say: Callable[[str], None]) -> None:
         self.blotter, self.say = blotter, say
-        self.told: list[Answer] = []
+        self.told: list[ExecutionReport] = []
         self.ids: dict[str, int] = {}  # instrument_id by symbol key
         self.cash, self.equity, self.last_equity = ZERO, ZERO, ZERO
         self.cash_told = ZERO  # what the session holds, less what executions have spent since
@@ -33,7 +33,7 @@ class Standing:
         self.held: dict[str, tuple[Decimal, Decimal]] = {}  # (quantity, average price) by key, as last told
         self.opening: Callable[[str, Decimal], bool] | None = None  # while starting: is this position claimed?
 
-    def begin(self, now_ns: int, day: Day | None) -> list[Answer]:
+    def begin(self, now_ns: int, day: Day | None) -> list[ExecutionReport]:
         """What a session is told first: the cash, every position at the broker's mark, and how the day began.
 
         `day` is the UTC day as a former run left it; None: no run was there, and it began with what the broker says
@@ -52,7 +52,7 @@ class Standing:
         lost = False if day is None else day.lost
         if began > equity:
             self.say(f"the day began with {began:,.2f}: its loss so far counts towards the limit")
-        return [*told, Answer(started, DAY, qty=float(lost), px=float(began - self.away))]
+        return [*told, ExecutionReport(started, DAY, qty=float(lost), px=float(began - self.away))]
 
     def _counted(self, known: bool) -> Decimal:
         """What the positions are worth, by the broker's marks, that the session knows or does not know."""
@@ -62,16 +62,18 @@ class Standing:
                 found += qty * self.marks.get(key, px) * Decimal(repr(self.blotter.dues.row(key).multiplier))
         return found
 
-    def cash_answer(self, ts: int, beside: Decimal) -> Answer:
+    def cash_answer(self, ts: int, beside: Decimal) -> ExecutionReport:
         """The broker's cash, from which on executions are counted again; `beside` of it was no order's doing."""
         self.cash_due, self.cash_apart = False, ZERO
         self.cash_told = self.cash + self.blotter.dues.spent
-        return Answer(ts, CASH, qty=float(beside), px=float(self.cash))
+        return ExecutionReport(ts, CASH, qty=float(beside), px=float(self.cash))
 
-    def _position(self, key: str, ts: int = 0, late: bool = False) -> Answer:
+    def _position(self, key: str, ts: int = 0, late: bool = False) -> ExecutionReport:
         qty, px = map(float, self.held.get(key, (ZERO, ZERO)))
         worth = float(self.marks[key]) if key in self.marks else float("nan")
-        return Answer(ts, POSITION, instrument_id=self.ids[key], qty=qty, px=px, leaves=qty if late else 0.0, fee=worth)
+        return ExecutionReport(
+            ts, POSITION, instrument_id=self.ids[key], qty=qty, px=px, leaves=qty if late else 0.0, fee=worth
+        )
 
     def announced(self, ids: dict[str, int]) -> None:
         """More instruments: what is held in them is told."""

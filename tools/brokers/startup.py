@@ -12,10 +12,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from gpi.formats.answers import Ask
 from gpi.formats.errors import GpiError, RiskBreach, UsageError, VenueError
+from gpi.formats.execution import OrderRequest
 from gpi.formats.trust import private_folder
-from gpi.tools.brokers import wire
+from gpi.tools.brokers.alpaca import wire
+from gpi.tools.brokers.alpaca.rest import Reply, Rest, loopback
 from gpi.tools.brokers.blotter import IN_KIND, Blotter
 from gpi.tools.brokers.dues import Dues
 from gpi.tools.brokers.executions import ZERO, Execution
@@ -23,7 +24,6 @@ from gpi.tools.brokers.guards import SKEW_BLOCK_S, SKEW_WARN_S, skew
 from gpi.tools.brokers.journal import FEE, Journal, owner
 from gpi.tools.brokers.life import DONE, UNKNOWN, Life
 from gpi.tools.brokers.looks import told_time
-from gpi.tools.brokers.rest import Reply, Rest, loopback
 from gpi.tools.brokers.switch import Switch
 
 ORDERS: Final = "SELECT client_id, ask, request, broker_id, state FROM orders"
@@ -207,7 +207,7 @@ def former(journal: Journal) -> list[Life]:
     rows = journal.rows(f"{ORDERS} WHERE state NOT IN ('done', 'refused')")
     found = {row[0]: _life(journal, row, mute=True, state=UNKNOWN, withdrawing=True) for row in rows}
     for leg in list(found.values()):
-        whole = (leg.request or {}).get("leg_of")
+        whole = (leg.body or {}).get("leg_of")
         if whole and whole not in found:  # it has ended, and is there for its legs
             row = journal.first(f"{ORDERS} WHERE client_id = ?", whole)
             found[whole] = _life(journal, row, mute=True, state=DONE)
@@ -228,12 +228,12 @@ def recalled(journal: Journal, client_id: str, broker_id: str) -> Life | None:
 
 def _life(journal: Journal, row: Any, **more: Any) -> Life:
     """An order as the journal has it, with its executions."""
-    client_id, ask, request, broker_id, _ = row
-    was = Ask(**json.loads(ask))
-    body = json.loads(request) or {}
+    client_id, request, sent, broker_id, _ = row
+    was = OrderRequest(**json.loads(request))
+    body = json.loads(sent) or {}
     qty = wire.number(body.get("qty")) or Decimal(str(was.qty))
-    hull = body.get("order_class") == "mleg"
-    life = Life(was, client_id, body, qty, hull=hull, broker_id=broker_id or "", **more)
+    combined = body.get("order_class") == "mleg"
+    life = Life(was, client_id, body, qty, combined=combined, broker_id=broker_id or "", **more)
     for each in journal.rows(EXECUTIONS, client_id):
         qty, px, cumulative = map(Decimal, each[2:5])
         life.executions.add(Execution(each[0], each[1], qty, px, cumulative, each[5]))
@@ -245,7 +245,7 @@ def _life(journal: Journal, row: Any, **more: Any) -> Life:
 def since_ns(journal: Journal, leftovers: list[Life], clock_ns: int) -> int:
     """From when on executions may be missing."""
     if leftovers:
-        return min([life.ask.ts_event for life in leftovers] + [clock_ns]) - BEFORE_NS
+        return min([life.request.ts_event for life in leftovers] + [clock_ns]) - BEFORE_NS
     last = journal.first("SELECT max(ts) FROM executions")[0]
     return int(last) if last else clock_ns - BEFORE_NS
 
@@ -289,7 +289,7 @@ def write(journal: Journal, blotter: Blotter, now_ns: int) -> None:
     """What the blotter has learned, as rows of the journal (durable with the next commit)."""
     work = blotter.work()
     for life, execution in work.executions:
-        journal.executed(life.client_id, life.ask.symbol, execution)
+        journal.executed(life.client_id, life.request.symbol, execution)
     for life, execution_id in work.amended:
         if execution_id in life.executions.busted:
             journal.busted(execution_id)

@@ -17,7 +17,8 @@ from gpi.formats.errors import VenueError
 from gpi.formats.frame import Frame, Layout
 from gpi.formats.instruments import KEY, Instruments, equity
 from gpi.formats.ipc import Writer
-from gpi.formats.ticks import QUOTE, STATUS, TICKS, TRADE
+from gpi.formats.ticks import TICKS
+from gpi.formats.words import QUOTE, STATUS, TRADE
 from gpi.tools.chaos.venue import Venue
 
 F_SETPIPE_SZ: Final = 1031

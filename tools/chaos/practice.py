@@ -7,8 +7,8 @@ import shutil
 from typing import Final
 
 from gpi.formats.errors import GpiError
+from gpi.tools.chaos.cases.feeds import practice_feed
 from gpi.tools.chaos.desk import Desk
-from gpi.tools.chaos.feeds import practice_feed
 from gpi.tools.chaos.lab import Lab
 from gpi.tools.chaos.rows import Case, Seen, dice
 

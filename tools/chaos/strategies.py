@@ -10,8 +10,9 @@ from typing import Any, Final
 
 import numpy as np
 
+from gpi.formats.words import SECOND
+
 HERE: Final = str(Path(__file__).resolve())
-SECOND_NS: Final = 1_000_000_000
 
 
 def named(strategy: str) -> str:
@@ -28,7 +29,7 @@ class Churn:
     careful = True
 
     def __init__(self, every: float = 5, qty: float = 10, most: float = 4, hold_s: float = 2.0) -> None:
-        self.every, self.qty, self.most, self.hold_ns = int(every), qty, int(most), int(hold_s * SECOND_NS)
+        self.every, self.qty, self.most, self.hold_ns = int(every), qty, int(most), int(hold_s * SECOND)
         self.ticks = 0
         self.born: dict[int, int] = {}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from gpi.tools.chaos import (
+from gpi.tools.chaos.cases import (
     canary,
     departures,
     feeds,

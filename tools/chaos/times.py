@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Final
 
-NS: Final = 1_000_000_000
+from gpi.formats.words import SECOND
 
 
 def instant(text: str) -> int:
     """RFC 3339 with nanoseconds as ns."""
     head, _, rest = text.partition(".")
     whole = datetime.fromisoformat(head.rstrip("Z") + "+00:00")
-    return int(whole.timestamp()) * NS + int((rest.rstrip("Z") or "0")[:9].ljust(9, "0"))
+    return int(whole.timestamp()) * SECOND + int((rest.rstrip("Z") or "0")[:9].ljust(9, "0"))
 
 
 def densest(times: list[int]) -> int:
@@ -20,7 +19,7 @@ def densest(times: list[int]) -> int:
     times.sort()
     most = start = 0
     for at, ts in enumerate(times):
-        while ts - times[start] >= NS:
+        while ts - times[start] >= SECOND:
             start += 1
         most = max(most, at - start + 1)
     return most

@@ -19,7 +19,8 @@ from gpi.formats.errors import BadInput, UsageError
 from gpi.formats.frame import Frame
 from gpi.formats.instruments import Instruments, equity, option, parse_occ
 from gpi.formats.quarantine import Quarantine
-from gpi.formats.ticks import QUOTE, TICKS, TRADE
+from gpi.formats.ticks import TICKS
+from gpi.formats.words import QUOTE, TRADE
 from gpi.tools.feeds.files import open_ticks
 from gpi.tools.stage import Stream
 

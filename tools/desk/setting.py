@@ -8,8 +8,8 @@ from math import isfinite
 from typing import Any, Final
 
 from gpi.formats.errors import UsageError
-from gpi.formats.fees import SCHEDULES
 from gpi.formats.instruments import Instruments
+from gpi.formats.market.fees import SCHEDULES
 from gpi.tools.backtest.contracts import SCHEDULED, scheduled
 from gpi.tools.backtest.delays import fitted, parsed
 from gpi.tools.backtest.setup import Latency, Rules, Setup

@@ -18,7 +18,7 @@ from gpi.formats.errors import BadInput, MissingExtra
 from gpi.formats.frame import Frame
 from gpi.formats.models import GRAPH, Model, read_model
 from gpi.tools.embed.tick import Reading, empty_windows, grow, needs
-from gpi.tools.kernels.encoder import follow
+from gpi.tools.kernels.models.encoder import follow
 from gpi.tools.stage import Stage, State
 
 # onnxruntime reports to its maker unless told not to before it is imported

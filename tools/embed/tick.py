@@ -16,7 +16,7 @@ from gpi.formats.frame import Frame
 from gpi.formats.instruments import checked_id
 from gpi.formats.models import WEIGHTS, Arrays, Model, read_model, read_weights
 from gpi.formats.ticks import TICKS
-from gpi.tools.kernels.encoder import MEMORY, SHAPES, run
+from gpi.tools.kernels.models.encoder import MEMORY, SHAPES, run
 from gpi.tools.stage import Stage, State, adds
 
 SHIPPED: Final = Path(__file__).parent / "models" / "tick"  # trained on a simulated market, see docs/models.md

@@ -17,9 +17,10 @@ from gpi.formats.errors import UsageError
 from gpi.formats.features import microstructure as microstructure_field
 from gpi.formats.frame import Frame
 from gpi.formats.instruments import checked_id
-from gpi.formats.ticks import MAX_LEVELS, NO_PRICE, TRADE, ticks
-from gpi.tools.kernels import rings
-from gpi.tools.kernels.microstructure import FLOW, fresh, run
+from gpi.formats.ticks import MAX_LEVELS, ticks
+from gpi.formats.words import NO_PRICE, TRADE
+from gpi.tools.kernels.features import rings
+from gpi.tools.kernels.features.microstructure import FLOW, fresh, run
 from gpi.tools.stage import Stage, State, adds
 
 LADDERS: Final = ("bids_px", "bids_sz", "asks_px", "asks_sz")

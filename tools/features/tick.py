@@ -16,8 +16,8 @@ from gpi.formats.features import FEATURES
 from gpi.formats.frame import Frame
 from gpi.formats.instruments import checked_id
 from gpi.formats.ticks import TICKS
-from gpi.tools.kernels import rings
-from gpi.tools.kernels.ticks import fresh, run
+from gpi.tools.kernels.features import rings
+from gpi.tools.kernels.features.ticks import fresh, run
 from gpi.tools.stage import Stage, State, adds
 
 QUOTES: Final = ("bid_px", "bid_sz", "ask_px", "ask_sz")

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Iterator
 import numpy as np
 
 from gpi.formats.frame import Frame
+from gpi.formats.words import SECOND
 
-SECOND_NS = 1_000_000_000
 NAP_S = 0.2
 PATIENCE_S = 0.001  # rows due within this are sent together: a sleep is not more exact
 
@@ -38,10 +38,10 @@ def paced(
         if start is None:
             start = (now(), int(ts[0]))
         while row < frame.rows:
-            wait = (int(ts[row]) - start[1]) / SECOND_NS / speed - (now() - start[0])
+            wait = (int(ts[row]) - start[1]) / SECOND / speed - (now() - start[0])
             if wait > PATIENCE_S:
                 sleep(wait)
-            due = start[1] + int((now() - start[0] + PATIENCE_S) * speed * SECOND_NS)
+            due = start[1] + int((now() - start[0] + PATIENCE_S) * speed * SECOND)
             stop = max(int(np.searchsorted(ts, due, "right")), int(np.searchsorted(ts, ts[row], "right")))
             yield frame if row == 0 and stop >= frame.rows else frame.slice(row, stop)
             row = stop

@@ -7,8 +7,8 @@ import time
 from datetime import datetime
 from typing import Final
 
-from gpi.formats.calendar import NEW_YORK, day_of
 from gpi.formats.errors import UsageError
+from gpi.formats.market.calendar import NEW_YORK, day_of
 
 UNITS: Final = {"ms": 0.001, "": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 

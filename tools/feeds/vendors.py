@@ -24,10 +24,10 @@ from gpi.formats.quarantine import Quarantine, Reason, Screen
 from gpi.formats.ticks import ticks
 from gpi.formats.vendors import bars, binance, lean, lobster, polygon_flat, taq
 from gpi.formats.vendors.layout import Building, Raw, Vendor, nanos
-from gpi.tools.feeds.books import Book, Direct, Exchanges, Halves
+from gpi.tools.feeds.live.books import Book, Direct, Exchanges, Halves
+from gpi.tools.feeds.live.updates import Levels
 from gpi.tools.feeds.sorting import in_time_order
 from gpi.tools.feeds.sources import NAMELESS, UNWANTED, Block, Plan, Source, identified
-from gpi.tools.feeds.updates import Levels
 
 VENDORS: Final[tuple[Vendor, ...]] = (  # the first that recognises the columns wins: the particular before the general
     lobster.LOBSTER,

@@ -23,17 +23,17 @@ from gpi.tools.kernels.cached import lean
 P = ParamSpec("P")
 R = TypeVar("R")
 
-SOURCES = (Path(__file__).parent, Path(__file__).parent.parent / "strategies")
+TOOLS = Path(__file__).parent.parent
+SOURCES = (*sorted((TOOLS / "kernels").rglob("*.py")), *sorted((TOOLS / "strategies").glob("*.py")))
 
 
 def fingerprint() -> str:
     """A digest of the kernels' sources and the versions that compile them."""
     digest = hashlib.blake2b(digest_size=8)
     digest.update(f"{numba.__version__} {sys.version}".encode())
-    for folder in SOURCES:
-        for path in sorted(folder.glob("*.py")):
-            digest.update(path.name.encode())
-            digest.update(path.read_bytes())
+    for path in SOURCES:
+        digest.update(path.relative_to(TOOLS).as_posix().encode())
+        digest.update(path.read_bytes())
     return digest.hexdigest()
 
 

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from gpi.tools.kernels.exchange.queues import table
 from gpi.tools.kernels.orders import (
     FEE_TABLE,
     INSTRUMENT,
@@ -22,7 +23,6 @@ from gpi.tools.kernels.orders import (
     Array,
     Engine,
 )
-from gpi.tools.kernels.queues import table
 
 LONG_AGO: Final = -(1 << 60)
 LADDER_ROWS: Final = 8  # px and size of bids and asks, then px and size of what our orders took of bids and asks
@@ -43,7 +43,7 @@ def blank(levels: int = 1) -> dict[str, Array]:
     state |= {
         "fees": np.zeros(1, FEE_TABLE),
         "ladders": np.zeros((0, LADDER_ROWS, levels)),
-        "wire": np.zeros((2, FIRST_MESSAGES), MESSAGE),
+        "transit": np.zeros((2, FIRST_MESSAGES), MESSAGE),
         "behind": table(),
         "chains": np.full((1, 2), -1, np.int64),
         "sent": np.full(1, LONG_AGO, np.int64),
@@ -68,12 +68,12 @@ def more_slots(pool: Array, rings: Any, capacity: int) -> Array:
     return grown
 
 
-def more_messages(wire: Array, rings: Any, capacity: int) -> Array:
+def more_messages(transit: Array, rings: Any, capacity: int) -> Array:
     """Both rings of the wire with `capacity`, oldest message first."""
-    grown = np.zeros((len(wire), capacity), MESSAGE)
-    grown[2:, : wire.shape[1]] = wire[2:]
+    grown = np.zeros((len(transit), capacity), MESSAGE)
+    grown[2:, : transit.shape[1]] = transit[2:]
     for ring, at in ((REQUESTS, rings.request_at), (RESPONSES, rings.response_at)):
-        grown[ring, : wire.shape[1]] = np.roll(wire[ring], -int(at))
+        grown[ring, : transit.shape[1]] = np.roll(transit[ring], -int(at))
     rings.request_at = rings.response_at = 0
     return grown
 

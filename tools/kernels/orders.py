@@ -1,8 +1,7 @@
 """The records the trading kernels share: words, dtypes, and how a strategy writes an intent.
 
-Numbers that also stand in `gpi.formats.orders` and `gpi.formats.ticks` are repeated here because kernels
-know only numbers; a test compares them. All times are int64 ns, all prices and sizes float64, NaN means
-absent.
+The words that a strategy needs (BUY, IOC ...) can be imported from here as well; they are those of
+`gpi.formats.words`. All times are int64 ns, all prices and sizes float64, NaN means absent.
 """
 
 from typing import Any, Final
@@ -10,25 +9,27 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from gpi.formats.words import BUY as BUY
+from gpi.formats.words import CLS as CLS
+from gpi.formats.words import DAY as DAY
+from gpi.formats.words import FOK as FOK
+from gpi.formats.words import GTC as GTC
+from gpi.formats.words import IOC as IOC
+from gpi.formats.words import LIMIT as LIMIT
+from gpi.formats.words import MARKET as MARKET
+from gpi.formats.words import MLEG as MLEG
+from gpi.formats.words import OPG as OPG
+from gpi.formats.words import SECOND as SECOND
+from gpi.formats.words import SELL as SELL
+from gpi.formats.words import STOP as STOP
+from gpi.formats.words import STOP_LIMIT as STOP_LIMIT
+from gpi.formats.words import TRADE as TRADE
+from gpi.formats.words import TRAILING as TRAILING
 from gpi.tools.kernels.jit import borrowing
 from gpi.tools.kernels.shared import Shared
 
 Array = npt.NDArray[Any]
 
-QUOTE, TRADE, STATUS, DEPTH = 1, 2, 4, 8  # ticks.kind
-ADD, REDUCE, DELETE, EXECUTE = 1, 2, 3, 4  # ticks.order_act
-HALTED, PAUSED, CLOSED, GAP, OFF_EXCHANGE, HIDDEN = 1, 2, 4, 16, 64, 128  # ticks.flags
-BUY, SELL = 1, -1
-SUBMIT, REFUSE, CANCEL, ACCEPTED, REJECTED, CANCELED, EXPIRED, FILLED = range(1, 9)  # orders.action
-REPLACED, TRIGGERED, HELD, REPLACE, REDUCED, SETTLED = range(9, 15)
-LIMIT, MARKET, STOP, STOP_LIMIT, TRAILING, MLEG = range(1, 7)
-GTC, IOC, DAY, FOK, OPG, CLS = range(1, 7)
-MAKER, TAKER = 1, 2
-
-KILL_ACTIVE, TRADING_STATE, MALFORMED, STALE_DATA, MARKET_STATE, PRICE_COLLAR, POSITION_LIMIT = range(1, 8)
-EXPOSURE, CASH_RESERVE, DAILY_LOSS, MSG_RATE, OPEN_ORDERS, UNKNOWN_ORDER, RECONCILING = range(8, 15)  # orders.reason
-SHORT_LOCATE, SELF_TRADE, PARENT_CHILD, DUPLICATE_ORDER, EXEC_THROTTLE, REJECT_STORM = range(15, 21)
-BUYING_POWER, NOT_AUTHORISED, BROKER_REFUSED, OPTION_RULES, NO_UNDERLYING, INSUFFICIENT_QTY = range(21, 27)
 
 WAITING, OPEN, STOPPED = 0, 1, 2  # instrument.phase: no fresh quote yet, trading, halted
 ACTIVE, REDUCING, STANDING = 0, 1, 2  # account.state: trade, only reduce, nothing at all
@@ -36,16 +37,14 @@ IN_FLIGHT, RESTING, SWEEPING, GONE = 0, 1, 2, 3  # order.place at the venue
 DORMANT, WITHHELD, GATHERED, ASLEEP, READY = 4, 5, 6, 7, 8  # a stop, a child, for an auction, for the session, woken
 COMBINED: Final = 9  # order.place: a leg that waits for all legs of its order
 NEW, WITHDRAW, AMEND = 1, 2, 3  # intent.what and request.kind
-ROOM, POOL, WIRE, INSTRUMENTS, FOREIGN, BELL, PAUSES, FULL = range(1, 9)  # cursor.stop: why a run returned early
+ROOM, POOL, TRANSIT, INSTRUMENTS, FOREIGN, BELL, PAUSES, FULL = range(1, 9)  # cursor.stop: why a run returned early
 SHUT, EARLY, REGULAR, LATE = 0, 1, 2, 3  # clock.part of the trading day
-SECOND: Final = 1_000_000_000
 BAND_STEPS: Final = 10  # of 30 seconds: the five minutes of a reference price
-DAY_NS: Final = 86_400 * SECOND
 NEVER: Final = np.iinfo(np.int64).max
 MAX_INTENTS: Final = 32  # intents of one decision
 MAX_LEGS: Final = 4  # of one order
-NOBODY: Final = -9  # a parent or rival that is none of our orders
-REQUESTS, RESPONSES = 0, 1  # the two rings of the wire; in the rows behind them are tables of delays
+NOBODY: Final = -9  # a parent or sibling that is none of our orders
+REQUESTS, RESPONSES = 0, 1  # the two rings of what is under way; in the rows behind them are tables of delays
 CONSERVATIVE, PAPER, LIKELY, WHOLE, FIFO = 0, 1, 2, 3, 4  # venue.policy: how recorded liquidity fills our orders
 LIKELY_POWER: Final = (
     3.0  # of the queue model that guesses who cancelled: closest to real orders (bench/queue_truth.py)
@@ -88,7 +87,7 @@ ACCOUNT: Final = record(
 )
 """The account as the trader knows it. `state`: the operator's; `loss_day` 1 from a breach of the daily loss to the end
 of the UTC day, measured from `day_equity`; `filled`: fills since the last decision; `gross`: the exposure at worst
-(`gpi.tools.kernels.exposure`); `buy_cost`: the cash that working orders to buy may take.
+(`gpi.tools.kernels.trader.exposure`); `buy_cost`: the cash that working orders to buy may take.
 """
 
 GATE: Final = record(
@@ -101,7 +100,7 @@ that is being cancelled still counts as our own in the way: Alpaca's rules.
 """
 
 VENUE: Final = record(
-    "policy rng unusual waking hours crossing external banded pauses", "likely_power", "travels", MAX_LEGS
+    "policy rng unusual waking hours crossing external banded pauses", "likely_power", "spread_shares", MAX_LEGS
 )
 """How orders fill. `policy`; `rng`: the draws of a policy that draws; `waking`: orders that became live in this tick.
 
@@ -109,27 +108,28 @@ VENUE: Final = record(
 `unusual`: 1 where a plain order does not simply meet the display (`hours`, `crossing`, PAPER); `hours`: 1 keeps orders
 that may not trade outside the regular session asleep there; `crossing`: 1 lets orders of different accounts meet;
 `banded`: 1 keeps LULD bands or a breaker; `pauses` counts what began and ended; `likely_power`: of the queue model that
-guesses who cancelled (0: logarithms); `travels`: the share of the spread that orders of 1 to 4 legs travel.
+guesses who cancelled (0: logarithms); `spread_shares`: the share of the spread that orders of 1 to 4 legs travel.
 """
 
 RINGS: Final = record("request_at requests response_at responses sent_at free free_slots next_id kept active", "")
 """Where the rings of the wire and of what was sent stand, the free slots of the pool, the next order's id, and how many
-entries the table of orders behind ours has (`gpi.tools.kernels.queues`), how many instruments are `active`.
+entries the table of orders behind ours has (`gpi.tools.kernels.exchange.queues`), how many instruments are `active`.
 """
 
 DELAYS: Final = record(
     "feed_ns order_ns response_ns varies seed feed_varies asked answered last_request last_response",
     "", "model floor mu sigma row rows", MAX_LEGS,
 )  # fmt: skip
-"""Constant delays; `varies`: 1 where not all are, then the arrays hold the models (`gpi.tools.kernels.delays`), `asked`
-and `answered` count messages; `feed_varies`: 1 where the feed's is one of them.
+"""Constant delays; `varies`: 1 where not all are, then the arrays hold the models
+(`gpi.tools.kernels.exchange.delays`), `asked` and `answered` count messages; `feed_varies`: 1 where the feed's is one
+of them.
 """
 
 BREAKER: Final = record("index level session until", "close_px last_px")
 """1 + the id of the index whose fall stops the market (0: none), its level, session, end and prices."""
 
 COMBO: Final = record("legs", "", "side ratio bid ask shown tick px", MAX_LEGS)
-"""Scratch of `gpi.tools.kernels.legs`: an order's legs beside their quotes."""
+"""Scratch of `gpi.tools.kernels.exchange.legs`: an order's legs beside their quotes."""
 
 CURSOR: Final = record("stop n_orders n_fills n_equity", "")
 """Why a run returned early, and how many rows of each table it has told."""
@@ -144,38 +144,37 @@ follow a schedule, looked up for trading day `day`.
 """
 
 INSTRUMENT: Final = record(
-    "phase blocked quote_ts buys sells n_buys n_sells stops auctions bourse unshortable last_ts"
+    "phase blocked quote_ts buys sells n_buys n_sells stops auctions listed unshortable last_ts"
     " band_tier limit_since pause_until window_at"
     " fees right american physical under group last_trade settled stage due combined joins"
     " active chained next_in_chain",
     "tick_size lot_size multiplier near bid_px bid_sz ask_px ask_sz mid imbalance"
     " position avg_px realized buying selling value last_px last_sz opening_px"
-    " reference band_low band_high strike travel spread_selling reach",
+    " reference band_low band_high strike spread_share spread_selling reach",
     "band_sums band_counts", BAND_STEPS,
 )  # fmt: skip
 """Per instrument: terms, the last quote, heads of the two order lists, position and working sizes.
 
 `blocked`: something about it is not known outside (an order in doubt, a foreign position): no new exposure.
-`stops`, `auctions`: 1 while such orders may stand here; `bourse`: 1 for what keeps the exchange's hours.
+`stops`, `auctions`: 1 while such orders may stand here; `listed`: 1 for what keeps the exchange's hours.
 `fees`: which FEE_TABLE are charged. `right` 1 call, -1 put, 0 no option: `under` is the id of what it is
 on (-1: not in the stream), `group` the same for all options on that, `stage` 0 trades, 1 has stopped (at `last_trade`),
-2 was settled, `due` when it comes to the next. `travel`: the share of the spread a fill travels; 0: as the rest fills.
-`combined`: 1 while orders of several legs may stand here; `spread_selling`: the part of `selling` that such orders
-sell whose own legs cover it.
-`last_px`: the last trade on an exchange; `band_tier` and what follows belong to `gpi.tools.kernels.bands`.
-`joins`: how many orders of others were seen joining behind one of ours. `active`, `chained`, `next_in_chain`, `reach`
-belong to `gpi.tools.kernels.exposure`.
+2 was settled, `due` when it comes to the next. `spread_share`: the share of the spread a fill travels; 0: as the rest
+fills. `combined`: 1 while orders of several legs may stand here; `spread_selling`: the part of `selling` that such
+orders sell whose own legs cover it. `last_px`: the last trade on an exchange; `band_tier` and what follows belong to
+`gpi.tools.kernels.exchange.bands`. `joins`: how many orders of others were seen joining behind one of ours. `active`,
+`chained`, `next_in_chain`, `reach` belong to `gpi.tools.kernels.trader.exposure`.
 """
 
 ORDER: Final = record(
     "order_id instrument_id side order_type tif place canceling accepted prev next"
-    " special family parent rival parent_slot rival_slot leg leg_too parent_end"
+    " special family parent sibling parent_slot sibling_slot leg leg_too parent_end"
     " begun uncounted amending extended trail_fraction since account legs mate ratio covered joined",
     "px rank unit_cost qty leaves seen queue stop_px trail told_px told_qty pending shown traded net",
 )
 """A live order. `leaves`, `queue`, `px` and `qty` are the venue's truth; `seen`, `told_px` and `told_qty` the trader's.
 
-`special`: more than a plain limit or market order, `family`: it has a parent, a rival or legs (slots, checked by id).
+`special`: more than a plain limit or market order, `family`: it has a parent, a sibling or legs (slots, checked by id).
 `parent_end`: 1 the parent has filled, 2 it ended otherwise. `uncounted`: it works for no risk of its own (a leg that
 can only undo its parent). `pending`: risk of replacements under way, `amending` how many. `shown`, `traded`: the size
 displayed at our price and what traded there since, for the queue model that guesses. `joined`: `instrument.joins`
@@ -188,12 +187,12 @@ MESSAGE: Final = record("due ts kind slot order_id liquidity reason", "qty px le
 """Something under way between trader and venue; it arrives at `due`."""
 
 INTENT: Final = record(
-    "what instrument_id side order_type tif order_id parent rival trail_fraction extended legs ratio covered",
+    "what instrument_id side order_type tif order_id parent sibling trail_fraction extended legs ratio covered",
     "qty px stop_px trail tied",
 )
-"""A strategy's wish; write it with `limit`, `market`, `stop`, `bracket`, `cancel`, `replace` ... below.
+"""A strategy's intent; write it with `limit`, `market`, `stop`, `bracket`, `cancel`, `replace` ... below.
 
-`parent`, `rival`: an order id, or -k for the order that the k-th intent before this one makes.
+`parent`, `sibling`: an order id, or -k for the order that the k-th intent before this one makes.
 MLEG: consecutive intents are the legs of one order, written with `leg`: `legs` is their number in the first, -1, -2
 and so on in the others; `ratio` contracts per unit, `qty` contracts, `px` the limit of a unit: a debit, a credit is
 negative, NaN takes the market. The gate fills in `covered`, and `tied`: what a contract ties up in cash.
@@ -259,7 +258,7 @@ class Engine(Shared):
     ARRAYS = {
         "fees": (FEE_TABLE, 1), "instruments": (INSTRUMENT, 1), "ladders": (np.dtype(np.float64), 3),
         "active": (np.dtype(np.int64), 1), "chains": (np.dtype(np.int64), 2),
-        "pool": (ORDER, 1), "wire": (MESSAGE, 2), "sent": (np.dtype(np.int64), 1), "behind": (ENTRY, 1),
+        "pool": (ORDER, 1), "transit": (MESSAGE, 2), "sent": (np.dtype(np.int64), 1), "behind": (ENTRY, 1),
         "orders": (ORDER_ROW, 1), "fills": (FILL_ROW, 1), "equity": (EQUITY_ROW, 1),
         "market": (MARKET_VIEW, 1), "seen": (VIEW, 1), "mine": (WORKING, 1), "intents": (INTENT, 1),
     }  # fmt: skip
@@ -279,7 +278,7 @@ class Engine(Shared):
     active: Array
     chains: Array
     pool: Array
-    wire: Array
+    transit: Array
     sent: Array
     behind: Array
     orders: Array
@@ -409,26 +408,26 @@ def intend(intents: Array, n: int, side: int, order_type: int, tif: int, qty: fl
 @borrowing
 def wish_for(
     intents: Array, n: int, side: int, order_type: int, tif: int, qty: float, px: float,
-    stop_px: float, trail: float, trail_fraction: int, parent: int, rival: int,
+    stop_px: float, trail: float, trail_fraction: int, parent: int, sibling: int,
 ) -> int:  # fmt: skip
     """Write any new order, in the instrument of the view, as intent `n`; returns the new count."""
     if n >= intents.shape[0]:
         return n
-    wish = intents[n]
-    wish.what = NEW
-    wish.instrument_id = -1
-    wish.side = side
-    wish.order_type = order_type
-    wish.tif = tif
-    wish.order_id = 0
-    wish.parent = parent
-    wish.rival = rival
-    wish.trail_fraction = trail_fraction
-    wish.extended = 0
-    wish.qty = qty
-    wish.px = px
-    wish.stop_px = stop_px
-    wish.trail = trail
+    intent = intents[n]
+    intent.what = NEW
+    intent.instrument_id = -1
+    intent.side = side
+    intent.order_type = order_type
+    intent.tif = tif
+    intent.order_id = 0
+    intent.parent = parent
+    intent.sibling = sibling
+    intent.trail_fraction = trail_fraction
+    intent.extended = 0
+    intent.qty = qty
+    intent.px = px
+    intent.stop_px = stop_px
+    intent.trail = trail
     return n + 1
 
 
@@ -437,8 +436,8 @@ def cancel(intents: Array, n: int, order_id: int) -> int:
     """Write the cancellation of one of our orders in the instrument of the view; returns the new count."""
     if n >= intents.shape[0]:
         return n
-    wish = intents[n]
-    wish.what = WITHDRAW
-    wish.instrument_id = -1
-    wish.order_id = order_id
+    intent = intents[n]
+    intent.what = WITHDRAW
+    intent.instrument_id = -1
+    intent.order_id = order_id
     return n + 1

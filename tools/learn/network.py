@@ -1,6 +1,6 @@
 """The tick encoder in torch, with the very arrays of the numba kernel, and its way out to ONNX.
 
-The architecture and its sources stand in gpi.tools.kernels.encoder; this file only makes it trainable.
+The architecture and its sources stand in gpi.tools.kernels.models.encoder; this file only makes it trainable.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 
 from gpi.formats.errors import MissingExtra
 from gpi.formats.models import Arrays
-from gpi.tools.kernels.encoder import EPSILON, HALF, SHAPES
+from gpi.tools.kernels.models.encoder import EPSILON, HALF, SHAPES
 
 try:
     import onnx

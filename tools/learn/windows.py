@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from gpi.formats.errors import BadInput
 from gpi.formats.features import elements
-from gpi.formats.ticks import QUOTE
+from gpi.formats.words import QUOTE
 from gpi.tools.stage import Stream
 
 Ints = npt.NDArray[np.int64]

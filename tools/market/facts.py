@@ -13,10 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from gpi.formats.frame import Frame
-from gpi.formats.ticks import QUOTE, TRADE
+from gpi.formats.words import QUOTE, SECOND, TRADE
 
 Array = npt.NDArray[Any]
-SECOND = 1_000_000_000
 
 
 def facts(ticks: Frame, instrument_id: int = 0) -> dict[str, float]:

@@ -22,9 +22,9 @@ from gpi.formats.errors import UsageError
 from gpi.formats.frame import Frame, Layout
 from gpi.formats.instruments import Instrument, Instruments
 from gpi.formats.ticks import MAX_LEVELS, ticks
-from gpi.tools.kernels.arrivals import MARKET, SYMBOL
-from gpi.tools.kernels.orderflow import REOPENS, run
-from gpi.tools.kernels.participants import DEPTH_KEPT, PARENTS, TABLE
+from gpi.tools.kernels.market.arrivals import MARKET, SYMBOL
+from gpi.tools.kernels.market.orderflow import REOPENS, run
+from gpi.tools.kernels.market.participants import DEPTH_KEPT, PARENTS, TABLE
 from gpi.tools.market.scenarios import Scenario
 from gpi.tools.stage import Stream
 
@@ -165,7 +165,7 @@ def parameters(scenario: Scenario, count: int, start: int, end: int) -> Array:
 
 
 def tables(scenario: Scenario) -> Array:
-    """Quantiles at (i + 1/2) / TABLE of what is drawn often, (4, TABLE): see gpi.tools.kernels.participants.
+    """Quantiles at (i + 1/2) / TABLE of what is drawn often, (4, TABLE): see gpi.tools.kernels.market.participants.
 
     Distances behind the best (gaps): exponential. Order sizes (lots): odd lots, one lot, a Pareto tail.
     Trades of a parent: Pareto. Levels from the touch: geometric.

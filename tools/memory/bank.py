@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 from gpi.formats.errors import BadInput
 from gpi.formats.folders import MANIFEST, read_manifest, verified, write_folder
 from gpi.formats.ticks import NANOSECONDS
-from gpi.tools.kernels.patterns import PATTERN
+from gpi.tools.kernels.models.patterns import PATTERN
 from gpi.tools.memory.index import packed, unpacked, vectors_of
 
 BANK: Final = "bank/1"
@@ -68,7 +68,7 @@ def empty(width: int, horizon_ns: int) -> Bank:
 
 
 def confidence(patterns: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-    """Laplace's rule on each pattern's hits (see gpi.tools.kernels.patterns.confidence)."""
+    """Laplace's rule on each pattern's hits (see gpi.tools.kernels.models.patterns.confidence)."""
     return np.asarray((patterns["agreed"] + 1.0) / (patterns["hits"] + 2.0))
 
 

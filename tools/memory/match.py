@@ -14,7 +14,7 @@ from gpi.formats.errors import UsageError
 from gpi.formats.frame import Frame
 from gpi.formats.matches import MATCHES
 from gpi.formats.ticks import TICKS
-from gpi.tools.kernels.patterns import consult, unit, verdict
+from gpi.tools.kernels.models.patterns import consult, unit, verdict
 from gpi.tools.memory.bank import Bank, read_indexed
 from gpi.tools.memory.index import FLAT_UP_TO, search
 from gpi.tools.stage import Stage, State, adds

@@ -22,7 +22,7 @@ from gpi.formats.frame import Frame
 from gpi.formats.instruments import checked_id
 from gpi.formats.matches import MATCHES
 from gpi.formats.ticks import TICKS
-from gpi.tools.kernels.patterns import HEAD, PATTERN, PENDING, TRACK, learn
+from gpi.tools.kernels.models.patterns import HEAD, PATTERN, PENDING, TRACK, learn
 from gpi.tools.memory.bank import Bank, empty, pruned
 from gpi.tools.memory.match import NAMES, check
 from gpi.tools.stage import Stage, State, Stream, adds

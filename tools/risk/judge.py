@@ -2,7 +2,7 @@
 
 A SUBMIT row carries the account's view at that moment (mid, position, cash, equity), so limits can be tried
 on yesterday's orders, or somebody else's, without the market. The gate is the very one that trades
-(`gpi.tools.kernels.limits`). What the rows cannot show is taken as good: quotes are fresh, the market is
+(`gpi.tools.kernels.trader.limits`). What the rows cannot show is taken as good: quotes are fresh, the market is
 open, any tick size is allowed. An order counts as sent whatever the verdict, because it was. A day's loss is
 measured from the last row of the day before. An instrument that the stream's table does not have is MALFORMED.
 """
@@ -17,8 +17,9 @@ import pyarrow as pa
 from gpi.formats.frame import Frame
 from gpi.formats.instruments import Instruments, checked_id
 from gpi.formats.orders import ORDERS
-from gpi.tools.kernels import memory, verdicts
+from gpi.tools.kernels import memory
 from gpi.tools.kernels.orders import INSTRUMENTS, INTENT, NEVER, ORDER, Array, Engine
+from gpi.tools.kernels.trader import verdicts
 from gpi.tools.stage import Stage, State, adds
 
 VERDICT: Final = pa.field("verdict", pa.int8(), nullable=False)  # 1 pass, 0 refuse
@@ -49,7 +50,7 @@ def judged(limits: Array) -> Stage:
         columns = [frame[name] for name in READ]
         row = 0
         while row < frame.rows:
-            given: Any = [state["live"], state["wish"], *columns, row, out["verdict"], out["verdict_reason"]]
+            given: Any = [state["live"], state["intent"], *columns, row, out["verdict"], out["verdict_reason"]]
             row = verdicts.run(Engine(state), *given)
             if row < frame.rows:
                 _grow(state, int(frame["instrument_id"][row]))
@@ -72,7 +73,7 @@ def _start(limits: Array, announced: Instruments) -> State:
         gate[name] = given[name]
     gate.allow_short, gate.max_open_orders = given.allow_short, given.max_open_orders
     gate.order_rate, gate.stale_ns = given.order_rate_per_s, NEVER >> 1
-    state["live"], state["wish"] = np.zeros(16, ORDER), np.zeros(1, INTENT)
+    state["live"], state["intent"] = np.zeros(16, ORDER), np.zeros(1, INTENT)
     state["sent"] = np.full(max(1, int(given.order_rate_per_s)), memory.LONG_AGO, np.int64)
     _announce(state, announced)
     return state

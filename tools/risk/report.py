@@ -9,9 +9,9 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from gpi.formats.errors import BadInput
-from gpi.formats.orders import CANCELED, EXPIRED, FILLED, MLEG, REASONS, REFUSE, REJECTED, SUBMIT
+from gpi.formats.words import CANCELED, DAY_NS, EXPIRED, FILLED, MLEG, REASONS, REFUSE, REJECTED, SECOND, SUBMIT
 from gpi.formats.written import json_of, text_of
-from gpi.tools.kernels.orders import DAY_NS, SECOND, Array
+from gpi.tools.kernels.orders import Array
 from gpi.tools.risk.limits import as_dict
 
 LEVELS: Final = (0.95, 0.99)

@@ -12,7 +12,7 @@ from gpi.formats.errors import UsageError
 from gpi.formats.frame import Frame
 from gpi.formats.instruments import Instruments
 from gpi.tools.kernels.orders import Engine
-from gpi.tools.kernels.trader import own
+from gpi.tools.kernels.trader.sending import own
 from gpi.tools.strategies.told import Market, OpenOrder, Outlook
 
 NAN: Final = float("nan")

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from gpi.formats.errors import UsageError
-from gpi.tools.kernels.orders import SECOND, VIEW
+from gpi.formats.words import SECOND
+from gpi.tools.kernels.orders import VIEW
 from gpi.tools.strategies.around import Around
 from gpi.tools.strategies.told import Fill, OrderEvent
 from gpi.tools.strategies.view import View

@@ -35,14 +35,14 @@ import numpy as np
 
 from gpi.formats.errors import UsageError
 from gpi.formats.trust import private_folder, trusted
-from gpi.tools.kernels import loop
 from gpi.tools.kernels.jit import cache_folder
 from gpi.tools.kernels.orders import Array, record
+from gpi.tools.kernels.trader import loop
 from gpi.tools.strategies.deciding import Deciding
 from gpi.tools.strategies.parameters import Value, merged, nearest, packed
 
 GROUP: Final = "gpi.strategies"
-PLACEHOLDER: Final = "from gpi.tools.kernels.idle import decide\n"
+PLACEHOLDER: Final = "from gpi.tools.kernels.trader.idle import decide\n"
 NO_MEMORY: Final = record("unused", "")
 
 

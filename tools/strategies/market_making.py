@@ -18,22 +18,9 @@ import math
 from dataclasses import dataclass
 from typing import Any, Final
 
+from gpi.formats.words import BUY, GTC, LIMIT, QUOTE, SECOND, SELL
 from gpi.tools.kernels.jit import borrowing
-from gpi.tools.kernels.orders import (
-    ACTIVE,
-    BUY,
-    GTC,
-    LIMIT,
-    OPEN,
-    QUOTE,
-    REDUCING,
-    SECOND,
-    SELL,
-    Array,
-    cancel,
-    intend,
-    record,
-)
+from gpi.tools.kernels.orders import ACTIVE, OPEN, REDUCING, Array, cancel, intend, record
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,8 +17,9 @@ from typing import Any, Final
 import numpy as np
 
 from gpi.formats.features import TICK_FEATURES
+from gpi.formats.words import BUY, SECOND, SELL
 from gpi.tools.kernels.jit import borrowing
-from gpi.tools.kernels.orders import ACTIVE, BUY, OPEN, SECOND, SELL, Array, take
+from gpi.tools.kernels.orders import ACTIVE, OPEN, Array, take
 
 WIDTH: Final = len(TICK_FEATURES)
 PENDING: Final = 64

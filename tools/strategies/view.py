@@ -21,23 +21,9 @@ from typing import Any, Final, NamedTuple, Protocol
 
 import numpy as np
 
+from gpi.formats.words import BUY, CLS, DAY, FOK, GTC, IOC, LIMIT, MARKET, OPG, SELL, STOP, STOP_LIMIT, TRAILING
 from gpi.tools.kernels import orders
-from gpi.tools.kernels.orders import (
-    BUY,
-    CLS,
-    DAY,
-    FOK,
-    GTC,
-    IOC,
-    LIMIT,
-    MARKET,
-    OPG,
-    SELL,
-    STOP,
-    STOP_LIMIT,
-    TRAILING,
-    Array,
-)
+from gpi.tools.kernels.orders import Array
 from gpi.tools.strategies.around import Around
 from gpi.tools.strategies.told import OpenOrder, Outlook
 

@@ -2,7 +2,7 @@
 
 import time
 
-SECOND_NS = 1_000_000_000
+from gpi.formats.words import SECOND
 
 
 class Clock:
@@ -20,7 +20,7 @@ class Clock:
     @property
     def skew_s(self) -> int:
         """The same in whole seconds, for the headers, whose times are the wall's."""
-        return self.skew_ns // SECOND_NS
+        return self.skew_ns // SECOND
 
     @property
     def virtual(self) -> bool:

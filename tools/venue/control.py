@@ -13,11 +13,11 @@ from aiohttp import hdrs, web
 from gpi.formats.errors import BadInput, GpiError, UsageError
 from gpi.formats.instruments import Instrument, equity, option
 from gpi.formats.secrets import Secret
-from gpi.tools.venue.clock import SECOND_NS
+from gpi.formats.words import SECOND
+from gpi.tools.venue.data.rows import told
 from gpi.tools.venue.happenings import HAPPENINGS, happen
 from gpi.tools.venue.money import given
 from gpi.tools.venue.refusals import Refusal, answer, unauthorized
-from gpi.tools.venue.rows import told
 from gpi.tools.venue.truth import truth
 from gpi.tools.venue.world import World, same
 
@@ -25,7 +25,7 @@ Doing = Callable[[World, Any], Awaitable[Any]]
 SYMBOL: Final = re.compile(r"[A-Za-z0-9 ./:_-]{1,32}")
 PLAIN: Final = {"skew": "seconds", "mwcb": "level"}  # what a plain value is, where it is no symbol
 GAP_NS: Final = 1_000_000  # between a told tick and the time before it
-LATEST: Final = 4_000_000_000 * SECOND_NS  # ns: in 2096, beyond all calendars here
+LATEST: Final = 4_000_000_000 * SECOND  # ns: in 2096, beyond all calendars here
 
 
 def routes(world: World) -> Iterable[web.AbstractRouteDef]:
@@ -117,7 +117,7 @@ async def _advance(world: World, value: Any) -> Any:
     seconds = float(value)
     if not math.isfinite(seconds) or seconds < 0:
         raise UsageError(f"advance by a number of seconds, not {value}")
-    now = _moment(world.clock.now() + int(seconds * SECOND_NS))
+    now = _moment(world.clock.now() + int(seconds * SECOND))
     world.exchange.advance(now)
     world.clock.set(now)
     world.accounts.settle(world.exchange.events())

@@ -14,14 +14,14 @@ from aiohttp.client_exceptions import ClientError
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler, Middleware
 
-from gpi.tools.venue.alpaca_stream import ADDRESSES as ALPACA_SOCKETS
+from gpi.tools.venue.alpaca.stream import ADDRESSES as ALPACA_SOCKETS
+from gpi.tools.venue.alpaca.updates import PATH
 from gpi.tools.venue.clock import epoch
 from gpi.tools.venue.door import at_home, keys_of, nameless
 from gpi.tools.venue.mishaps import mishap
-from gpi.tools.venue.polygon_stream import ADDRESSES as POLYGON_SOCKETS
+from gpi.tools.venue.polygon.stream import ADDRESSES as POLYGON_SOCKETS
 from gpi.tools.venue.refusals import Refusal, is_polygons, malformed, missing, spoken, too_many, unauthorized
 from gpi.tools.venue.rest_faults import faulty
-from gpi.tools.venue.updates import PATH
 from gpi.tools.venue.world import World
 
 TRADING: Final = {  # paths of the trading API, longest first; all else is market data

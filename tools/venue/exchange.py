@@ -14,10 +14,12 @@ from typing import Any, Final
 from gpi.formats.errors import BadInput
 from gpi.formats.frame import Frame
 from gpi.formats.instruments import checked_id
-from gpi.formats.orders import CANCELED, REASONS, REJECTED
-from gpi.formats.ticks import HALTED
-from gpi.tools.kernels import exchange, limits, matching, queues, quotes, responses, trader
-from gpi.tools.kernels.orders import BELL, CLS, DAY, FULL, GTC, MAX_LEGS, MLEG, NEW, PAUSES, WIRE
+from gpi.formats.words import CANCELED, CLS, DAY, GTC, HALTED, MLEG, REASONS, REJECTED
+from gpi.tools.kernels.exchange import matching, queues, quotes, responses
+from gpi.tools.kernels.exchange import step as exchange
+from gpi.tools.kernels.orders import BELL, FULL, MAX_LEGS, NEW, PAUSES, TRANSIT
+from gpi.tools.kernels.trader import limits
+from gpi.tools.kernels.trader import sending as trader
 from gpi.tools.venue.floor import Floor
 from gpi.tools.venue.requests import POLICIES, Event, Fill, Leg, Quote, Request
 
@@ -52,14 +54,14 @@ class Exchange(Floor):
         if request.parent in self._filled:
             request = request._replace(parent=0)
         reason = self._wrong(request)
-        wish: Any = self._wish[0]
-        wish.what, wish.instrument_id, wish.order_id, wish.side = NEW, i, 0, request.side
-        wish.order_type, wish.tif, wish.qty, wish.px = request.order_type, request.tif, request.qty, request.px
-        wish.stop_px, wish.trail, wish.trail_fraction = request.stop_px, request.trail, request.trail_fraction
-        wish.parent, wish.rival, wish.extended = request.parent, request.rival, request.extended
+        intent: Any = self._wish[0]
+        intent.what, intent.instrument_id, intent.order_id, intent.side = NEW, i, 0, request.side
+        intent.order_type, intent.tif, intent.qty, intent.px = request.order_type, request.tif, request.qty, request.px
+        intent.stop_px, intent.trail, intent.trail_fraction = request.stop_px, request.trail, request.trail_fraction
+        intent.parent, intent.sibling, intent.extended = request.parent, request.sibling, request.extended
         if reason:
-            wish.order_type, wish.tif, wish.side, wish.parent, wish.rival = 1, GTC, 1, 0, 0
-        slot = trader.place(self._engine, wish, i)
+            intent.order_type, intent.tif, intent.side, intent.parent, intent.sibling = 1, GTC, 1, 0, 0
+        slot = trader.place(self._engine, intent, i)
         order_id = int(self._engine.pool[slot].order_id)
         self._slots[order_id] = slot
         self._engine.pool[slot].account = request.account
@@ -85,10 +87,10 @@ class Exchange(Floor):
             raise BadInput("units, and the contracts of each leg for a unit, are numbers above 0; sides 1 or -1")
         self._make_way()
         for nth, leg in enumerate(legs):
-            wish: Any = self._wish[nth]
-            wish.what, wish.order_type, wish.tif, wish.legs = NEW, MLEG, tif, -nth if nth else len(legs)
-            wish.instrument_id, wish.side, wish.ratio, wish.qty = *leg, units * leg.ratio
-            wish.px, wish.extended, wish.parent, wish.rival = net, 0, 0, 0
+            intent: Any = self._wish[nth]
+            intent.what, intent.order_type, intent.tif, intent.legs = NEW, MLEG, tif, -nth if nth else len(legs)
+            intent.instrument_id, intent.side, intent.ratio, intent.qty = *leg, units * leg.ratio
+            intent.px, intent.extended, intent.parent, intent.sibling = net, 0, 0, 0
         first = here = int(trader.place_legs(self._engine, self._wish, 0))
         ids = []
         for _ in legs:
@@ -103,16 +105,16 @@ class Exchange(Floor):
 
     def _wrong(self, request: Request) -> int:
         """Why a request is no order, as an index of REASONS; 0 when it is one."""
-        wish: Any = self._wish[0]
-        wish.side, wish.order_type, wish.tif, wish.qty, wish.px = request[1:6]
-        wish.stop_px, wish.trail, wish.trail_fraction, wish.extended = request[6:10]
+        intent: Any = self._wish[0]
+        intent.side, intent.order_type, intent.tif, intent.qty, intent.px = request[1:6]
+        intent.stop_px, intent.trail, intent.trail_fraction, intent.extended = request[6:10]
         self._terms[0] = self._engine.instruments[request.instrument_id]
         self._terms[0].lot_size = 0.0
         terms: Any = self._terms[0]
-        if not limits.well_formed(wish, terms):
+        if not limits.well_formed(intent, terms):
             return MALFORMED
-        parent, rival = self._slots.get(request.parent), self._slots.get(request.rival)
-        lost = (request.parent and parent is None) or (request.rival and rival is None)
+        parent, sibling = self._slots.get(request.parent), self._slots.get(request.sibling)
+        lost = (request.parent and parent is None) or (request.sibling and sibling is None)
         full = parent is not None and self._engine.pool[parent].family and self._engine.pool[parent].leg_too >= 0
         return PARENT_CHILD if lost or full else 0
 
@@ -197,7 +199,7 @@ class Exchange(Floor):
                 self._pause(row)
                 continue
             if row < frame.rows:
-                if stop == WIRE:
+                if stop == TRANSIT:
                     self._make_way()
                 elif stop == FULL:
                     e = self._engine

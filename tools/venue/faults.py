@@ -15,7 +15,7 @@ from fnmatch import fnmatchcase
 from typing import Any, Final
 
 from gpi.formats.errors import UsageError
-from gpi.tools.venue.clock import SECOND_NS
+from gpi.formats.words import SECOND
 from gpi.tools.venue.switches import SWITCHES, typed
 
 REMEMBERED: Final = 256  # faults that state() tells
@@ -64,7 +64,7 @@ class Faults:
         fault.dice.seed(f"{self.seed}/{self._made}/{name}")
         self._made += 1
         if fault.at is not None and fault.duration is not None:
-            fault.until = fault.at + int(fault.duration * SECOND_NS)
+            fault.until = fault.at + int(fault.duration * SECOND)
         self._on.append(fault)
         self._told.append(fault)
         return fault
@@ -118,7 +118,7 @@ class Faults:
         if fault.probability < 1.0 and fault.dice.random() >= fault.probability:
             return False
         if fault.until is None and fault.duration is not None:
-            fault.until = now + int(fault.duration * SECOND_NS)
+            fault.until = now + int(fault.duration * SECOND)
         return True
 
     def state(self) -> dict[str, Any]:

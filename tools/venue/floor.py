@@ -8,16 +8,17 @@ from typing import Any, Final
 
 import numpy as np
 
-from gpi.formats.calendar import part_of
 from gpi.formats.errors import UsageError
 from gpi.formats.instruments import Instruments
-from gpi.formats.orders import CANCELED, EXPIRED, FILLED, REJECTED
-from gpi.formats.ticks import HALTED, PAUSED
-from gpi.tools.kernels import exchange, memory, trader
-from gpi.tools.kernels.bells import toll
+from gpi.formats.market.calendar import part_of
+from gpi.formats.words import CANCELED, EXPIRED, FILLED, HALTED, PAUSED, REJECTED
+from gpi.tools.kernels import memory
 from gpi.tools.kernels.chance import seeded
-from gpi.tools.kernels.options import TRAVEL, travel_alone
+from gpi.tools.kernels.exchange import step as exchange
+from gpi.tools.kernels.exchange.bells import toll
+from gpi.tools.kernels.exchange.options import TRAVEL, travel_alone
 from gpi.tools.kernels.orders import INSTRUMENT, INTENT, LIKELY_POWER, MAX_LEGS, NEVER, RESPONSES, Engine
+from gpi.tools.kernels.trader import sending as trader
 from gpi.tools.venue.requests import POLICIES, Event, Fill, Pause, Quote
 from gpi.tools.venue.terms import shares_of, write_terms
 
@@ -42,8 +43,8 @@ class Floor:
         if fill not in POLICIES:
             raise UsageError(f"fill {fill!r}: choose {', '.join(POLICIES)}")
         state = self._state = memory.blank(levels)
-        state["venue"]["travels"][0] = shares_of(option_slippage, POLICIES[fill])
-        self._travel = travel_alone(state["venue"]["travels"][0])
+        state["venue"]["spread_shares"][0] = shares_of(option_slippage, POLICIES[fill])
+        self._travel = travel_alone(state["venue"]["spread_shares"][0])
         v: Any = state["venue"][0]
         v.policy, v.rng, v.unusual, v.likely_power = POLICIES[fill], seeded(seed), 1, LIKELY_POWER
         v.hours, v.crossing, v.banded = hours, crossing, bands > 0 or breaker is not None
@@ -81,7 +82,7 @@ class Floor:
         self._table, self._announced, self._known = instruments, count, max(self._known, count)
         if self._breaker is not None and self._breaker[0] in instruments:
             self._engine.breaker.index = 1 + instruments.named(self._breaker[0]).id
-        if them["bourse"].any() and self._engine.clock.bell == NEVER:
+        if them["listed"].any() and self._engine.clock.bell == NEVER:
             self._engine.clock.bell = memory.LONG_AGO
 
     def events(self) -> list[Event]:
@@ -131,24 +132,24 @@ class Floor:
         e, state = self._engine, self._state
         slots, worst = e.rings.free_slots, exchange.worst(e.account.open_orders + MAX_LEGS, e.ladders.shape[2])
         messages = int(worst) + int(e.rings.responses)
-        if slots >= MAX_LEGS and messages < e.wire.shape[1]:
+        if slots >= MAX_LEGS and messages < e.transit.shape[1]:
             return
         if slots < MAX_LEGS:
             state["pool"] = memory.more_slots(e.pool, e.rings, 2 * len(e.pool))
-        if messages >= e.wire.shape[1]:
-            state["wire"] = memory.more_messages(e.wire, e.rings, 2 * messages)
+        if messages >= e.transit.shape[1]:
+            state["transit"] = memory.more_messages(e.transit, e.rings, 2 * messages)
         self._bind()
 
     def _toll(self, ts: int) -> None:
-        toll(self._engine, ts, part_of if self._engine.instruments["bourse"].any() else None)
+        toll(self._engine, ts, part_of if self._engine.instruments["listed"].any() else None)
         self._collect()
 
     def _collect(self) -> None:
         """Responses become events; orders that have ended leave the book."""
         e = self._engine
         while e.rings.responses > 0:
-            m = e.wire[RESPONSES, e.rings.response_at]
-            e.rings.response_at = (e.rings.response_at + 1) % e.wire.shape[1]
+            m = e.transit[RESPONSES, e.rings.response_at]
+            e.rings.response_at = (e.rings.response_at + 1) % e.transit.shape[1]
             e.rings.responses -= 1
             kind, order_id, filled = int(m.kind), int(m.order_id), int(m.kind) == FILLED
             self._told.append(

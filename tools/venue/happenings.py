@@ -6,18 +6,17 @@ from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from typing import Any, Final
 
-from gpi.formats.calendar import next_open
 from gpi.formats.errors import UsageError
 from gpi.formats.frame import Frame
 from gpi.formats.instruments import Instrument
-from gpi.formats.ticks import HALTED, PAUSED
-from gpi.tools.venue.accounts import Account, Fill, Moved
-from gpi.tools.venue.assets import wire_symbol
-from gpi.tools.venue.clock import SECOND_NS
-from gpi.tools.venue.entry import submit
+from gpi.formats.market.calendar import next_open
+from gpi.formats.words import HALTED, PAUSED, SECOND
+from gpi.tools.venue.accounts.account import Account, Fill, Moved
+from gpi.tools.venue.accounts.entry import submit
+from gpi.tools.venue.accounts.tickets import read
+from gpi.tools.venue.alpaca.assets import wire_symbol
+from gpi.tools.venue.data.rows import status
 from gpi.tools.venue.money import exact, given, text
-from gpi.tools.venue.rows import status
-from gpi.tools.venue.tickets import read
 from gpi.tools.venue.world import World
 
 Words = Mapping[str, Any]
@@ -47,7 +46,7 @@ def _stopped(world: World, words: Words, flag: int, seconds: Any) -> list[Frame]
     """A status row for each symbol; trading resumes after `seconds` of venue time, if there are any."""
     now = world.clock.now()
     if seconds is not None:
-        end = now + int(float(seconds) * SECOND_NS)
+        end = now + int(float(seconds) * SECOND)
         world.faults.set("resume", symbol=words.get("symbol", ALL), at=end)
     return [status(world.levels, _instruments(world, words), now, flag)]
 
@@ -57,7 +56,7 @@ def _resume(world: World, words: Words) -> list[Frame]:
 
 
 def _skew(world: World, words: Words) -> list[Frame]:
-    world.clock.skew_ns = int(float(words.get("seconds", 0)) * SECOND_NS)
+    world.clock.skew_ns = int(float(words.get("seconds", 0)) * SECOND)
     return []
 
 

@@ -9,8 +9,8 @@ from decimal import ROUND_DOWN, Decimal
 from functools import lru_cache
 from typing import Any, Final
 
-from gpi.formats.calendar import NEW_YORK
-from gpi.tools.venue.clock import SECOND_NS
+from gpi.formats.market.calendar import NEW_YORK
+from gpi.formats.words import SECOND
 from gpi.tools.venue.refusals import malformed
 
 ZERO: Final = Decimal(0)
@@ -102,7 +102,7 @@ def stamp(ts: int) -> str:
     >>> stamp(1_700_000_000_123_456_789)
     '2023-11-14T22:13:20.123456789Z'
     """
-    seconds, ns = divmod(ts, SECOND_NS)
+    seconds, ns = divmod(ts, SECOND)
     day = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
     return f"{day}.{ns:09d}".rstrip("0").rstrip(".") + "Z" if ns else f"{day}Z"
 
@@ -114,7 +114,7 @@ def stamped(ts: int | None) -> str | None:
 
 def eastern(ts: int) -> str:
     """ns as RFC 3339 with New York's offset, as /v2/clock writes it."""
-    seconds, ns = divmod(ts, SECOND_NS)
+    seconds, ns = divmod(ts, SECOND)
     moment = datetime.fromtimestamp(seconds, UTC).astimezone(NEW_YORK)
     offset = moment.strftime("%z")
     fraction = f".{ns:09d}" if ns else ""
@@ -131,7 +131,7 @@ def instant(value: str, name: str) -> int:
         moment = datetime.fromisoformat(main + zone.replace("Z", "+00:00").replace(" ", "+"))  # + comes as a space
         if moment.tzinfo is None:
             moment = moment.replace(tzinfo=UTC)
-        return int(moment.timestamp()) * SECOND_NS + int((fraction + "000000000")[:9])
+        return int(moment.timestamp()) * SECOND + int((fraction + "000000000")[:9])
     except (ValueError, OverflowError):
         raise malformed(f"invalid {name}: {value[:SHOWN]}") from None
 

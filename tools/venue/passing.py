@@ -7,15 +7,15 @@ from typing import Final
 
 from gpi.formats.errors import UsageError
 from gpi.formats.frame import Frame
-from gpi.tools.venue.clock import SECOND_NS
-from gpi.tools.venue.entry import enter, must_wait
-from gpi.tools.venue.expiries import expired
+from gpi.formats.words import SECOND
+from gpi.tools.venue.accounts.entry import enter, must_wait
+from gpi.tools.venue.accounts.expiries import expired
+from gpi.tools.venue.accounts.ledgers import Ledgers
+from gpi.tools.venue.accounts.margin import worth
 from gpi.tools.venue.happenings import happen
-from gpi.tools.venue.ledgers import Ledgers
-from gpi.tools.venue.margin import worth
 from gpi.tools.venue.refusals import Refusal
 
-SAMPLE_NS: Final = 60 * SECOND_NS  # of the equity curve
+SAMPLE_NS: Final = 60 * SECOND  # of the equity curve
 
 
 class Passing:

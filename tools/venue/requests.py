@@ -28,7 +28,7 @@ class Request(NamedTuple):
     trail_fraction: bool = False
     extended: bool = False
     parent: int = 0
-    rival: int = 0
+    sibling: int = 0
     account: int = 0
 
 

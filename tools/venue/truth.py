@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from gpi.tools.venue.accounts import Account, Fill
-from gpi.tools.venue.activities import activity_id
-from gpi.tools.venue.margin import worth
+from gpi.tools.venue.accounts.account import Account, Fill
+from gpi.tools.venue.accounts.margin import worth
+from gpi.tools.venue.accounts.orders import SIDES, wire
+from gpi.tools.venue.alpaca.activities import activity_id
+from gpi.tools.venue.alpaca.portfolio import position_json
 from gpi.tools.venue.money import stamp, text
-from gpi.tools.venue.orders import SIDES, wire
-from gpi.tools.venue.portfolio import position_json
 from gpi.tools.venue.world import World
 
 

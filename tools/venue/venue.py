@@ -18,41 +18,33 @@ from gpi.formats.errors import UsageError, VenueError
 from gpi.formats.frame import Frame
 from gpi.formats.instruments import Instruments
 from gpi.formats.secrets import Secret
-from gpi.tools.kernels.options import TRAVEL
-from gpi.tools.venue import (
-    activities,
-    alpaca_history,
-    alpaca_reference,
-    alpaca_stream,
-    control,
-    exercises,
-    history,
-    indicators,
-    polygon_reference,
-    polygon_rest,
-    polygon_snapshots,
-    polygon_status,
-    polygon_stream,
-    portfolio,
-    reference,
-    screener,
-    trading,
-    updates,
-    watchlists,
-)
-from gpi.tools.venue.charges import Charges
+from gpi.tools.kernels.exchange.options import TRAVEL
+from gpi.tools.venue import control
+from gpi.tools.venue.accounts import exercises
+from gpi.tools.venue.accounts.charges import Charges
+from gpi.tools.venue.accounts.ledgers import Ledgers
+from gpi.tools.venue.alpaca import activities, portfolio, reference, screener, trading, updates, watchlists
+from gpi.tools.venue.alpaca import history as alpaca_history
+from gpi.tools.venue.alpaca import pages as alpaca_reference
+from gpi.tools.venue.alpaca import portfolio_history as history
+from gpi.tools.venue.alpaca import stream as alpaca_stream
 from gpi.tools.venue.clock import Clock
+from gpi.tools.venue.data.past import Past
+from gpi.tools.venue.data.sent import Sent
+from gpi.tools.venue.data.store import Store
+from gpi.tools.venue.data.tape import Tape
 from gpi.tools.venue.exchange import Exchange, Fill
 from gpi.tools.venue.faults import Faults
-from gpi.tools.venue.ledgers import Ledgers
 from gpi.tools.venue.passing import Passing
-from gpi.tools.venue.past import Past
 from gpi.tools.venue.patience import Patience
+from gpi.tools.venue.polygon import indicators
+from gpi.tools.venue.polygon import reference as polygon_reference
+from gpi.tools.venue.polygon import rest as polygon_rest
+from gpi.tools.venue.polygon import snapshots as polygon_snapshots
+from gpi.tools.venue.polygon import status as polygon_status
+from gpi.tools.venue.polygon import stream as polygon_stream
 from gpi.tools.venue.rates import RateLimits
-from gpi.tools.venue.sent import Sent
 from gpi.tools.venue.server import Feed, Listening, Routes, application, listening, more_files, reserved
-from gpi.tools.venue.store import Store
-from gpi.tools.venue.tape import Tape
 from gpi.tools.venue.tls import Certificate
 from gpi.tools.venue.world import World
 

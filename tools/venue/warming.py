@@ -15,22 +15,22 @@ from numba.core import event
 
 from gpi.formats.frame import Frame
 from gpi.formats.instruments import Instruments, crypto, equity, index, option
-from gpi.tools.venue import valuation
-from gpi.tools.venue.amend import cancel
-from gpi.tools.venue.clock import SECOND_NS
-from gpi.tools.venue.entry import submit
-from gpi.tools.venue.messages import ALPACA
-from gpi.tools.venue.replacing import replace
-from gpi.tools.venue.rows import status, told
+from gpi.formats.words import SECOND
+from gpi.tools.venue.accounts.amend import cancel
+from gpi.tools.venue.accounts.entry import submit
+from gpi.tools.venue.accounts.replacing import replace
+from gpi.tools.venue.accounts.tickets import read
+from gpi.tools.venue.data import valuation
+from gpi.tools.venue.data.messages import ALPACA
+from gpi.tools.venue.data.rows import status, told
+from gpi.tools.venue.data.subscriber import ALL, Subscriber
+from gpi.tools.venue.data.tape import Tape
 from gpi.tools.venue.server import application
-from gpi.tools.venue.subscriber import ALL, Subscriber
-from gpi.tools.venue.tape import Tape
-from gpi.tools.venue.tickets import read
 from gpi.tools.venue.venue import ROUTED, Options, made
 from gpi.tools.venue.world import World
 
-MONDAY: Final = 1_767_627_000 * SECOND_NS  # 2026-01-05 10:30 in New York
-NIGHT: Final = 10 * 3600 * SECOND_NS  # later the session is over
+MONDAY: Final = 1_767_627_000 * SECOND  # 2026-01-05 10:30 in New York
+NIGHT: Final = 10 * 3600 * SECOND  # later the session is over
 TABLE: Final = (
     equity("WARM"), option("WARM260116C00010000"), crypto("BTC/USD"), index("SPX"), option("WARM260116C00011000"),
 )  # fmt: skip
@@ -70,7 +70,7 @@ async def _lived() -> None:
         _subscribed(world)
         for at in range(4):
             for row in range(len(TABLE)):
-                await world.play(_tick(levels, row, MONDAY + (at * 61 + row) * SECOND_NS))
+                await world.play(_tick(levels, row, MONDAY + (at * 61 + row) * SECOND))
         _traded(world)
         for flags in (1, 0):
             await world.play(status(levels, [0], world.clock.now(), flags))

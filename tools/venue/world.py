@@ -17,14 +17,14 @@ from gpi.formats.frame import Frame
 from gpi.formats.instruments import Instruments
 from gpi.formats.secrets import Secret
 from gpi.tools.venue.clock import Clock
+from gpi.tools.venue.data.rows import status
 from gpi.tools.venue.faults import Faults
 from gpi.tools.venue.patience import Patience
 from gpi.tools.venue.rates import RateLimits
-from gpi.tools.venue.rows import status
 
 if TYPE_CHECKING:
-    from gpi.tools.venue.ledgers import Ledgers
-    from gpi.tools.venue.past import Past
+    from gpi.tools.venue.accounts.ledgers import Ledgers
+    from gpi.tools.venue.data.past import Past
 
 
 def same(secret: Secret, given: object) -> bool:

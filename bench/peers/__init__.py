@@ -1,0 +1,1 @@
+"""Workers that are run by the peers' own python, beside ours."""

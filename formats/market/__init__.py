@@ -1,0 +1,1 @@
+"""Facts of the market that all must agree upon: days and hours, fees, settlement, universes."""

@@ -1,0 +1,1 @@
+"""Alpaca as a broker: requests, facts, sockets."""

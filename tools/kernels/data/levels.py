@@ -1,0 +1,171 @@
+"""A book of price levels kept from snapshots and updates (L2 feeds).
+
+Each side is a pair of arrays sorted so that the best price comes last: most updates touch the best
+levels, so little moves. Bids are kept as they are, asks with their sign turned.
+"""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from gpi.tools.kernels.data.books import FRESH, LOST
+from gpi.tools.kernels.jit import jit
+
+LADDER = np.dtype(
+    (
+        np.record,
+        [
+            ("count", np.int64, (2,)),  # levels on each side
+            ("last_id", np.int64),  # the id of the last update applied
+            ("live", np.int8),  # a snapshot has been seen
+            ("fresh", np.int8),  # the row before was of a snapshot
+            ("lost", np.int8),  # updates are missing since the snapshot
+            ("touched", np.int8),  # the update being read changed the book
+            ("marks", np.int32),
+        ],
+    )
+)
+
+
+def ladders(instruments: int) -> npt.NDArray[Any]:
+    """Memory of books that have seen nothing; levels are kept in (instruments, 2, room) arrays."""
+    return np.zeros(instruments, LADDER)
+
+
+@jit
+def _find(keys: Any, count: int, key: float) -> int:
+    """The first position whose key is not below `key`."""
+    low, high = 0, count
+    while low < high:
+        middle = (low + high) // 2
+        if keys[middle] < key:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+@jit
+def set_level(book: Any, keys: Any, sizes: Any, side: int, price: float, size: float) -> None:
+    """Put, change or (size 0) remove one level. The caller has seen to the room."""
+    key = price if side == 0 else -price
+    count = book.count[side]
+    at = _find(keys[side], count, key)
+    there = at < count and keys[side, at] == key
+    if size == 0.0:
+        if there:
+            for i in range(at, count - 1):
+                keys[side, i] = keys[side, i + 1]
+                sizes[side, i] = sizes[side, i + 1]
+            book.count[side] = count - 1
+        return
+    if not there:
+        for i in range(count, at, -1):
+            keys[side, i] = keys[side, i - 1]
+            sizes[side, i] = sizes[side, i - 1]
+        book.count[side] = count + 1
+        keys[side, at] = key
+    sizes[side, at] = size
+
+
+@jit
+def level_step(
+    book: Any,
+    keys: Any,
+    sizes: Any,
+    side: int,
+    price: float,
+    size: float,
+    first_id: int,
+    last_id: int,
+    fresh: int,
+) -> None:
+    """Fold one level of a snapshot (`fresh`) or of the update first_id..last_id.
+
+    A snapshot empties the book. What is older than the book is skipped, except a snapshot after a
+    loss. An update that does not follow the last one is applied, and its tick is marked LOST.
+    """
+    if last_id < book.last_id and not (fresh and book.lost):
+        return
+    if fresh and not (book.fresh and book.last_id == last_id):
+        book.count[0] = 0
+        book.count[1] = 0
+        book.live = 1
+        book.lost = 0
+        book.marks |= FRESH
+    elif not fresh and book.last_id != last_id and book.last_id != 0 and first_id > book.last_id + 1:
+        book.lost = 1
+        book.marks |= LOST
+    book.fresh = fresh
+    book.last_id = last_id
+    book.touched = 1
+    set_level(book, keys, sizes, side, price, size)
+
+
+@jit
+def write_ladder(book: Any, keys: Any, sizes: Any, side: int, px: Any, sz: Any) -> None:
+    """The best levels of a side into px and sz, best first; NaN and 0 where there are none."""
+    count = book.count[side]
+    for level in range(len(px)):
+        if level < count:
+            key = keys[side, count - 1 - level]
+            px[level] = key if side == 0 else -key
+            sz[level] = sizes[side, count - 1 - level]
+        else:
+            px[level] = np.nan
+            sz[level] = 0.0
+
+
+@jit
+def fold_levels(
+    memory: Any,
+    keys: Any,
+    sizes: Any,
+    start: int,
+    instrument: Any,
+    side: Any,
+    price: Any,
+    size: Any,
+    first_id: Any,
+    last_id: Any,
+    fresh: Any,
+    ends: Any,
+    row_of: Any,
+    flags: Any,
+    px: Any,
+    sz: Any,
+) -> tuple[int, int]:
+    """Fold rows from `start`; write a tick where an update that changed a live book `ends`.
+
+    `row_of`, `flags` (ticks,) and `px`, `sz` (ticks, 2, levels) receive the ticks. Returns (rows
+    done, ticks): rows done fall short of the end where a side has no room for another level, and
+    the caller makes more.
+    """
+    ticks = 0
+    for row in range(start, len(instrument)):
+        number = instrument[row]
+        book = memory[number]
+        if max(book.count[0], book.count[1]) >= keys.shape[2]:
+            return row, ticks
+        level_step(
+            book,
+            keys[number],
+            sizes[number],
+            side[row],
+            price[row],
+            size[row],
+            first_id[row],
+            last_id[row],
+            fresh[row],
+        )
+        if ends[row]:
+            if book.touched and book.live:
+                row_of[ticks] = row
+                flags[ticks] = book.marks
+                for one in range(2):
+                    write_ladder(book, keys[number], sizes[number], one, px[ticks, one], sz[ticks, one])
+                ticks += 1
+                book.marks = 0
+            book.touched = 0
+    return len(instrument), ticks

@@ -1,0 +1,1 @@
+"""Features, folded one event at a time, and the windows they need."""

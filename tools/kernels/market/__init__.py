@@ -1,0 +1,1 @@
+"""A simulated market: who trades, posts or cancels next."""

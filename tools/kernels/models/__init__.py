@@ -1,0 +1,1 @@
+"""What models compute: the tick encoder, the pattern bank, Black and Scholes."""

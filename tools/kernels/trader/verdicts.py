@@ -1,0 +1,137 @@
+"""The gate asked again about orders already sent, from what their rows of orders/1 tell."""
+
+from gpi.formats.words import (
+    ACCEPTED,
+    BUY,
+    CANCEL,
+    FILLED,
+    MALFORMED,
+    MARKET,
+    MLEG,
+    REDUCED,
+    REFUSE,
+    REPLACE,
+    REPLACED,
+    STOP_LIMIT,
+    SUBMIT,
+    TRIGGERED,
+)
+from gpi.tools.kernels.jit import jit
+from gpi.tools.kernels.orders import INSTRUMENTS, OPEN, POOL, Array, Engine
+from gpi.tools.kernels.trader.account import new_day, watch_loss
+from gpi.tools.kernels.trader.exposure import weigh
+from gpi.tools.kernels.trader.limits import judge
+
+
+@jit
+def remember(e: Engine, live: Array, intent: Array, i: int, order_id: int) -> None:
+    """A sent order works from now on, whatever we think of it."""
+    it, o = e.instruments[i], live[e.account.open_orders]
+    e.account.open_orders += 1
+    o.order_id = order_id
+    o.instrument_id = i
+    o.side = intent[0].side
+    o.leaves = intent[0].qty
+    o.unit_cost = (it.mid if intent[0].order_type == MARKET else intent[0].px) * it.multiplier
+    if o.side == BUY:
+        it.n_buys += 1
+        it.buying += o.leaves
+        e.account.buy_cost += o.leaves * o.unit_cost
+    else:
+        it.n_sells += 1
+        it.selling += o.leaves
+    weigh(e, i)
+
+
+@jit
+def forget(e: Engine, live: Array, order_id: int, leaves: float) -> None:
+    """An order works with `leaves` from now on; with 0 it is gone."""
+    for k in range(e.account.open_orders):
+        o = live[k]
+        if o.order_id != order_id:
+            continue
+        i = o.instrument_id
+        it, done = e.instruments[i], o.leaves - leaves
+        o.leaves = leaves
+        gone = 1 if leaves <= 0.0 else 0
+        if o.side == BUY:
+            it.n_buys -= gone
+            it.buying = it.buying - done if it.n_buys > 0 else 0.0
+            e.account.buy_cost -= done * o.unit_cost
+        else:
+            it.n_sells -= gone
+            it.selling = it.selling - done if it.n_sells > 0 else 0.0
+        if gone:
+            e.account.open_orders -= 1
+            live[k] = live[e.account.open_orders]
+        weigh(e, i)
+        return
+
+
+@jit
+def run(
+    e: Engine, live: Array, intent: Array,
+    ts: Array, instrument_id: Array, order_id: Array, action: Array,
+    side: Array, order_type: Array, tif: Array,
+    qty: Array, px: Array, leaves: Array, mid: Array, position: Array, cash: Array, equity: Array,
+    start: int, verdict: Array, reason: Array,
+) -> int:  # fmt: skip
+    """Judge rows start..; returns the first row not done and why in `cursor.stop` (0: all done)."""
+    for row in range(start, ts.shape[0]):
+        i = instrument_id[row]
+        nobody = i < 0 or (e.gate.known > 0 and i >= e.gate.known)
+        e.cursor.stop = INSTRUMENTS if i >= e.instruments.shape[0] and not nobody else 0
+        if e.account.open_orders >= live.shape[0]:
+            e.cursor.stop = POOL
+        if e.cursor.stop:
+            return row
+        verdict[row] = 1
+        reason[row] = 0
+        e.clock.now = ts[row]
+        if e.clock.row == 0:
+            e.account.equity = equity[row]
+        new_day(e, e.clock.now)  # from the last equity that a row of the day before told
+        e.clock.row += 1
+        e.account.cash = cash[row]
+        e.account.equity = equity[row]
+        watch_loss(e)
+        act = action[row]
+        if nobody and act == SUBMIT:
+            verdict[row] = 0
+            reason[row] = MALFORMED
+            e.sent[e.rings.sent_at] = e.clock.now
+            e.rings.sent_at = (e.rings.sent_at + 1) % e.sent.shape[0]
+        if nobody or act == REFUSE or act == CANCEL or act == ACCEPTED or TRIGGERED <= act <= REPLACE:
+            continue
+        it = e.instruments[i]
+        it.position = position[row]
+        it.mid = mid[row]
+        weigh(e, i)
+        if act == SUBMIT:
+            it.bid_px = mid[row]
+            it.ask_px = mid[row]
+            it.quote_ts = e.clock.now
+            it.phase = OPEN
+            w = intent[0]
+            w.side = side[row]
+            w.order_type = order_type[row] if order_type[row] != MLEG else MARKET  # its price is that of all legs
+            w.tif = tif[row]
+            w.qty = qty[row]
+            w.px = px[row] if px[row] == px[row] or order_type[row] != STOP_LIMIT else mid[row]
+            w.stop_px = px[row]  # a row tells one price; where a stop stands is not judged
+            w.trail = 0.5
+            w.trail_fraction = 1
+            found = judge(e, w, i)
+            reason[row] = found
+            verdict[row] = 0 if found else 1
+            e.sent[e.rings.sent_at] = e.clock.now
+            e.rings.sent_at = (e.rings.sent_at + 1) % e.sent.shape[0]
+            remember(e, live, intent, i, order_id[row])
+        else:
+            forget(
+                e,
+                live,
+                order_id[row],
+                leaves[row] if act == FILLED or act == REPLACED or act == REDUCED else 0.0,
+            )
+    return len(ts)

@@ -1,0 +1,1 @@
+"""Accounts and their orders: tickets, rules, ledgers, margin, ends of options."""

@@ -1,0 +1,1 @@
+"""Alpaca's faces: trading and market-data REST, sockets, and the words they use."""

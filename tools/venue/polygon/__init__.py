@@ -1,0 +1,1 @@
+"""Polygon's (Massive's) faces: REST, snapshots, reference, sockets, and the words they use."""
