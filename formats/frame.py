@@ -22,6 +22,7 @@ from gpi.formats.errors import SchemaMismatch
 
 Array = npt.NDArray[Any]
 KEPT_PREFIXES = 8192  # distinct row counts remembered per layout, about 1 KiB each
+NO_BYTES = np.zeros(0, np.uint8)
 
 
 class _NoPandas(importlib.abc.MetaPathFinder):
@@ -92,7 +93,7 @@ class Layout:
             raise SchemaMismatch(f"the stream has two columns {twice[0]!r}")
         self.row_bytes = sum(column.row_bytes for column in self.columns)
         self._prefixes: dict[int, bytes] = {}
-        self._sizes: dict[int, int] = {}
+        self._offsets: dict[int, dict[str, int]] = {}
         # By id: hashing Arrow fields costs a microsecond. The fields are kept, so that their id stays theirs.
         self._wider: dict[int, tuple[tuple[pa.Field, ...], Layout, Layout]] = {}
 
@@ -110,28 +111,45 @@ class Layout:
         """The fields as a schema without metadata of its own."""
         return pa.schema(self.fields)
 
-    def body_bytes(self, rows: int) -> int:
-        """Bytes of the body of a batch of `rows`."""
-        found = self._sizes.get(rows)
+    @cached_property
+    def named(self) -> Mapping[str, Column]:
+        """The columns by name."""
+        return {column.name: column for column in self.columns}
+
+    def offsets(self, rows: int) -> Mapping[str, int]:
+        """Where each column begins in the body of a batch of `rows`, in bytes; under "" where the body ends."""
+        found = self._offsets.get(rows)
         if found is None:
-            if len(self._sizes) >= KEPT_PREFIXES:
-                self._sizes.clear()
-            found = self._sizes[rows] = sum(_padded(rows * column.row_bytes) for column in self.columns)
+            if len(self._offsets) >= KEPT_PREFIXES:
+                self._offsets.clear()
+            found, at = {}, 0
+            for column in self.columns:
+                found[column.name] = at
+                at += _padded(rows * column.row_bytes)
+            found[""] = at
+            self._offsets[rows] = found
         return found
 
-    def views(self, body: Array, rows: int) -> dict[str, Array]:
-        """Numpy views of every column in a body, (rows,) or (rows, width)."""
-        found, offset = {}, 0
+    def body_bytes(self, rows: int) -> int:
+        """Bytes of the body of a batch of `rows`."""
+        return self.offsets(rows)[""]
+
+    def views(self, body: tuple[Array, ...], rows: int) -> dict[str, Array]:
+        """Numpy views of every column in a body of one or more pieces, (rows,) or (rows, width)."""
+        found, offset, pieces = {}, 0, iter(body)
+        piece = next(pieces, NO_BYTES)
         for name, dtype, width in self.columns:
+            size = _padded(rows * dtype.itemsize * max(width, 1))
+            while size and offset == len(piece):
+                piece, offset = next(pieces), 0
             shape = (rows, width) if width else (rows,)
-            found[name] = np.ndarray(shape, dtype, body, offset)
-            offset += _padded(rows * dtype.itemsize * max(width, 1))
+            found[name] = np.ndarray(shape, dtype, piece, offset)
+            offset += size
         return found
 
     def empty(self, rows: int) -> Frame:
         """A frame of `rows` with uninitialised, writable columns."""
-        body = np.empty(self.body_bytes(rows), np.uint8)
-        return Frame(self, rows, self.views(body, rows), (body,))
+        return Frame(self, rows, None, (np.empty(self.body_bytes(rows), np.uint8),))
 
     def widened(self, fields: tuple[pa.Field, ...]) -> tuple[Layout, Layout]:
         """This layout with `fields` appended, and the layout of the appended fields alone."""
@@ -176,7 +194,7 @@ class Frame:
     `notes` are stream metadata that travel with an empty frame (new instruments announced mid-stream).
     """
 
-    __slots__ = ("layout", "rows", "_columns", "_body", "notes")
+    __slots__ = ("layout", "rows", "_columns", "_body", "notes", "appended")
 
     def __init__(
         self,
@@ -191,6 +209,7 @@ class Frame:
         self._columns = columns
         self._body = body
         self.notes = notes
+        self.appended = NO_BYTES  # by `widened`: the bytes of its new columns, each padded to 8
 
     @classmethod
     def over(cls, layout: Layout, rows: int, body: Array) -> Frame:
@@ -201,9 +220,14 @@ class Frame:
     def columns(self) -> dict[str, Array]:
         """The views, by name."""
         if self._columns is None:
-            assert self._body is not None and len(self._body) == 1
-            self._columns = self.layout.views(self._body[0], self.rows)
+            assert self._body is not None
+            self._columns = self.layout.views(self._body, self.rows)
         return self._columns
+
+    @property
+    def pieces(self) -> tuple[Array, ...] | None:
+        """The pieces of the body, where the columns lie in one; None where they lie anywhere."""
+        return self._body or None
 
     @classmethod
     def of(cls, schema: pa.Schema, columns: Mapping[str, Any]) -> Frame:
@@ -242,9 +266,13 @@ class Frame:
         """These rows with `fields` appended: the old columns shared, the new ones uninitialised and writable."""
         wider, added = self.layout.widened(fields)
         extra = np.empty(added.body_bytes(self.rows), np.uint8)
-        columns = {**self.columns, **added.views(extra, self.rows)}
-        body = None if self._body is None else (*self._body, extra)
-        return Frame(wider, self.rows, columns, body, self.notes)
+        if self._body is not None:
+            made = Frame(wider, self.rows, None, (*self._body, extra), self.notes)
+        else:
+            columns = {**self.columns, **added.views((extra,), self.rows)}
+            made = Frame(wider, self.rows, columns, None, self.notes)
+        made.appended = extra
+        return made
 
     def slice(self, start: int, stop: int) -> Frame:
         """Rows start..stop, sharing memory."""

@@ -77,7 +77,7 @@ def gathered(inputs: Inputs, row: Frame, at: int) -> Any:
     """The record for a row."""
     from gpi.tools.kernels.trader.gathering import gather
 
-    inputs.over(row.columns)
+    inputs.over(row)
     gather(inputs.address, inputs.pieces, at)
     return inputs.record[0]
 

@@ -7,7 +7,7 @@ import pytest
 
 from gpi.tools.kernels.jit import borrowing
 from gpi.tools.kernels.orders import record
-from gpi.tools.kernels.shared import Shared
+from gpi.tools.kernels.shared import Placed, Shared, at_places
 
 CLOCK = record("now rows", "rate", "shares", 3)
 
@@ -95,3 +95,39 @@ def test_an_array_that_cannot_be_written_is_refused() -> None:
     fixed.flags.writeable = False
     with pytest.raises(ValueError, match="ids"):
         Table(given(ids=fixed))
+
+
+class Row(Placed):
+    """Two columns of one piece of memory, and one that is not there."""
+
+    ARRAYS = {"ids": (np.dtype(np.int32), 1), "pairs": (np.dtype(np.float64), 2), "none": (np.dtype(np.float64), 1)}
+
+    ids: Any
+    pairs: Any
+    none: Any
+
+
+row_at = at_places(Row)
+
+
+@borrowing
+def told(address: int, body: Any, row: int) -> float:
+    """Reads through offsets."""
+    r = row_at(address, body)
+    return r.ids[row] + r.pairs[row, 1] * 100.0 + r.none.shape[0] * 1e6 + r.pairs.shape[1] * 1e4
+
+
+@pytest.mark.jit
+def test_what_is_placed_is_read_from_whatever_piece_comes_next() -> None:
+    """One table of offsets; the numbers are those of the piece that is handed over with it."""
+    empty = {name: np.zeros((0,) * ndim, dtype) for name, (dtype, ndim) in Row.ARRAYS.items()}
+    table = Row(empty)
+    for name, at, shape in (("ids", 8, (3,)), ("pairs", 24, (3, 2)), ("none", 0, (0,))):
+        words = Row.words_of(name, at, shape)
+        table.table[Row.WORDS[name] : Row.WORDS[name] + len(words)] = words
+    for seed in range(3):
+        body = np.zeros(24 + 48, np.uint8)
+        ids, pairs = body[8:20].view(np.int32), body[24:].view(np.float64).reshape(3, 2)
+        ids[:], pairs[:] = np.arange(3) + seed, np.arange(6).reshape(3, 2) * (seed + 1)
+        for row in range(3):
+            assert told(table.address, body, row) == ids[row] + pairs[row, 1] * 100.0 + 2e4

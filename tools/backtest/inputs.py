@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -11,9 +10,12 @@ import pyarrow as pa
 
 from gpi.formats.columns import Selected, selected
 from gpi.formats.errors import UsageError
-from gpi.tools.kernels.trader.gathering import AT, FROM, PIECE, SIZE, STEP
+from gpi.formats.frame import Frame, Layout
+from gpi.tools.kernels.trader.gathering import AT, FROM, PIECE, SIZE, STEP, place
 
 Array = npt.NDArray[Any]
+NO_BODIES: Final = (np.zeros(0, np.uint8),) * 4
+KEPT: Final = 4096  # numbers of rows for which it is remembered where the pieces lie
 NOTHING: Final = np.dtype((np.record, [("nothing", np.int64)]))
 
 
@@ -32,15 +34,44 @@ class Inputs:
             if each.present:
                 found += _pieces(each, offsets[each.name][1])
         self.pieces = np.zeros((len(found), PIECE), np.int64)
-        self._columns = [(column, first) for column, first, _, _ in found]
+        rows = {column.name: column.row_bytes for column in Layout.of(schema).columns} if found else {}
+        self._columns = [(column, first, rows[column]) for column, first, _, _ in found]
+        self._layout: Layout | None = None
+        self._spots: dict[int, Array] = {}
         for piece, (_, _, size, at) in zip(self.pieces, found, strict=True):
             piece[SIZE], piece[AT] = size, at
 
-    def over(self, columns: Mapping[str, Array]) -> None:
-        """From now on rows are those of a frame."""
-        for piece, (name, first) in zip(self.pieces, self._columns, strict=True):
-            column = columns[name]
-            piece[FROM], piece[STEP] = column.ctypes.data + first, column.strides[0]
+    def over(self, frame: Frame) -> None:
+        """From now on rows are those of a frame, which the caller keeps."""
+        if not self._columns:
+            return
+        bodies = frame.pieces
+        if bodies is None or len(bodies) > len(NO_BODIES):
+            for piece, (name, first, _) in zip(self.pieces, self._columns, strict=True):
+                column = frame[name]
+                piece[FROM], piece[STEP] = column.ctypes.data + first, column.strides[0]
+            return
+        if frame.layout is not self._layout:
+            self._layout = frame.layout
+            self._spots.clear()
+        spots = self._spots.get(frame.rows)
+        if spots is None:
+            spots = self._spotted(frame, bodies)
+        place(self.pieces, spots, *bodies, *NO_BODIES[len(bodies) :])
+
+    def _spotted(self, frame: Frame, bodies: tuple[Array, ...]) -> Array:
+        """(n, 3) int64: for each piece which body it lies in, how far from its beginning, and bytes from row to row."""
+        if len(self._spots) >= KEPT:
+            self._spots.clear()
+        offsets, found = frame.layout.offsets(frame.rows), []
+        for name, first, step in self._columns:
+            which, at = 0, offsets[name]
+            while which + 1 < len(bodies) and at >= len(bodies[which]):
+                at -= len(bodies[which])
+                which += 1
+            found.append((which, at + first, step))
+        made = self._spots[frame.rows] = np.array(found, np.int64)
+        return made
 
 
 def _named(asked: Selected) -> Selected:
@@ -55,13 +86,13 @@ def _usable(name: str) -> bool:
 def _pieces(asked: Selected, at: int) -> list[tuple[str, int, int, int]]:
     """(column, first byte, bytes, where in the record): neighbours that stay neighbours are one piece."""
     size, found = asked.dtype.itemsize, list[tuple[str, int, int, int]]()
-    for place in asked.places or (0,):
-        if found and found[-1][1] + found[-1][2] == place * size:
+    for spot in asked.places or (0,):
+        if found and found[-1][1] + found[-1][2] == spot * size:
             column, first, many, where = found[-1]
             found[-1] = (column, first, many + size, where)
         else:
             done = sum(piece[2] for piece in found)
-            found.append((asked.column, place * size, size, at + done))
+            found.append((asked.column, spot * size, size, at + done))
     return found
 
 

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from gpi.formats.frame import Frame
 from gpi.formats.instruments import Instruments
-from gpi.tools.kernels.orders import Engine
+from gpi.tools.kernels.orders import Array, Engine
 from gpi.tools.kernels.trader import engine
 
 
@@ -33,20 +33,19 @@ def looped(seat: Seat | None) -> Callable[..., int]:
     """A batch loop around a Python strategy, called with the arguments of `gpi.tools.kernels.trader.loop.run`."""
     assert seat is not None
 
-    def run(e: Engine, *given: Any) -> int:
-        columns, start = given[5:21], given[21]
-        sight: Any = engine.sight  # a type checker does not follow arguments that come as tuples
-        ids = columns[1]
+    def run(address: int, columns: int, body: Array, start: int, *_: Any) -> int:
+        sight, decide = engine.sight, seat.decide
+        rows = seat.around.frame.rows
         seat.begun()
-        for row in range(start, len(ids)):
-            if sight(e, *columns, row) < 0:
+        for row in range(start, rows):
+            if sight(address, columns, body, row) < 0:
                 seat.listen()
                 return row
-            n = seat.decide(row)
+            n = decide(row)
             if n:
-                engine.after(e, n, int(ids[row]))
+                engine.act(address, n, int(seat.around.frame["instrument_id"][row]))
         seat.listen()
-        return len(ids)
+        return int(rows)
 
     return run
 

@@ -25,11 +25,13 @@ from gpi.tools.backtest.inputs import Inputs
 from gpi.tools.backtest.setup import Setup, Terms
 from gpi.tools.backtest.symbols import named, told_ids
 from gpi.tools.backtest.traded import FIELDS, NOTHING, Traded, framed, joined
+from gpi.tools.columns import TickColumns
 from gpi.tools.kernels.exchange import queues
 from gpi.tools.kernels.exchange.step import worst as most
 from gpi.tools.kernels.orders import (
     BELL,
     EQUITY_ROW,
+    FIFO,
     FILL_ROW,
     FOREIGN,
     FULL,
@@ -53,7 +55,6 @@ TICK_COLUMNS: Final = (
     "bid_px", "bid_sz", "ask_px", "ask_sz", "trade_px", "trade_sz",
 )  # fmt: skip
 TABLES: Final = ("orders", "fills", "equity")
-DEPTH_COLUMNS: Final = ("bids_px", "bids_sz", "asks_px", "asks_sz")
 FIRST_ROOM, MOST_ROOM = 1024, 65_536  # rows of orders a step collects at a time; memory stays flat
 
 
@@ -85,8 +86,7 @@ class Session:
         told_ids(self._params, strategy.symbols, self.instruments, self._who, False)
         self._seat: plain.Seat | None = strategy.begin() if strategy.run is None else None
         self._run = strategy.run or plain.looped(self._seat)
-        self._no_depth = tuple(np.zeros((0, 1)) for _ in DEPTH_COLUMNS)
-        self._deep = "bids_px" in schema.names
+        self._columns = TickColumns()
         self._policy = int(self.state["venue"][0].policy)
         self._kept = list[Traded]()  # what a step that failed half way had traded: told by the next, or by finish
         self._room(FIRST_ROOM)
@@ -138,12 +138,12 @@ class Session:
             return NOTHING
         if self._kill_file is not None:
             self.watch()
-        ticks = self._columns(frame)
-        self._inputs.over(frame.columns)
+        columns = self._columns.over(frame, self._events(frame))
+        self._inputs.over(frame)
         plain.over(self._seat, frame, self.instruments)
         row, told = 0, self._kept
         while True:
-            row = self._run(self._engine, *self._decides, *ticks, row)
+            row = self._run(self._engine.address, *columns, row, *self._decides)
             if row < frame.rows:
                 told.append(self._collect())
                 self._grow(int(frame["instrument_id"][row]), int(frame["ts_event"][row]))
@@ -169,10 +169,8 @@ class Session:
         orders.notes = notes
         return traded._replace(orders=orders)
 
-    def _columns(self, frame: Frame) -> tuple[Array, ...]:
-        c = frame.columns
-        depth = tuple(c[n] for n in DEPTH_COLUMNS) if self._deep else self._no_depth
-        return (*[c[n] for n in TICK_COLUMNS], *depth, queues.told(c, self._policy))
+    def _events(self, frame: Frame) -> Array:
+        return queues.told(frame.columns, FIFO) if self._policy == FIFO else queues.NO_EVENTS
 
     def _collect(self) -> Traded:
         counts = self._told.tolist()

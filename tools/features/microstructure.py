@@ -18,7 +18,7 @@ from gpi.formats.features import microstructure as microstructure_field
 from gpi.formats.frame import Frame
 from gpi.formats.instruments import checked_id
 from gpi.formats.ticks import MAX_LEVELS, ticks
-from gpi.formats.words import NO_PRICE, TRADE
+from gpi.tools.columns import TickColumns
 from gpi.tools.kernels.features import rings
 from gpi.tools.kernels.features.microstructure import FLOW, fresh, run
 from gpi.tools.stage import Stage, State, adds
@@ -28,7 +28,7 @@ READS: Final = (
     "ts_event", "instrument_id", "kind", "side", "flags",
     "bid_px", "bid_sz", "ask_px", "ask_sz", "trade_px", "trade_sz",
 )  # fmt: skip
-NO_LEVELS: Final = np.empty((0, 0))
+MEMORY: Final = ("memory", "stamps", "values", "sums", "books", "tilts")
 INSTRUMENTS: Final = 8  # where memory starts; it grows by doubling
 ENTRIES: Final = 64
 
@@ -83,13 +83,20 @@ def microstructure(
         stamps, values = rings.pool(ENTRIES, FLOW + max(levels, 1))
         return {**_rows(settings, INSTRUMENTS), "stamps": stamps, "values": values}
 
+    table, window_ns = TickColumns(), int(settings.window * 1e9)
+
     def step(state: State, frame: Frame) -> Frame:
         made = frame.widened(appends)
-        done = _run(settings, state, made, 0)
-        while done < frame.rows:
+        (columns, body), done = table.over(frame), 0
+        while True:
+            memory, stamps, values, sums, books, tilts = (state[name] for name in MEMORY)
+            done = run(
+                memory, stamps, values, sums, books, tilts, columns, body,
+                settings.levels, window_ns, settings.freedom, done, made.appended,
+            )  # fmt: skip
+            if done >= frame.rows:
+                return made
             _grow(settings, state, int(frame["instrument_id"][done]))
-            done = _run(settings, state, made, done)
-        return made
 
     return Stage(
         name="microstructure",
@@ -109,26 +116,6 @@ def _rows(settings: Settings, instruments: int) -> State:
         "books": np.zeros((instruments, 4, levels)),
         "tilts": np.zeros((instruments, settings.buckets)),
     }
-
-
-def _run(settings: Settings, state: State, made: Frame, first: int) -> int:
-    columns = made.columns
-    bids_px = bids_sz = asks_px = asks_sz = NO_LEVELS
-    kind, priceless = columns["kind"], columns["flags"] & NO_PRICE != 0
-    if priceless.any():  # an average says nothing of who took, nor where the market is
-        kind = np.where(priceless, kind & ~TRADE, kind)
-    if settings.levels:
-        bids_px, bids_sz, asks_px, asks_sz = [columns[name] for name in LADDERS]
-    return run(
-        state["memory"], state["stamps"], state["values"],
-        state["sums"], state["books"], state["tilts"],
-        columns["ts_event"], columns["instrument_id"], kind,
-        columns["side"], columns["flags"],
-        columns["bid_px"], columns["bid_sz"], columns["ask_px"], columns["ask_sz"],
-        columns["trade_px"], columns["trade_sz"],
-        bids_px, bids_sz, asks_px, asks_sz,
-        int(settings.window * 1e9), settings.freedom, first, columns["microstructure"],
-    )  # fmt: skip
 
 
 def _grow(settings: Settings, state: State, instrument: int) -> None:

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from typing import Final
 
-import numpy as np
 import pyarrow as pa
 
 from gpi.formats.features import FEATURES
 from gpi.formats.frame import Frame
 from gpi.formats.instruments import checked_id
 from gpi.formats.ticks import TICKS
+from gpi.tools.columns import TickColumns
 from gpi.tools.kernels.features import rings
 from gpi.tools.kernels.features.ticks import fresh, run
 from gpi.tools.stage import Stage, State, adds
@@ -23,7 +23,6 @@ from gpi.tools.stage import Stage, State, adds
 QUOTES: Final = ("bid_px", "bid_sz", "ask_px", "ask_sz")
 READS: Final = ("ts_event", "instrument_id", "kind", *QUOTES, "trade_sz")
 APPENDS: Final = (FEATURES,)
-NO_LEVELS: Final = np.empty((0, 0))
 
 
 def tick_features(instruments: int = 64, entries: int = 4096) -> Stage:
@@ -34,38 +33,28 @@ def tick_features(instruments: int = 64, entries: int = 4096) -> Stage:
     raises BadInput for a negative instrument_id.
     """
 
+    table = TickColumns()
+
     def start() -> State:
         stamps, values = rings.pool(entries, 1)
         return {"memory": fresh(instruments), "stamps": stamps, "values": values}
+
+    def step(state: State, frame: Frame) -> Frame:
+        made = frame.widened(APPENDS)
+        (columns, body), done = table.over(frame), 0
+        while True:
+            done = run(state["memory"], state["stamps"], state["values"], columns, body, done, made.appended)
+            if done >= frame.rows:
+                return made
+            _grow(state, int(frame["instrument_id"][done]))
 
     return Stage(
         name="featurize",
         needs=pa.schema([TICKS.field(name) for name in READS]),
         gives=adds(*APPENDS),
         start=start,
-        step=_step,
+        step=step,
     )
-
-
-def _step(state: State, frame: Frame) -> Frame:
-    made = frame.widened(APPENDS)
-    done = _run(state, made, 0)
-    while done < frame.rows:
-        _grow(state, int(frame["instrument_id"][done]))
-        done = _run(state, made, done)
-    return made
-
-
-def _run(state: State, made: Frame, first: int) -> int:
-    columns = made.columns
-    return run(
-        state["memory"], state["stamps"], state["values"],
-        columns["ts_event"], columns["instrument_id"], columns["kind"],
-        columns["bid_px"], columns["bid_sz"], columns["ask_px"], columns["ask_sz"],
-        columns["trade_sz"],
-        columns.get("bids_sz", NO_LEVELS), columns.get("asks_sz", NO_LEVELS),
-        first, columns["features"],
-    )  # fmt: skip
 
 
 def _grow(state: State, instrument: int) -> None:

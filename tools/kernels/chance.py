@@ -7,6 +7,7 @@ Marsaglia, "Xorshift RNGs", Journal of Statistical Software 8(14), 2003: the (13
 from typing import Any
 
 from gpi.tools.kernels.jit import borrowing
+from gpi.tools.kernels.shared import Record
 
 LOW_57 = (1 << 57) - 1
 LOW_53 = (1 << 53) - 1
@@ -23,7 +24,7 @@ def seeded(seed: int) -> int:
 
 
 @borrowing
-def bits(m: Any) -> Any:
+def bits(m: Record) -> Any:
     """The next 64 random bits of `m.rng` (int64, never zero)."""
     x = m.rng
     x ^= x << 13
@@ -34,13 +35,13 @@ def bits(m: Any) -> Any:
 
 
 @borrowing
-def uniform(m: Any) -> Any:
+def uniform(m: Record) -> Any:
     """Uniform on (0, 1], so that its logarithm is finite."""
     return (((bits(m) >> 11) & LOW_53) + 1) * UNIT
 
 
 @borrowing
-def normal(m: Any) -> Any:
+def normal(m: Record) -> Any:
     """Four uniforms summed to mean 0 and variance 1 (Irwin-Hall): normal enough, and never beyond 3.5."""
     x = bits(m)
     total = (x & LOW_16) + ((x >> 16) & LOW_16) + ((x >> 32) & LOW_16) + ((x >> 48) & LOW_16)

@@ -23,6 +23,7 @@ from gpi.tools.kernels.orders import (
     Array,
     Engine,
 )
+from gpi.tools.kernels.shared import Record
 
 LONG_AGO: Final = -(1 << 60)
 LADDER_ROWS: Final = 8  # px and size of bids and asks, then px and size of what our orders took of bids and asks
@@ -57,7 +58,7 @@ def blank(levels: int = 1) -> dict[str, Array]:
     return state
 
 
-def more_slots(pool: Array, rings: Any, capacity: int) -> Array:
+def more_slots(pool: Array, rings: Record, capacity: int) -> Array:
     """An order pool of `capacity`; the new slots join the free list."""
     grown = np.zeros(capacity, ORDER)
     grown[: len(pool)] = pool
@@ -68,7 +69,7 @@ def more_slots(pool: Array, rings: Any, capacity: int) -> Array:
     return grown
 
 
-def more_messages(transit: Array, rings: Any, capacity: int) -> Array:
+def more_messages(transit: Array, rings: Record, capacity: int) -> Array:
     """Both rings of the wire with `capacity`, oldest message first."""
     grown = np.zeros((len(transit), capacity), MESSAGE)
     grown[2:, : transit.shape[1]] = transit[2:]

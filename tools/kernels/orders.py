@@ -26,7 +26,7 @@ from gpi.formats.words import STOP_LIMIT as STOP_LIMIT
 from gpi.formats.words import TRADE as TRADE
 from gpi.formats.words import TRAILING as TRAILING
 from gpi.tools.kernels.jit import borrowing
-from gpi.tools.kernels.shared import Shared
+from gpi.tools.kernels.shared import Shared, at_address
 
 Array = npt.NDArray[Any]
 
@@ -288,6 +288,9 @@ class Engine(Shared):
     seen: Array
     mine: Array
     intents: Array
+
+
+engine_at = at_address(Engine)
 
 
 @borrowing

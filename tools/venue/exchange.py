@@ -26,11 +26,6 @@ from gpi.tools.venue.requests import POLICIES, Event, Fill, Leg, Quote, Request
 __all__ = ["POLICIES", "Event", "Exchange", "Fill", "Leg", "Quote", "Request"]
 MALFORMED: Final = REASONS.index("MALFORMED")
 PARENT_CHILD: Final = REASONS.index("PARENT_CHILD")
-COLUMNS: Final = (
-    "ts_event", "instrument_id", "kind", "side", "flags",
-    "bid_px", "bid_sz", "ask_px", "ask_sz", "trade_px", "trade_sz",
-)  # fmt: skip
-DEPTH_COLUMNS: Final = ("bids_px", "bids_sz", "asks_px", "asks_sz")
 
 
 class Exchange(Floor):
@@ -185,13 +180,10 @@ class Exchange(Floor):
         """Fold the rows of a ticks frame. Raises BadInput for an instrument_id that cannot be."""
         if self._table.heard(frame.notes) is not None:
             self.announce(self._table)
-        columns = [frame[name] for name in COLUMNS]
-        deep = all(name in frame for name in DEPTH_COLUMNS)
-        depth = [frame[name] for name in DEPTH_COLUMNS] if deep else [self._none] * 4
-        events, row = queues.told(frame.columns, int(self._engine.venue.policy)), 0
+        columns = self._columns.over(frame, queues.told(frame.columns, int(self._engine.venue.policy)))
+        row = 0
         while row < frame.rows:
-            given: Any = (*columns, *depth, row, events)
-            row = exchange.fold(self._engine, *given)
+            row = exchange.fold(self._engine.address, *columns, row)
             self._collect()
             stop = int(self._engine.cursor.stop)
             if stop == PAUSES:

@@ -12,6 +12,7 @@ from gpi.formats.errors import UsageError
 from gpi.formats.instruments import Instruments
 from gpi.formats.market.calendar import part_of
 from gpi.formats.words import CANCELED, EXPIRED, FILLED, HALTED, PAUSED, REJECTED
+from gpi.tools.columns import TickColumns
 from gpi.tools.kernels import memory
 from gpi.tools.kernels.chance import seeded
 from gpi.tools.kernels.exchange import step as exchange
@@ -53,7 +54,7 @@ class Floor:
             state["breaker"][0].close_px = breaker[1]
         state["pool"] = memory.more_slots(state["pool"], state["rings"][0], 64)
         self._bind()
-        self._none = np.zeros((0, 1))
+        self._columns = TickColumns()
         self._wish, self._terms = np.zeros(MAX_LEGS, INTENT), np.zeros(1, INSTRUMENT)
         self._slots: dict[int, int] = {}  # of the open orders
         self._filled: set[int] = set()

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gpi.tools.kernels.jit import jit
+from gpi.tools.kernels.shared import Array, Record
 
 PLACES = 128  # exchanges an instrument may be quoted on
 SILENCE_NS = 4 * 3600 * 1_000_000_000  # after so long without a quote it is another session: nothing old stands
@@ -50,7 +51,14 @@ def tops(instruments: int) -> npt.NDArray[Any]:
 
 @jit
 def fold_halves(
-    memory: Any, instrument: Any, bid_px: Any, bid_sz: Any, ask_px: Any, ask_sz: Any, ends: Any, out: Any
+    memory: Array,
+    instrument: Array,
+    bid_px: Array,
+    bid_sz: Array,
+    ask_px: Array,
+    ask_sz: Array,
+    ends: Array,
+    out: Array,
 ) -> tuple[int, int]:
     """Each row brings one side or both (NaN: as before); a tick where `ends`. Returns (rows, ticks)."""
     ticks = 0
@@ -96,7 +104,7 @@ def venues(instruments: int) -> npt.NDArray[Any]:
 
 
 @jit
-def _slot(book: Any, place: int) -> int:
+def _slot(book: Record, place: int) -> int:
     """The slot of an exchange, a new one at its first quote; -1 when all are taken."""
     count: int = book.count
     for slot in range(count):
@@ -110,7 +118,7 @@ def _slot(book: Any, place: int) -> int:
 
 
 @jit
-def _best(book: Any, side: int, limit: float) -> tuple[float, float, int]:
+def _best(book: Record, side: int, limit: float) -> tuple[float, float, int]:
     """Price, summed size and youngest age of the best level of a side that lies behind `limit`.
 
     Bids are compared as they are, asks with their sign turned, so that larger is better on both sides.
@@ -130,7 +138,7 @@ def _best(book: Any, side: int, limit: float) -> tuple[float, float, int]:
 
 @jit
 def quote_step(
-    book: Any, ts: int, place: int, bid_px: float, bid_sz: float, ask_px: float, ask_sz: float, tick: Any
+    book: Record, ts: int, place: int, bid_px: float, bid_sz: float, ask_px: float, ask_sz: float, tick: Record
 ) -> None:
     """Fold one exchange's quote and write the best over all of them.
 
@@ -171,15 +179,15 @@ def quote_step(
 
 @jit
 def best_of_exchanges(
-    memory: Any,
-    ts: Any,
-    instrument: Any,
-    place: Any,
-    bid_px: Any,
-    bid_sz: Any,
-    ask_px: Any,
-    ask_sz: Any,
-    out: Any,
+    memory: Array,
+    ts: Array,
+    instrument: Array,
+    place: Array,
+    bid_px: Array,
+    bid_sz: Array,
+    ask_px: Array,
+    ask_sz: Array,
+    out: Array,
 ) -> tuple[int, int]:
     """One tick per exchange quote (NaN: the exchange has withdrawn that side). Returns (rows, ticks)."""
     for row in range(len(ts)):

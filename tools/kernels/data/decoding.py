@@ -41,6 +41,7 @@ from gpi.tools.kernels.data.slots import (
 )
 from gpi.tools.kernels.data.symbols import find
 from gpi.tools.kernels.jit import borrowing
+from gpi.tools.kernels.shared import Record
 
 ROW: Final = np.dtype(
     (np.record, [
@@ -60,7 +61,7 @@ MSG, POS, LEFT = 0, 1, 2  # the cursor: message, place in it (-1: its head), ite
 
 
 @borrowing
-def real(slot: Any) -> Any:
+def real(slot: Record) -> Any:
     """A number as float64; NaN for what is none (`numeric` tells)."""
     if slot.kind == FLOAT:
         return slot.f
@@ -86,7 +87,7 @@ def letter(buf: Array, slots: Array, seen: int, which: int) -> Any:
 @borrowing
 def fold(
     buf: Array, slots: Array, vendor: int, recv: int, names: Array, ids: Array, known: Array,
-    future_ns: int, past_ns: int, row: Any,
+    future_ns: int, past_ns: int, row: Record,
 ) -> Any:  # fmt: skip
     """A row of the item in the slots: KEPT, FLAWED + Reason, or SLOW for what is no ordinary quote or trade."""
     seen = slots[SEEN].i
@@ -139,7 +140,7 @@ def fold(
 
 
 @borrowing
-def _trade(buf: Array, slots: Array, seen: int, vendor: int, coin: bool, row: Any) -> bool:
+def _trade(buf: Array, slots: Array, seen: int, vendor: int, coin: bool, row: Record) -> bool:
     if not (numeric(slots, seen, P) and numeric(slots, seen, S)) or seen >> DS & 1:
         return False
     row.kind, row.bid_px, row.bid_sz, row.ask_px, row.ask_sz = TRADE, np.nan, 0.0, np.nan, 0.0
@@ -212,7 +213,7 @@ def run(
 
 
 @borrowing
-def _mark(item: Any, mark: int, message: int, start: int, stop: int) -> None:
+def _mark(item: Record, mark: int, message: int, start: int, stop: int) -> None:
     item.mark = mark
     item.message = message
     item.start = start
@@ -238,7 +239,7 @@ def _open(buf: Array, start: int, stop: int, cursor: Array) -> None:
 @borrowing
 def _item(
     buf: Array, start: int, stop: int, recv: int, vendor: int, slots: Array,
-    names: Array, ids: Array, known: Array, future_ns: int, past_ns: int, cursor: Array, row: Any,
+    names: Array, ids: Array, known: Array, future_ns: int, past_ns: int, cursor: Array, row: Record,
 ) -> Any:  # fmt: skip
     """Decode the item at `start` and move the cursor behind it; returns its mark and its end."""
     text = cursor[LEFT] < 0

@@ -6,6 +6,7 @@ import numpy as np
 
 from gpi.tools.kernels.data.slots import Array
 from gpi.tools.kernels.jit import borrowing
+from gpi.tools.kernels.shared import Record
 
 # gpi.formats.quarantine.Reason, by number (a test compares)
 ABSURD_TIME, FUTURE, NOT_FINITE, NEGATIVE, ZERO_PRICE, ZERO_SIZE, ABSURD_PRICE, ABSURD_SIZE, CROSSED = range(5, 14)
@@ -25,7 +26,7 @@ def nobody(px: float, size: float) -> float:
 
 
 @borrowing
-def flaw(row: Any, future_ns: int, past_ns: int) -> Any:
+def flaw(row: Record, future_ns: int, past_ns: int) -> Any:
     """What is wrong with a row by itself, as a Reason, in the order of `gpi.formats.quarantine.flaws`; 0: nothing."""
     if row.ts_event < EARLIEST or row.ts_event >= LATEST:
         return ABSURD_TIME
@@ -63,7 +64,7 @@ def numbers(px: float, size: float) -> Any:
 
 
 @borrowing
-def leaps(row: Any, known: Array) -> bool:
+def leaps(row: Record, known: Array) -> bool:
     """Is the row's price out of all proportion to its instrument's last one? Believed ones are remembered."""
     px = row.trade_px if row.kind == TRADE else row.bid_px if row.bid_px == row.bid_px else row.ask_px
     if px != px:

@@ -26,6 +26,7 @@ from gpi.tools.kernels.data.slots import (
     slot_of,
 )
 from gpi.tools.kernels.jit import borrowing
+from gpi.tools.kernels.shared import Record
 
 POWERS: Final = np.array([10.0**k for k in range(23)])
 EXACT: Final = 1 << 53
@@ -55,7 +56,7 @@ def text_end(buf: Array, pos: int) -> Any:
 
 
 @borrowing
-def number(buf: Array, pos: int, slot: Any) -> Any:
+def number(buf: Array, pos: int, slot: Record) -> Any:
     """The end of the number at `pos`, or BAD; the slot gets kind INT, FLOAT or HARD and the value."""
     negative = buf[pos] == 45
     if negative:
@@ -131,7 +132,7 @@ def _reads(buf: Array, pos: int, a: int, b: int, c: int) -> Any:
 
 
 @borrowing
-def literal(buf: Array, pos: int, slot: Any) -> Any:
+def literal(buf: Array, pos: int, slot: Record) -> Any:
     """The end of true, false, null, NaN or Infinity at `pos`, or BAD."""
     c = buf[pos]
     slot.kind = OTHER
@@ -164,7 +165,7 @@ def _key(buf: Array, pos: int) -> Any:
 
 
 @borrowing
-def skip(buf: Array, pos: int, spare: Any) -> Any:
+def skip(buf: Array, pos: int, spare: Record) -> Any:
     """The end of the value at `pos`, checked through and through; BAD or SLOW."""
     depth, maps = 0, np.int64(0)  # maps: a bit per level, set where it is an object
     while True:

@@ -8,16 +8,17 @@ bottom. Whole arrays and a row number are passed, never a view: a view costs two
 from typing import Any
 
 from gpi.tools.kernels.jit import jit
+from gpi.tools.kernels.shared import Array
 
 
 @jit
-def best(keys: Any, held: Any, r: Any) -> Any:
+def best(keys: Array, held: Array, r: int) -> Any:
     """The best key of row `r`, which must not be empty."""
     return keys[r, held[r] - 1]
 
 
 @jit
-def put(keys: Any, sizes: Any, held: Any, r: Any, key: Any, size: Any) -> None:
+def put(keys: Array, sizes: Array, held: Array, r: int, key: int, size: float) -> None:
     """Add `size` at `key`. The worse half is forgotten first when the row is full."""
     if held[r] == keys.shape[1]:
         half = held[r] // 2
@@ -41,7 +42,7 @@ def put(keys: Any, sizes: Any, held: Any, r: Any, key: Any, size: Any) -> None:
 
 
 @jit
-def take(keys: Any, sizes: Any, held: Any, r: Any, k: Any, size: Any) -> None:
+def take(keys: Array, sizes: Array, held: Array, r: int, k: int, size: float) -> None:
     """Take `size` (no more than is there) from level `k`; an empty level goes."""
     sizes[r, k] -= size
     if sizes[r, k] == 0:
@@ -52,7 +53,7 @@ def take(keys: Any, sizes: Any, held: Any, r: Any, k: Any, size: Any) -> None:
 
 
 @jit
-def extend(keys: Any, sizes: Any, held: Any, r: Any, step: Any, size: Any) -> None:
+def extend(keys: Array, sizes: Array, held: Array, r: int, step: int, size: float) -> None:
     """Add one level of `size`, `step` ticks behind the worst. The row must have room."""
     for j in range(held[r] - 1, -1, -1):
         keys[r, j + 1] = keys[r, j]
@@ -63,7 +64,7 @@ def extend(keys: Any, sizes: Any, held: Any, r: Any, step: Any, size: Any) -> No
 
 
 @jit
-def show(keys: Any, sizes: Any, held: Any, r: Any, unit: Any, n: Any, px: Any, sz: Any) -> Any:
+def show(keys: Array, sizes: Array, held: Array, r: int, unit: int, n: int, px: Array, sz: Array) -> Any:
     """Write the best levels, price = key / unit, to row `n` of px and sz; gives the last key written."""
     levels, top = px.shape[1], held[r] - 1
     for k in range(levels):

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from gpi.tools.kernels.data.books import FRESH, LOST
 from gpi.tools.kernels.jit import jit
+from gpi.tools.kernels.shared import Array, Record
 
 LADDER = np.dtype(
     (
@@ -34,7 +35,7 @@ def ladders(instruments: int) -> npt.NDArray[Any]:
 
 
 @jit
-def _find(keys: Any, count: int, key: float) -> int:
+def _find(keys: Array, count: int, key: float) -> int:
     """The first position whose key is not below `key`."""
     low, high = 0, count
     while low < high:
@@ -47,7 +48,7 @@ def _find(keys: Any, count: int, key: float) -> int:
 
 
 @jit
-def set_level(book: Any, keys: Any, sizes: Any, side: int, price: float, size: float) -> None:
+def set_level(book: Record, keys: Array, sizes: Array, side: int, price: float, size: float) -> None:
     """Put, change or (size 0) remove one level. The caller has seen to the room."""
     key = price if side == 0 else -price
     count = book.count[side]
@@ -71,9 +72,9 @@ def set_level(book: Any, keys: Any, sizes: Any, side: int, price: float, size: f
 
 @jit
 def level_step(
-    book: Any,
-    keys: Any,
-    sizes: Any,
+    book: Record,
+    keys: Array,
+    sizes: Array,
     side: int,
     price: float,
     size: float,
@@ -104,7 +105,7 @@ def level_step(
 
 
 @jit
-def write_ladder(book: Any, keys: Any, sizes: Any, side: int, px: Any, sz: Any) -> None:
+def write_ladder(book: Record, keys: Array, sizes: Array, side: int, px: Array, sz: Array) -> None:
     """The best levels of a side into px and sz, best first; NaN and 0 where there are none."""
     count = book.count[side]
     for level in range(len(px)):
@@ -119,22 +120,22 @@ def write_ladder(book: Any, keys: Any, sizes: Any, side: int, px: Any, sz: Any) 
 
 @jit
 def fold_levels(
-    memory: Any,
-    keys: Any,
-    sizes: Any,
+    memory: Array,
+    keys: Array,
+    sizes: Array,
     start: int,
-    instrument: Any,
-    side: Any,
-    price: Any,
-    size: Any,
-    first_id: Any,
-    last_id: Any,
-    fresh: Any,
-    ends: Any,
-    row_of: Any,
-    flags: Any,
-    px: Any,
-    sz: Any,
+    instrument: Array,
+    side: Array,
+    price: Array,
+    size: Array,
+    first_id: Array,
+    last_id: Array,
+    fresh: Array,
+    ends: Array,
+    row_of: Array,
+    flags: Array,
+    px: Array,
+    sz: Array,
 ) -> tuple[int, int]:
     """Fold rows from `start`; write a tick where an update that changed a live book `ends`.
 

@@ -11,6 +11,7 @@ import numpy as np
 from gpi.formats.words import SECOND
 from gpi.tools.kernels.data.slots import BAD, FLOAT, HARD, INT, LIST, OTHER, SEEN, TEXT, TIME, YES, Array, slot_of
 from gpi.tools.kernels.jit import borrowing
+from gpi.tools.kernels.shared import Record
 
 LAST_SECOND: Final = 9_223_372_035  # of int64 ns
 WIDTHS: Final = np.array([1, 2, 4, 8], np.int64)
@@ -117,7 +118,7 @@ def skip(buf: Array, pos: int, stop: int) -> Any:
 
 
 @borrowing
-def _stamp(buf: Array, pos: int, size: int, slot: Any) -> None:
+def _stamp(buf: Array, pos: int, size: int, slot: Record) -> None:
     """The timestamp extension of 4, 8 or 12 bytes at `pos` as ns; a kind OTHER for what int64 ns cannot hold."""
     slot.kind = OTHER
     nanos = np.int64(0)
@@ -135,7 +136,7 @@ def _stamp(buf: Array, pos: int, size: int, slot: Any) -> None:
 
 
 @borrowing
-def _number(buf: Array, pos: int, c: Any, slot: Any) -> None:
+def _number(buf: Array, pos: int, c: Any, slot: Record) -> None:
     """The number at `pos`, of a kind rarer than a small integer or a double."""
     if c >= 0xE0:
         slot.kind, slot.i = INT, c - 256
@@ -163,7 +164,7 @@ def _key(buf: Array, pos: int, stop: int, vendor: int) -> Any:
 
 
 @borrowing
-def _value(buf: Array, pos: int, stop: int, slot: Any) -> Any:
+def _value(buf: Array, pos: int, stop: int, slot: Record) -> Any:
     """Fill a slot from the value at `pos`; its end, or BAD. The commonest forms come first."""
     c = np.int64(buf[pos])
     if c == 0xCB:

@@ -70,7 +70,7 @@ SYM_WORD, PAIR_WORD, TKS_WORD = (int.from_bytes(text, "little") for text in (b"s
 
 
 @borrowing
-def slot_of(buf: Array, a: Any, b: Any, vendor: int) -> Any:
+def slot_of(buf: Array, a: int, b: Any, vendor: int) -> Any:
     """The slot of a key, -1 for a key that does not matter."""
     size = b - a
     if size == 1:

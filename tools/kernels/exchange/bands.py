@@ -12,14 +12,13 @@ Source: the Plan to Address Extraordinary Market Volatility (NMS Plan, Release 3
 What the plan takes from the previous close (which percentage holds) is taken from the reference price.
 """
 
-from typing import Any
-
 import numpy as np
 
 from gpi.formats.words import SECOND
 from gpi.tools.kernels.exchange import breakers
 from gpi.tools.kernels.jit import borrowing
 from gpi.tools.kernels.orders import BAND_STEPS, OPEN, REGULAR, STOPPED, WAITING, Array, Engine
+from gpi.tools.kernels.shared import Record
 
 STEP = 30 * SECOND
 LIMIT_STATE = 15 * SECOND
@@ -38,7 +37,7 @@ def width(px: float, tier: int, doubled: bool) -> float:
 
 
 @borrowing
-def set_bands(e: Engine, it: Any, ts: int) -> None:
+def set_bands(e: Engine, it: Record, ts: int) -> None:
     """Bands about the reference price."""
     doubled = e.clock.part == REGULAR and e.clock.bell - ts <= LAST_MINUTES
     wide = width(it.reference, it.band_tier, doubled)
@@ -70,7 +69,7 @@ def on_trade(e: Engine, i: int, ts: int, px: float) -> None:
 
 
 @borrowing
-def turn(e: Engine, it: Any, step: int, ts: int) -> None:
+def turn(e: Engine, it: Record, step: int, ts: int) -> None:
     """Another 30 seconds have begun: what is older than five minutes is forgotten, the reference may move."""
     total, count = 0.0, 0.0
     for k in range(BAND_STEPS):
@@ -86,7 +85,7 @@ def turn(e: Engine, it: Any, step: int, ts: int) -> None:
 
 
 @borrowing
-def outside(it: Any, px: float) -> bool:
+def outside(it: Record, px: float) -> bool:
     """Is a price beyond the bands, as far as there are any?"""
     return bool(it.reference > 0.0 and (px < it.band_low - it.near or px > it.band_high + it.near))
 

@@ -6,8 +6,6 @@
   where the quote has gone through it. Trades fill nothing: a print tells little of a quote this wide.
 """
 
-from typing import Any
-
 import numpy as np
 
 from gpi.formats.words import ACCEPTED, BUY, EXPIRED, FOK, IOC, MAKER, MARKET_STATE, REJECTED, TAKER
@@ -16,17 +14,18 @@ from gpi.tools.kernels.exchange.options import leg_price
 from gpi.tools.kernels.exchange.responses import SMALL, end, fill, respond
 from gpi.tools.kernels.jit import jit
 from gpi.tools.kernels.orders import OPEN, RESTING, SWEEPING, WHOLE, Array, Engine
+from gpi.tools.kernels.shared import Record
 
 
 @jit
-def travelled(it: Any, ladder: Array, side: int) -> float:
+def travelled(it: Record, ladder: Array, side: int) -> float:
     """What an order of one leg would trade at now; NaN where nothing is quoted."""
     tick = it.tick_size if it.tick_size > 0.0 else 0.01
     return leg_price(side, ladder[0, 0], ladder[2, 0], it.spread_share, tick)
 
 
 @jit
-def reached(it: Any, px: float, side: int, limit: float) -> bool:
+def reached(it: Record, px: float, side: int, limit: float) -> bool:
     """Does a price satisfy an order's limit (NaN: none)?"""
     return bool(px == px and not side * (px - limit) > it.near)
 
@@ -42,7 +41,7 @@ def left(ladder: Array, row: int, near: float) -> float:
 
 
 @jit
-def take(e: Engine, it: Any, ladder: Array, slot: int, ts: int, px: float, liquidity: int) -> None:
+def take(e: Engine, it: Record, ladder: Array, slot: int, ts: int, px: float, liquidity: int) -> None:
     """Fill an order whose price is reached, as far as the displayed size goes."""
     o = e.pool[slot]
     row = 2 if o.side == BUY else 0

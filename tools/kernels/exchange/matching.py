@@ -20,8 +20,6 @@ an order that is reached fills whole, whatever the size (hftbacktest's NoPartial
 order by order (`queues`).
 """
 
-from typing import Any
-
 import numpy as np
 
 from gpi.formats.words import (
@@ -42,6 +40,7 @@ from gpi.formats.words import (
 from gpi.tools.kernels.exchange.responses import SMALL, end, ended_family, fill, respond
 from gpi.tools.kernels.jit import borrowing, inlined
 from gpi.tools.kernels.orders import GATHERED, GONE, IN_FLIGHT, LIKELY, OPEN, RESTING, SWEEPING, WHOLE, Array, Engine
+from gpi.tools.kernels.shared import Record
 
 
 @borrowing
@@ -239,7 +238,7 @@ def arrive(e: Engine, ladder: Array, slot: int, ts: int) -> None:
 
 
 @inlined
-def stay(e: Engine, it: Any, ladder: Array, slot: int, ts: int, deeper: bool) -> None:
+def stay(e: Engine, it: Record, ladder: Array, slot: int, ts: int, deeper: bool) -> None:
     """What is left of an order that has met the display: it expires, sweeps on, or rests behind what is shown."""
     o = e.pool[slot]
     o.joined = it.joins

@@ -17,13 +17,14 @@ Draws are hashes of (seed, number), so they do not depend on what was drawn befo
 """
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
 from gpi.tools.kernels.exchange.latency import uniform
 from gpi.tools.kernels.jit import jit
 from gpi.tools.kernels.orders import MAX_LEGS, PAPER, Array, record
+from gpi.tools.kernels.shared import Record
 
 TRAVEL: Final = np.array([0.75, 0.66, 0.56, 0.53])
 """The fraction of the spread an order of 1, 2, 3, 4 or more legs travels: (4,), or any length from 1 on."""
@@ -122,7 +123,7 @@ def exercised(right: int, strike: float, px: float) -> bool:
 
 
 @jit
-def expire(contract: Any, position: float, assigned: float, px: float) -> tuple[float, float]:
+def expire(contract: Record, position: float, assigned: float, px: float) -> tuple[float, float]:
     """(cash, shares) that a position of `position` contracts becomes at expiry with the underlying at `px`.
 
     `contract` is a CONTRACT record. `px` is the settlement price: the close, or for AM-settled indices the special
@@ -157,7 +158,7 @@ def assigned_of(short: int, open_interest: int, exercises: int, seed: int, numbe
 
 @jit
 def early_assigned(
-    contract: Any, short: int, spot: float, px: float, dividend: float, hazard: float, seed: int, number: int
+    contract: Record, short: int, spot: float, px: float, dividend: float, hazard: float, seed: int, number: int
 ) -> int:
     """How many of our `short` calls are assigned on the eve of an ex-dividend day.
 

@@ -16,7 +16,7 @@ Only orders behind one of ours are in the table, so it stays small however many 
 """
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
@@ -24,9 +24,9 @@ from gpi.formats.words import ADD, BUY, DELETE, EXECUTE, MAKER, TAKER
 from gpi.tools.kernels.exchange.responses import SMALL, fill
 from gpi.tools.kernels.jit import borrowing
 from gpi.tools.kernels.orders import ENTRY, FIFO, OPEN, RESTING, SWEEPING, Array, Engine
+from gpi.tools.kernels.shared import Record
+from gpi.tools.kernels.ticks import EVENT
 
-EVENT: Final = np.dtype((np.record, [("ref", "i8"), ("act", "i8"), ("side", "i8"), ("px", "f8"), ("left", "f8")]))
-"""What a row says about an order, `left` by how much it grew or shrank."""
 COLUMNS: Final = ("order_ref", "order_act", "order_side", "order_px", "order_sz")
 FIRST: Final = 16  # entries of a fresh table; always a power of two, at most half of them used
 FACTOR, MASK = 1_000_003, (1 << 42) - 1  # their product stays below 2**63: no overflow, with the JIT on or off
@@ -99,7 +99,7 @@ def drop(behind: Array, at: int) -> None:
 
 
 @borrowing
-def awaited(instruments: Array, pool: Array, entry: Any) -> bool:
+def awaited(instruments: Array, pool: Array, entry: Record) -> bool:
     """Does an order of ours still stand before this entry at its price?"""
     it = instruments[entry.instrument_id]
     slot = it.buys if entry.side == BUY else it.sells
@@ -122,7 +122,7 @@ def move(behind: Array, grown: Array, instruments: Array, pool: Array) -> int:
     return kept
 
 
-def more_room(behind: Array, rings: Any, instruments: Array, pool: Array) -> Array:
+def more_room(behind: Array, rings: Record, instruments: Array, pool: Array) -> Array:
     """A table that is at most a quarter full: of the same size, if forgetting is enough."""
     size = len(behind)
     while True:
@@ -134,7 +134,7 @@ def more_room(behind: Array, rings: Any, instruments: Array, pool: Array) -> Arr
 
 
 @borrowing
-def join(e: Engine, i: int, event: Any) -> None:
+def join(e: Engine, i: int, event: Record) -> None:
     """An order joins the book: if one of ours stands at its price, it is behind that."""
     it = e.instruments[i]
     slot, ours = (it.buys if event.side == BUY else it.sells), False
@@ -150,7 +150,7 @@ def join(e: Engine, i: int, event: Any) -> None:
 
 
 @borrowing
-def on_event(e: Engine, i: int, ts: int, event: Any, fills: bool) -> None:
+def on_event(e: Engine, i: int, ts: int, event: Record, fills: bool) -> None:
     """What happened to one order of the book happens to the queues of ours; `fills`: an execution may fill them."""
     if event.act == ADD:
         join(e, i, event)

@@ -56,7 +56,9 @@ from gpi.tools.kernels.orders import (
     WITHHELD,
     Array,
     Engine,
+    engine_at,
 )
+from gpi.tools.kernels.ticks import Ticks, ticks_at
 
 
 @inlined
@@ -279,16 +281,12 @@ def receive(e: Engine, after: int, ts: int) -> None:
 
 
 @inlined
-def tick(
-    e: Engine,
-    ts: int, i: int, kind: int, side: int, flags: int,
-    bid_px: float, bid_sz: float, ask_px: float, ask_sz: float, trade_px: float, trade_sz: float,
-    bids_px: Array, bids_sz: Array, asks_px: Array, asks_sz: Array, row: int, events: Array,
-) -> None:  # fmt: skip
-    """One tick changes the book of its instrument and fills the orders that wait there.
+def tick(e: Engine, ticks: Ticks, row: int, i: int, ts: int) -> None:
+    """One tick, a row of instrument `i`, changes its book at `ts` and fills the orders that wait there.
 
-    `events`: what the rows say about single orders (`.queues.EVENT`), none unless the policy is FIFO.
+    `ticks.events`: what the rows say about single orders, none unless the policy is FIFO.
     """
+    kind, flags, trade_px, trade_sz = ticks.kind[row], ticks.flags[row], ticks.trade_px[row], ticks.trade_sz[row]
     it, ladder = e.instruments[i], e.ladders[i]
     if flags & GAP:
         clear(ladder)
@@ -297,10 +295,10 @@ def tick(
     if kind & STATUS:
         status(e, i, ts, flags)
     resting = not e.venue.external and (it.buys >= 0 or it.sells >= 0)
-    named = row < events.shape[0] and events[row].act > 0
+    named = row < ticks.events.shape[0] and ticks.events[row].act > 0
     if named and resting and it.spread_share == 0.0:
-        fills = not flags & OFF_EXCHANGE and not (e.venue.banded and bands.outside(it, events[row].px))
-        queues.on_event(e, i, ts, events[row], fills)
+        fills = not flags & OFF_EXCHANGE and not (e.venue.banded and bands.outside(it, ticks.events[row].px))
+        queues.on_event(e, i, ts, ticks.events[row], fills)
     if kind & TRADE:
         if (
             resting
@@ -309,7 +307,7 @@ def tick(
             and it.spread_share == 0.0
             and not (e.venue.banded and bands.outside(it, trade_px))
         ):
-            on_trade(e, i, ts, side, flags, trade_px, trade_sz)
+            on_trade(e, i, ts, ticks.side[row], flags, trade_px, trade_sz)
         if not flags & OFF_EXCHANGE and trade_px > 0.0:
             if it.auctions:
                 auctions.on_trade(e, i, ts, trade_px, trade_sz)
@@ -321,11 +319,11 @@ def tick(
             it.last_px = trade_px
             it.last_sz = trade_sz
     if kind & (QUOTE | DEPTH):
-        if kind & DEPTH and bids_px.shape[1] == ladder.shape[1] and row < bids_px.shape[0]:
-            show_depth(ladder, bids_px[row], bids_sz[row], asks_px[row], asks_sz[row])
+        if kind & DEPTH and ticks.bids_px.shape[1] == ladder.shape[1] and row < ticks.bids_px.shape[0]:
+            show_depth(ladder, ticks.bids_px[row], ticks.bids_sz[row], ticks.asks_px[row], ticks.asks_sz[row])
         else:
-            show_best(ladder, 0, 1, bid_px, bid_sz, it.near)
-            show_best(ladder, 2, -1, ask_px, ask_sz, it.near)
+            show_best(ladder, 0, 1, ticks.bid_px[row], ticks.bid_sz[row], it.near)
+            show_best(ladder, 2, -1, ticks.ask_px[row], ticks.ask_sz[row], it.near)
         if e.venue.banded:
             bands.on_quote(e, ladder, i, ts)
         if ladder[5, 0] > 0.0 or ladder[7, 0] > 0.0:
@@ -345,18 +343,15 @@ def tick(
 
 
 @borrowing
-def fold(
-    e: Engine,
-    ts: Array, instrument_id: Array, kind: Array, side: Array, flags: Array,
-    bid_px: Array, bid_sz: Array, ask_px: Array, ask_sz: Array, trade_px: Array, trade_sz: Array,
-    bids_px: Array, bids_sz: Array, asks_px: Array, asks_sz: Array, start: int, events: Array,
-) -> int:  # fmt: skip
+def fold(engine: int, columns: int, body: Array, start: int) -> int:
     """Rows start.. of a batch, without a trader; returns the first row not done, and why in `cursor.stop`.
 
+    `engine` is the address of an `Engine`, `columns` of the `Ticks` of the batch, whose bytes are `body`.
     PAUSES: the last row done began or ended pauses.
     """
-    for row in range(start, ts.shape[0]):
-        i = instrument_id[row]
+    e, ticks = engine_at(engine), ticks_at(columns, body)
+    for row in range(start, ticks.ts_event.shape[0]):
+        i, ts = ticks.instrument_id[row], ticks.ts_event[row]
         e.cursor.stop = FOREIGN if i < 0 else INSTRUMENTS if i >= e.ladders.shape[0] else 0
         if e.rings.responses + worst(e.account.open_orders, e.ladders.shape[2]) >= e.transit.shape[1]:
             e.cursor.stop = TRANSIT
@@ -364,17 +359,13 @@ def fold(
             e.cursor.stop = FULL
         if e.cursor.stop:
             return row
-        if ts[row] >= e.clock.bell:
+        if ts >= e.clock.bell:
             e.cursor.stop = BELL
             return row
-        e.clock.now = max(ts[row], e.clock.now)
-        tick(
-            e, e.clock.now, i, kind[row], side[row], flags[row],
-            bid_px[row], bid_sz[row], ask_px[row], ask_sz[row], trade_px[row], trade_sz[row],
-            bids_px, bids_sz, asks_px, asks_sz, row, events,
-        )  # fmt: skip
+        e.clock.now = max(ts, e.clock.now)
+        tick(e, ticks, row, i, e.clock.now)
         if e.venue.pauses:
             e.venue.pauses = 0
             e.cursor.stop = PAUSES
             return row + 1
-    return int(ts.shape[0])
+    return int(ticks.ts_event.shape[0])

@@ -6,16 +6,17 @@ before the quote its own row may carry, because that quote is already the trade'
 """
 
 import math
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from gpi.formats.words import DEPTH, QUOTE, TRADE
+from gpi.formats.words import DEPTH, NO_PRICE, QUOTE, TRADE
 from gpi.tools.kernels.features.rings import RING, enter, expire, room
 from gpi.tools.kernels.features.sweeps import SWEEPS, impact, signed_size
 from gpi.tools.kernels.features.vpin import VPIN, see_volume
 from gpi.tools.kernels.jit import jit
+from gpi.tools.kernels.shared import Array, Record
+from gpi.tools.kernels.ticks import ticks_at
 
 DISCONTINUED = 16 | 32  # GAP, SNAPSHOT of `flags`: the change of the book is not order flow
 BPS = 1e4
@@ -58,7 +59,7 @@ def fresh(instruments: int, bucket: float) -> npt.NDArray[np.void]:
 
 
 @jit
-def see_quote(m: Any, news: Any, bid_px: float, bid_sz: float, ask_px: float, ask_sz: float) -> None:
+def see_quote(m: Record, news: Array, bid_px: float, bid_sz: float, ask_px: float, ask_sz: float) -> None:
     """The best quotes after an event: their mid, microprice, and how long the last ones lived."""
     best_bid = bid_px if bid_px == bid_px else -math.inf
     best_ask = ask_px if ask_px == ask_px else math.inf
@@ -90,7 +91,7 @@ def see_quote(m: Any, news: Any, bid_px: float, bid_sz: float, ask_px: float, as
 
 
 @jit
-def level_flow(books: Any, i: int, level: int, bid_px: float, bid_sz: float, ask_px: float, ask_sz: float) -> float:
+def level_flow(books: Array, i: int, level: int, bid_px: float, bid_sz: float, ask_px: float, ask_sz: float) -> float:
     """Order flow e_n of one book level (Cont, Kukanov & Stoikov 2014, eq. 4), and remember it.
 
     A side that is absent has no size at an infinitely bad price, which the formula then handles.
@@ -117,8 +118,8 @@ def level_flow(books: Any, i: int, level: int, bid_px: float, bid_sz: float, ask
 
 @jit
 def see_book(
-    m: Any, news: Any, books: Any, i: int, followed: bool,
-    bids_px: Any, bids_sz: Any, asks_px: Any, asks_sz: Any, row: int,
+    m: Record, news: Array, books: Array, i: int, followed: bool,
+    bids_px: Array, bids_sz: Array, asks_px: Array, asks_sz: Array, row: int,
 ) -> None:  # fmt: skip
     """The order flow of every level, unless the book was not followed up to here."""
     for level in range(bids_px.shape[1]):
@@ -132,7 +133,7 @@ def see_book(
 
 
 @jit
-def write(m: Any, sums: Any, i: int, window: int, out: Any, row: int) -> None:
+def write(m: Record, sums: Array, i: int, window: int, out: Array, row: int) -> None:
     """The features of a row; sums over a window are NaN until one has been lived."""
     lived = m.now - m.born >= window
     out[row, 0] = m.microprice
@@ -149,7 +150,7 @@ def write(m: Any, sums: Any, i: int, window: int, out: Any, row: int) -> None:
 
 
 @jit
-def pass_time(m: Any, ts: int) -> None:
+def pass_time(m: Record, ts: int) -> None:
     """Move on to `ts`. Time never goes back: a late row counts as happening now."""
     if m.started == 0:
         m.started = 1
@@ -159,44 +160,48 @@ def pass_time(m: Any, ts: int) -> None:
 
 @jit
 def run(
-    memory: Any, stamps: Any, values: Any, sums: Any, books: Any, tilts: Any,
-    ts: Any, instrument: Any, kind: Any, side: Any, flags: Any,
-    bid_px: Any, bid_sz: Any, ask_px: Any, ask_sz: Any, trade_px: Any, trade_sz: Any,
-    bids_px: Any, bids_sz: Any, asks_px: Any, asks_sz: Any,
-    window: int, freedom: float, first: int, out: Any,
+    memory: Array, stamps: Array, values: Array, sums: Array, books: Array, tilts: Array,
+    columns: int, body: Array, levels: int, window: int, freedom: float, first: int, appended: Array,
 ) -> int:  # fmt: skip
     """Fold rows first.. of a batch; returns how many rows are done, fewer when memory must grow.
 
-    Columns are (rows,), ladders (rows, levels) or (0, 0) without depth, `window` ns, `freedom` the
-    degrees of VPIN's t (inf: normal), `out` (rows, 9 + max(levels, 1)) float32.
+    `columns`: the address of the batch's `Ticks`, `body` its bytes; `levels` of its ladders (0: the best quotes are the
+    only level); `window` ns, `freedom` the degrees of VPIN's t (inf: normal), `appended`: the bytes of (rows, 9 +
+    max(levels, 1)) float32. A trade whose price is not the market's is none: an average says nothing of who took, nor
+    where the market is.
     """
+    ticks = ticks_at(columns, body)
     book_bit = DEPTH
-    if bids_px.shape[1] == 0:  # the best quotes are the only level
+    bids_px, bids_sz, asks_px, asks_sz = ticks.bids_px, ticks.bids_sz, ticks.asks_px, ticks.asks_sz
+    if levels == 0:
         book_bit = QUOTE
-        bids_px, bids_sz = bid_px.reshape(-1, 1), bid_sz.reshape(-1, 1)
-        asks_px, asks_sz = ask_px.reshape(-1, 1), ask_sz.reshape(-1, 1)
+        bids_px, bids_sz = ticks.bid_px.reshape(-1, 1), ticks.bid_sz.reshape(-1, 1)
+        asks_px, asks_sz = ticks.ask_px.reshape(-1, 1), ticks.ask_sz.reshape(-1, 1)
     news = np.zeros(sums.shape[1])
-    for row in range(first, ts.size):
-        i = instrument[row]
+    rows, width = ticks.ts_event.shape[0], 9 + max(levels, 1)
+    out = appended.view(np.float32)[: rows * width].reshape(rows, width)
+    for row in range(first, rows):
+        i = ticks.instrument_id[row]
         if i < 0 or i >= memory.size:
             return row
         m = memory[i]
         if not room(m, stamps, values):
             return row
-        pass_time(m, ts[row])
+        pass_time(m, ticks.ts_event[row])
         expire(m, stamps, values, sums, i, m.now - window)
         news[:] = 0.0
-        bits = kind[row]
-        if bits & TRADE and 0.0 < trade_sz[row] < math.inf and math.isfinite(trade_px[row]):
-            news[SIGNED] = signed_size(m, side[row], trade_px[row], trade_sz[row])
-            news[VOLUME] = trade_sz[row]
+        bits, px, sz = ticks.kind[row], ticks.trade_px[row], ticks.trade_sz[row]
+        traded = bits & TRADE and ticks.flags[row] & NO_PRICE == 0
+        if traded and 0.0 < sz < math.inf and math.isfinite(px):
+            news[SIGNED] = signed_size(m, ticks.side[row], px, sz)
+            news[VOLUME] = sz
             news[TRADES] = 1.0
-            see_volume(m, tilts, i, trade_px[row], trade_sz[row], freedom)
+            see_volume(m, tilts, i, px, sz, freedom)
         if bits & QUOTE:
-            see_quote(m, news, bid_px[row], bid_sz[row], ask_px[row], ask_sz[row])
+            see_quote(m, news, ticks.bid_px[row], ticks.bid_sz[row], ticks.ask_px[row], ticks.ask_sz[row])
         if bits & book_bit:
-            followed = flags[row] & DISCONTINUED == 0
+            followed = ticks.flags[row] & DISCONTINUED == 0
             see_book(m, news, books, i, followed, bids_px, bids_sz, asks_px, asks_sz, row)
         enter(m, stamps, values, sums, i, news)
         write(m, sums, i, window, out, row)
-    return int(ts.size)
+    return int(rows)

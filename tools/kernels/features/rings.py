@@ -10,12 +10,11 @@ numbered since the beginning, and entry k lies in slot `origin + k % capacity`. 
 keeps the number of the first free slot.
 """
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
 from gpi.tools.kernels.jit import jit
+from gpi.tools.kernels.shared import Array, Record
 
 RING = [("origin", np.int64), ("capacity", np.int64), ("head", np.int64), ("tail", np.int64)]
 FIRST_CAPACITY = 4  # doubling is cheap; rings of thousands of quiet option contracts are not
@@ -37,7 +36,7 @@ def widened(stamps: npt.NDArray[np.int64], values: npt.NDArray[np.float64]) -> P
 
 
 @jit
-def room(owner: Any, stamps: Any, values: Any) -> bool:
+def room(owner: Record, stamps: Array, values: Array) -> bool:
     """Make room for one more entry; False when the pool itself must be widened first."""
     if owner.head - owner.tail < owner.capacity:
         return True
@@ -57,13 +56,13 @@ def room(owner: Any, stamps: Any, values: Any) -> bool:
 
 
 @jit
-def slot(owner: Any, index: int) -> int:
+def slot(owner: Record, index: int) -> int:
     """Where the ring keeps its entry `index`."""
     return int(owner.origin + (index & (owner.capacity - 1)))
 
 
 @jit
-def asof(owner: Any, stamps: Any, cursor: int, time: int) -> int:
+def asof(owner: Record, stamps: Array, cursor: int, time: int) -> int:
     """The last entry at or before `time` (-1: none), searched from `cursor` on: amortised O(1)."""
     while cursor + 1 < owner.head and stamps[slot(owner, cursor + 1)] <= time:
         cursor += 1
@@ -71,7 +70,7 @@ def asof(owner: Any, stamps: Any, cursor: int, time: int) -> int:
 
 
 @jit
-def enter(owner: Any, stamps: Any, values: Any, sums: Any, i: int, news: Any) -> None:
+def enter(owner: Record, stamps: Array, values: Array, sums: Array, i: int, news: Array) -> None:
     """Add what the instant `owner.now` brought (width,) to the window's sums of instrument `i`.
 
     Events of one instant share an entry, so one more always fits after `room`.
@@ -92,7 +91,7 @@ def enter(owner: Any, stamps: Any, values: Any, sums: Any, i: int, news: Any) ->
 
 
 @jit
-def expire(owner: Any, stamps: Any, values: Any, sums: Any, i: int, time: int) -> None:
+def expire(owner: Record, stamps: Array, values: Array, sums: Array, i: int, time: int) -> None:
     """Take the entries at or before `time` out of the sums of instrument `i`.
 
     An empty window sums to exactly zero again, so rounding does not pile up over a session.

@@ -6,11 +6,11 @@ signed size of the first, by least squares with weights that decay from sweep to
 """
 
 import math
-from typing import Any
 
 import numpy as np
 
 from gpi.tools.kernels.jit import jit
+from gpi.tools.kernels.shared import Record
 
 SWEEPS = [
     ("trade_px", np.float64),
@@ -31,7 +31,7 @@ IMPACTS_NEEDED = 20  # before lambda is defined
 
 
 @jit
-def aggressor(m: Any, side: int, price: float) -> int:
+def aggressor(m: Record, side: int, price: float) -> int:
     """The side that took liquidity: as reported, else by Lee & Ready (1991).
 
     Above the mid before the trade it bought, below it sold; at the mid (or without one) the last
@@ -52,7 +52,7 @@ def aggressor(m: Any, side: int, price: float) -> int:
 
 
 @jit
-def see_impact(m: Any) -> None:
+def see_impact(m: Record) -> None:
     """Regress the mid's move since the last sweep on that sweep's signed size (Kyle 1985)."""
     move = m.mid - m.sweep_mid
     if not math.isfinite(move):
@@ -67,7 +67,7 @@ def see_impact(m: Any) -> None:
 
 
 @jit
-def signed_size(m: Any, side: int, price: float, size: float) -> float:
+def signed_size(m: Record, side: int, price: float, size: float) -> float:
     """A trade's size with its aggressor's sign, after adding it to its sweep."""
     signed = size * aggressor(m, side, price)
     if m.sweeps == 0 or m.sweep_time != m.now:
@@ -82,7 +82,7 @@ def signed_size(m: Any, side: int, price: float, size: float) -> float:
 
 
 @jit
-def impact(m: Any) -> float:
+def impact(m: Record) -> float:
     """Kyle's lambda: price per unit of signed size; NaN before enough sweeps of differing sizes."""
     if m.impacts < IMPACTS_NEEDED or m.size_scatter <= 0.0:
         return math.nan

@@ -14,11 +14,14 @@ import numpy.typing as npt
 from gpi.formats.words import DEPTH, QUOTE, SECOND, TRADE
 from gpi.tools.kernels.features.rings import RING, asof, room, slot
 from gpi.tools.kernels.jit import jit
+from gpi.tools.kernels.shared import Array, Record
+from gpi.tools.kernels.ticks import ticks_at
 
 BPS = 1e4
 SLOW = 60.0 * SECOND  # ns, the slow rate's time constant
 FASTER = 12  # the fast rate's time constant is SLOW / FASTER = 5 s
 BRIEF = 1_000_000  # ns, below it a decay is its Taylor series: exact to 1e-10, and no exp
+FEATURES = 10
 PAIRS = 20  # pairs of consecutive mid moves that persistence looks at
 SIZE_DECAY = 0.99  # weight of one trade's size at the next trade: a memory of 100 trades
 SIZES_NEEDED = 10  # trades before a surprise is defined
@@ -85,7 +88,7 @@ def faded(elapsed: int) -> tuple[float, float]:
 
 
 @jit
-def pass_time(m: Any, ts: int) -> None:
+def pass_time(m: Record, ts: int) -> None:
     """Decay the rates to `ts`. Time never goes back: a late row counts as happening now."""
     if m.started == 0:
         m.started = 1
@@ -104,7 +107,7 @@ def pass_time(m: Any, ts: int) -> None:
 
 
 @jit
-def see_mid(m: Any, stamps: Any, values: Any, mid: float) -> None:
+def see_mid(m: Record, stamps: Array, values: Array, mid: float) -> None:
     """Remember a mid that differs from the last, and whether it kept the last direction."""
     if m.mid == m.mid:
         direction = 1 if mid > m.mid else -1
@@ -123,7 +126,7 @@ def see_mid(m: Any, stamps: Any, values: Any, mid: float) -> None:
 
 
 @jit
-def see_trade(m: Any, size: float) -> None:
+def see_trade(m: Record, size: float) -> None:
     """Judge a size by the trades before it, then learn from it (West 1979, decaying weights)."""
     m.volume_fast += size
     m.volume_slow += size
@@ -139,7 +142,7 @@ def see_trade(m: Any, size: float) -> None:
 
 
 @jit
-def intensity(m: Any, fast: float, slow: float) -> float:
+def intensity(m: Record, fast: float, slow: float) -> float:
     """Fast rate over slow rate, each per second lived; NaN before any time has passed."""
     if m.seen_fast == 0.0:
         return math.nan
@@ -149,7 +152,7 @@ def intensity(m: Any, fast: float, slow: float) -> float:
 
 
 @jit
-def log_mid_at(m: Any, values: Any, cursor: int) -> float:
+def log_mid_at(m: Record, values: Array, cursor: int) -> float:
     """The log mid of a ring entry, NaN before the first."""
     if cursor < 0:
         return math.nan
@@ -158,9 +161,9 @@ def log_mid_at(m: Any, values: Any, cursor: int) -> float:
 
 @jit
 def step(
-    m: Any, stamps: Any, values: Any,
+    m: Record, stamps: Array, values: Array,
     ts: int, kind: int, bid_px: float, bid_sz: float, ask_px: float, ask_sz: float, trade_sz: float,
-    deep: bool, bids: float, asks: float, out: Any,
+    deep: bool, bids: float, asks: float, out: Array,
 ) -> None:  # fmt: skip
     """Fold one event into an instrument's memory and write its ten features (10,) float32.
 
@@ -213,32 +216,31 @@ def total(sizes: Any) -> float:
 
 
 @jit
-def run(
-    memory: Any, stamps: Any, values: Any,
-    ts: Any, instrument: Any, kind: Any,
-    bid_px: Any, bid_sz: Any, ask_px: Any, ask_sz: Any, trade_sz: Any,
-    bids_sz: Any, asks_sz: Any, first: int, out: Any,
-) -> int:  # fmt: skip
+def run(memory: Array, stamps: Array, values: Array, columns: int, body: Array, first: int, appended: Array) -> int:
     """Fold rows first.. of a batch; returns how many rows are done, fewer when memory must grow.
 
-    Columns are (rows,), `bids_sz` and `asks_sz` (rows, levels) or (0, 0) without depth, `out`
-    (rows, 10) float32. It stops before the first row whose instrument or ring has no room.
+    `columns`: the address of the batch's `Ticks`, `body` its bytes; `appended`: the bytes of (rows, 10) float32. It
+    stops before the first row whose instrument or ring has no room.
     """
-    ladder = bids_sz.shape[1] > 0
-    for row in range(first, ts.size):
-        number = instrument[row]
+    ticks = ticks_at(columns, body)
+    ladder = ticks.bids_sz.shape[1] > 0
+    rows = ticks.ts_event.shape[0]
+    out = appended.view(np.float32).reshape(rows, FEATURES)
+    for row in range(first, rows):
+        number = ticks.instrument_id[row]
         if number < 0 or number >= memory.size:
             return row
         m = memory[number]
         if not room(m, stamps, values):
             return row
-        bits = kind[row]
+        bits = ticks.kind[row]
         deep = ladder and bits & DEPTH != 0
-        bids, asks = bid_sz[row], ask_sz[row]
+        bid_sz, ask_sz = ticks.bid_sz[row], ticks.ask_sz[row]
+        bids, asks = bid_sz, ask_sz
         if deep:
-            bids, asks = total(bids_sz[row]), total(asks_sz[row])
+            bids, asks = total(ticks.bids_sz[row]), total(ticks.asks_sz[row])
         step(
-            m, stamps, values, ts[row], bits, bid_px[row], bid_sz[row], ask_px[row], ask_sz[row],
-            trade_sz[row], deep, bids, asks, out[row],
+            m, stamps, values, ticks.ts_event[row], bits, ticks.bid_px[row], bid_sz, ticks.ask_px[row], ask_sz,
+            ticks.trade_sz[row], deep, bids, asks, out[row],
         )  # fmt: skip
-    return int(ts.size)
+    return int(rows)

@@ -11,12 +11,12 @@ moves so far, fading with a memory of 100 bars, so that nothing later than the b
 """
 
 import math
-from typing import Any
 
 import numpy as np
 
 from gpi.tools.kernels.features.distributions import within
 from gpi.tools.kernels.jit import jit
+from gpi.tools.kernels.shared import Array, Record
 
 VPIN = [
     ("bucket", np.float64),  # V, volume; 0: not known yet
@@ -46,7 +46,7 @@ def net_share(move: float, sigma: float, freedom: float) -> float:
 
 
 @jit
-def bar_sigma(m: Any, move: float) -> float:
+def bar_sigma(m: Record, move: float) -> float:
     """The deviation of the bars' moves, this one included."""
     m.bar_weight = BAR_DECAY * m.bar_weight + 1.0
     deviation = move - m.bar_mean
@@ -56,14 +56,14 @@ def bar_sigma(m: Any, move: float) -> float:
 
 
 @jit
-def fill_bucket(m: Any, tilts: Any, i: int, net: float) -> None:
+def fill_bucket(m: Record, tilts: Array, i: int, net: float) -> None:
     """Close a bucket with `net` volume bought; `tilts` (instruments, n) keeps the last n."""
     tilts[i, m.buckets % tilts.shape[1]] = abs(net) / m.bucket
     m.buckets += 1
 
 
 @jit
-def pour(m: Any, tilts: Any, i: int, share: float, volume: float) -> None:
+def pour(m: Record, tilts: Array, i: int, share: float, volume: float) -> None:
     """Pour a bar, `share` of it net bought, into the buckets."""
     missing = m.bucket - m.poured
     if volume < missing:
@@ -84,7 +84,7 @@ def pour(m: Any, tilts: Any, i: int, share: float, volume: float) -> None:
 
 
 @jit
-def see_volume(m: Any, tilts: Any, i: int, price: float, size: float, freedom: float) -> None:
+def see_volume(m: Record, tilts: Array, i: int, price: float, size: float, freedom: float) -> None:
     """Add a trade to its bar, or to the sample that finds the bucket."""
     m.bar_volume += size
     if m.bucket == 0.0:

@@ -11,6 +11,7 @@ import numpy as np
 
 from gpi.tools.kernels.chance import normal, uniform
 from gpi.tools.kernels.jit import inlined, jit
+from gpi.tools.kernels.shared import Record
 
 SYMBOL = np.dtype(
     (
@@ -68,7 +69,7 @@ NS = 1e-9
 
 
 @jit
-def tomorrow(market: Any, p: Any, cell: Any) -> None:
+def tomorrow(market: Record, p: Record, cell: int) -> None:
     """Carry the common factor and the common log-volatility to `cell`."""
     while market.cell < cell:
         market.cell += 1
@@ -78,7 +79,7 @@ def tomorrow(market: Any, p: Any, cell: Any) -> None:
 
 
 @jit
-def revalue(m: Any, market: Any, p: Any, cell: Any) -> None:
+def revalue(m: Record, market: Record, p: Record, cell: int) -> None:
     """Carry a symbol's log-volatility and value to `cell`; the cells it slept through are one step."""
     slept = float(cell - m.cell)
     m.cell, m.cell_end = cell, p.start + (cell + 1) * p.cell_ns
@@ -92,20 +93,20 @@ def revalue(m: Any, market: Any, p: Any, cell: Any) -> None:
 
 
 @jit
-def floor_of(m: Any) -> Any:
+def floor_of(m: Record) -> Any:
     """Ticks below which nobody sells, so that the bid side keeps prices above zero."""
     return 32.0 * (1.0 + m.gap)
 
 
 @jit
-def hour_of(p: Any, cell: Any) -> Any:
+def hour_of(p: Record, cell: int) -> Any:
     """Activity by time of day, 1 in the mean: 1 + u at both ends of a session, 1 - u / 2 in its middle."""
     x = 2.0 * (cell * p.cell_s / p.session_s % 1.0) - 1.0
     return 1.0 + p.u_shape * (1.5 * x * x - 0.5)
 
 
 @inlined
-def wait(m: Any, p: Any) -> Any:
+def wait(m: Record, p: Record) -> Any:
     """Nanoseconds to the symbol's next event: the first of the base process and the two excitations.
 
     Exact, by inversion of each one's survival (Dassios, Zhao, "Exact simulation of Hawkes process with
@@ -124,7 +125,7 @@ def wait(m: Any, p: Any) -> Any:
 
 
 @inlined
-def excited(m: Any, p: Any, ts: Any) -> None:
+def excited(m: Record, p: Record, ts: int) -> None:
     """Let the excitations fade until `ts` and add this event's."""
     elapsed = (ts - m.ts) * NS
     m.ts = ts

@@ -25,13 +25,14 @@ from gpi.tools.kernels.data.ladder import best, extend, show
 from gpi.tools.kernels.jit import inlined, jit
 from gpi.tools.kernels.market.arrivals import NS, excited, revalue, tomorrow, wait
 from gpi.tools.kernels.market.participants import DEPTH_LEAST, act, sown
+from gpi.tools.kernels.shared import Array, Record
 
 OPEN, PAUSED, REOPENS = 0, 1, 2  # phase
 HALTED_PAUSED, SNAPSHOT = 3, 32
 
 
 @jit
-def shocked(m: Any, p: Any, mid: Any, ts: Any) -> None:
+def shocked(m: Record, p: Record, mid: float, ts: int) -> None:
     """Begin or end the shock: news moves the value at once, a programme trades until it moved the mid."""
     if m.shock == 0 and ts >= p.start + p.shock_s * 1e9:
         m.anchor, m.shock, m.until = mid, 1 if p.programme != 0.0 else 2, ts + int(p.programme_s * 1e9)
@@ -43,7 +44,7 @@ def shocked(m: Any, p: Any, mid: Any, ts: Any) -> None:
 
 
 @jit
-def limited(m: Any, p: Any, bid: Any, ask: Any, ts: Any) -> Any:
+def limited(m: Record, p: Record, bid: float, ask: float, ts: int) -> Any:
     """Whether a symbol has stood at a price band for long enough to pause.
 
     At the lower band: the best offer is there, or no bid is left above it (limit and straddle states of the
@@ -60,7 +61,7 @@ def limited(m: Any, p: Any, bid: Any, ask: Any, ts: Any) -> Any:
 
 
 @jit
-def reopened(m: Any, p: Any, keys: Any, sizes: Any, held: Any, i: Any, tables: Any, ts: Any) -> None:
+def reopened(m: Record, p: Record, keys: Array, sizes: Array, held: Array, i: int, tables: Array, ts: int) -> None:
     """The book after an auction at the value."""
     sown(m, p, keys, sizes, held, i, tables)
     m.phase, m.limit_since, m.left, m.trade_sz = OPEN, 0, 0, 0
@@ -70,7 +71,16 @@ def reopened(m: Any, p: Any, keys: Any, sizes: Any, held: Any, i: Any, tables: A
 
 @inlined
 def happened(
-    m: Any, market: Any, p: Any, keys: Any, sizes: Any, held: Any, i: Any, parents: Any, tables: Any, ts: Any
+    m: Record,
+    market: Record,
+    p: Record,
+    keys: Array,
+    sizes: Array,
+    held: Array,
+    i: int,
+    parents: Array,
+    tables: Array,
+    ts: int,
 ) -> Any:
     """Let one event of symbol `i` happen at `ts` (ns): the kind of row that tells of it, or 0."""
     if ts >= m.cell_end:
@@ -104,7 +114,7 @@ def happened(
 
 
 @inlined
-def due_next(m: Any, p: Any, ts: Any) -> Any:
+def due_next(m: Record, p: Record, ts: int) -> Any:
     """When the symbol's next event happens, after one at `ts` (ns)."""
     if m.phase == PAUSED:
         return ts + int(p.pause_s * 1e9)
@@ -115,7 +125,7 @@ def due_next(m: Any, p: Any, ts: Any) -> Any:
 
 
 @jit
-def replay(tree: Any, due: Any, i: Any) -> None:
+def replay(tree: Array, due: Array, i: int) -> None:
     """Play symbol `i`'s matches again in the tournament whose winner, `tree[1]`, is the next to move.
 
     tree: (2 P,) with P a power of two, leaves at P + i; equal times: the smaller number wins.
@@ -128,7 +138,9 @@ def replay(tree: Any, due: Any, i: Any) -> None:
 
 
 @inlined
-def told(m: Any, kind: Any, keys: Any, sizes: Any, held: Any, i: Any, n: Any, prices: Any, ladders: Any) -> Any:
+def told(
+    m: Record, kind: int, keys: Array, sizes: Array, held: Array, i: int, n: int, prices: Any, ladders: Any
+) -> Any:
     """Write the book of symbol `i` to row `n`; False when its event lies deeper than a row shows.
 
     prices: bid_px, bid_sz, ask_px, ask_sz, trade_px, trade_sz; ladders: bids_px, bids_sz, asks_px, asks_sz.
@@ -156,19 +168,19 @@ def told(m: Any, kind: Any, keys: Any, sizes: Any, held: Any, i: Any, n: Any, pr
 
 @jit
 def run(
-    symbols: Any,
-    market: Any,
-    params: Any,
+    symbols: Array,
+    market: Array,
+    params: Array,
     books: Any,
-    due: Any,
-    tree: Any,
-    parents: Any,
-    tables: Any,
-    rows: Any,
+    due: Array,
+    tree: Array,
+    parents: Array,
+    tables: Array,
+    rows: int,
     codes: Any,
     prices: Any,
     ladders: Any,
-) -> Any:
+) -> int:
     """Fill up to `rows` rows of a frame, next event first; fewer only when the market's time is over.
 
     symbols: SYMBOL (S,); market: MARKET (1,); params: the scenario (1,); books: keys, sizes (2 S, DEPTH_KEPT)

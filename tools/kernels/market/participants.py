@@ -11,6 +11,7 @@ from gpi.tools.kernels.chance import bits, uniform
 from gpi.tools.kernels.data.ladder import best, put, take
 from gpi.tools.kernels.jit import inlined, jit
 from gpi.tools.kernels.market.arrivals import NS, floor_of
+from gpi.tools.kernels.shared import Array, Record
 
 DEPTH_KEPT = 64  # levels remembered per side; the worse half is forgotten when they are full
 DEPTH_LEAST = 12  # levels a side never goes below, more than can be shown
@@ -26,7 +27,7 @@ BEHIND, SIZES, LENGTHS, RANKS = (
 
 
 @jit
-def sown(m: Any, p: Any, keys: Any, sizes: Any, held: Any, i: Any, tables: Any) -> None:
+def sown(m: Record, p: Record, keys: Array, sizes: Array, held: Array, i: int, tables: Array) -> None:
     """A fresh book around the value: every level one order, the first half a usual spread away."""
     half = max(1, int(0.5 * p.width * m.gap))
     for row in range(2):
@@ -39,7 +40,7 @@ def sown(m: Any, p: Any, keys: Any, sizes: Any, held: Any, i: Any, tables: Any) 
 
 
 @jit
-def banded(m: Any, p: Any, row: Any, key: Any) -> Any:
+def banded(m: Record, p: Record, row: int, key: int) -> Any:
     """The key clipped to the price band: no bid above it, no offer below it."""
     if p.band > 0.0:
         if row == 0:
@@ -49,7 +50,7 @@ def banded(m: Any, p: Any, row: Any, key: Any) -> Any:
 
 
 @jit
-def trade(m: Any, p: Any, keys: Any, sizes: Any, held: Any, r: Any, size: Any, ts: Any) -> Any:
+def trade(m: Record, p: Record, keys: Array, sizes: Array, held: Array, r: int, size: float, ts: int) -> Any:
     """Execute `size` against the best level of ladder `r`; False when the band or the floor forbids it.
 
     What the level cannot fill is left for the next event of the symbol, at the same time.
@@ -77,7 +78,7 @@ def trade(m: Any, p: Any, keys: Any, sizes: Any, held: Any, r: Any, size: Any, t
 
 
 @inlined
-def taker(m: Any, p: Any, parents: Any, i: Any, tables: Any, lean: Any) -> Any:
+def taker(m: Record, p: Record, parents: Array, i: int, tables: Array, lean: float) -> Any:
     """Which ladder the next market order takes: 1 buys from the asks, 0 sells to the bids."""
     if uniform(m) < p.informed * abs(lean) * m.alarm:
         return 1 if lean > 0.0 else 0
@@ -93,7 +94,7 @@ def taker(m: Any, p: Any, parents: Any, i: Any, tables: Any, lean: Any) -> Any:
 
 
 @inlined
-def market_order(m: Any, p: Any, keys: Any, sizes: Any, held: Any, r: Any, tables: Any, ts: Any) -> Any:
+def market_order(m: Record, p: Record, keys: Array, sizes: Array, held: Array, r: int, tables: Array, ts: int) -> Any:
     """One market order on ladder `r`: mostly no larger than the best level, sometimes sweeping on."""
     size = int(m.lot * tables[SIZES, bits(m) & (TABLE - 1)])
     if uniform(m) > p.sweep:
@@ -102,7 +103,9 @@ def market_order(m: Any, p: Any, keys: Any, sizes: Any, held: Any, r: Any, table
 
 
 @inlined
-def limit_order(m: Any, p: Any, keys: Any, sizes: Any, held: Any, r: Any, tables: Any, lean: Any) -> Any:
+def limit_order(
+    m: Record, p: Record, keys: Array, sizes: Array, held: Array, r: int, tables: Array, lean: float
+) -> Any:
     """One limit order on ladder `r`: inside the spread, at a level that stands, or behind the best."""
     top, facing = best(keys, held, r), -best(keys, held, r ^ 1)
     spread = facing - top
@@ -125,7 +128,7 @@ def limit_order(m: Any, p: Any, keys: Any, sizes: Any, held: Any, r: Any, tables
 
 
 @inlined
-def cancel(m: Any, p: Any, keys: Any, sizes: Any, held: Any, r: Any, tables: Any) -> Any:
+def cancel(m: Record, p: Record, keys: Array, sizes: Array, held: Array, r: int, tables: Array) -> Any:
     """One order's worth less at a level of ladder `r`, more often near the touch."""
     x = bits(m)
     k = held[r] - 1 - min(int(tables[RANKS, x & (TABLE - 1)]), held[r] - 1)
@@ -140,7 +143,9 @@ def cancel(m: Any, p: Any, keys: Any, sizes: Any, held: Any, r: Any, tables: Any
 
 
 @inlined
-def act(m: Any, p: Any, keys: Any, sizes: Any, held: Any, i: Any, parents: Any, tables: Any, ts: Any) -> Any:
+def act(
+    m: Record, p: Record, keys: Array, sizes: Array, held: Array, i: int, parents: Array, tables: Array, ts: int
+) -> Any:
     """Draw and apply one event; False when nothing came of it."""
     if m.left > 0:
         return trade(m, p, keys, sizes, held, 2 * i + m.left_row, m.left, ts)

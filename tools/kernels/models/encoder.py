@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from gpi.tools.kernels.jit import jit
+from gpi.tools.kernels.shared import Array
 
 MEMORY = np.dtype((np.record, [("last_ts", "i8"), ("count", "i8")]))  # count: rows this session
 HALF = np.float32(0.3)  # the z-score that is squashed to a half; the far ends go to +-1
@@ -54,7 +55,7 @@ SHAPES = {
 
 
 @jit
-def unpacked(weights: Any, sizes: Any) -> Any:
+def unpacked(weights: Array, sizes: Array) -> Any:
     """The flat weights as views in the order of SHAPES. sizes: int64 (T, D, T1, D1, T2, D2, E)."""
     T, D, T1, D1, T2, D2, E = sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5], sizes[6]
     at = 0
@@ -90,7 +91,7 @@ def unpacked(weights: Any, sizes: Any) -> Any:
 
 
 @jit
-def scale(scaling: Any, row: Any, out: Any) -> bool:
+def scale(scaling: Any, row: Array, out: Array) -> bool:
     """One row (D,) of raw features as squashed z-scores; False and nothing done when one is not finite."""
     mean, inverse_std = scaling
     for d in range(row.shape[0]):
@@ -103,7 +104,7 @@ def scale(scaling: Any, row: Any, out: Any) -> bool:
 
 
 @jit
-def remember(memory: Any, ring: Any, instrument: Any, silence_ns: Any, ts: Any, row: Any) -> bool:
+def remember(memory: Array, ring: Array, instrument: Any, silence_ns: Any, ts: Any, row: Array) -> bool:
     """Put a row into its instrument's ring; True when the ring holds a whole window ending in it."""
     m = memory[instrument]
     if m.count > 0 and ts - m.last_ts > silence_ns:
@@ -118,7 +119,7 @@ def remember(memory: Any, ring: Any, instrument: Any, silence_ns: Any, ts: Any, 
 
 
 @jit
-def recall(memory: Any, ring: Any, instrument: Any, stride: Any, window: Any) -> None:
+def recall(memory: Array, ring: Array, instrument: Any, stride: Any, window: Array) -> None:
     """Copy an instrument's window, (T, D), oldest row first, every `stride`-th row ending in the newest."""
     span = ring.shape[1]
     at = memory[instrument].count - span  # of the window's first row
@@ -129,7 +130,7 @@ def recall(memory: Any, ring: Any, instrument: Any, stride: Any, window: Any) ->
 
 
 @jit
-def normalise(x: Any, parameters: Any, moments: Any, out: Any) -> None:
+def normalise(x: Array, parameters: Any, moments: Array, out: Array) -> None:
     """BiN (ICPR 2020, eq. 1-6) with the identity mixed in: (T, D) -> (T, D). `moments` is scratch (2, D)."""
     mix, time_gain, time_bias, feature_gain, feature_bias = parameters
     T, D = x.shape
@@ -168,7 +169,7 @@ def normalise(x: Any, parameters: Any, moments: Any, out: Any) -> None:
 
 
 @jit
-def bilinear(x: Any, parameters: Any, mixed: Any, out: Any) -> None:
+def bilinear(x: Array, parameters: Any, mixed: Array, out: Array) -> None:
     """BL layer (TNNLS 2019, eq. 1): relu(time @ x @ feature + bias), time first. `mixed` is scratch (D,)."""
     time, feature, bias = parameters
     for s in range(out.shape[0]):
@@ -189,7 +190,7 @@ def bilinear(x: Any, parameters: Any, mixed: Any, out: Any) -> None:
 
 
 @jit
-def attend(x: Any, parameters: Any, mixed: Any, scores: Any, out: Any) -> None:
+def attend(x: Array, parameters: Any, mixed: Array, scores: Array, out: Array) -> None:
     """TABL layer (TNNLS 2019, eq. 4-8) without its last activation: (T2, D2) -> (E,).
 
     Scratch: mixed (T2, E), scores (T2,). The attention's diagonal is fixed at 1 / T2 by whoever made the
@@ -224,7 +225,7 @@ def attend(x: Any, parameters: Any, mixed: Any, scores: Any, out: Any) -> None:
 
 
 @jit
-def speak(embedding: Any, parameters: Any, direction: Any) -> Any:
+def speak(embedding: Array, parameters: Any, direction: Array) -> Any:
     """The heads: softmax into `direction` (3,), and the volatility, bps, as softplus times its scale."""
     weight, bias, last = parameters
     E = embedding.shape[0]
@@ -249,7 +250,7 @@ def speak(embedding: Any, parameters: Any, direction: Any) -> Any:
 
 
 @jit
-def forward(x: Any, parameters: Any, scratch: Any, embedding: Any, direction: Any) -> Any:
+def forward(x: Array, parameters: Any, scratch: Any, embedding: Array, direction: Array) -> Any:
     """One scaled window (T, D) -> `embedding` (E,), `direction` (3,); returns the volatility in bps."""
     _, normalisation, first, second, tabl, heads = parameters
     normalised, moments, mixed, one, two, attended, scores = scratch
@@ -261,7 +262,7 @@ def forward(x: Any, parameters: Any, scratch: Any, embedding: Any, direction: An
 
 
 @jit
-def workspace(sizes: Any) -> Any:
+def workspace(sizes: Array) -> Any:
     """Scratch for `forward`, made once a batch."""
     T, D, T1, D1, T2, D2, E = sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5], sizes[6]
     f4 = np.float32
@@ -273,8 +274,8 @@ def workspace(sizes: Any) -> Any:
 
 @jit
 def run(
-    memory: Any, ring: Any, weights: Any, sizes: Any, timing: Any, ts: Any, instrument: Any, features: Any,
-    first: int, embedding: Any, direction: Any, volatility: Any,
+    memory: Array, ring: Any, weights: Array, sizes: Array, timing: Array, ts: Array, instrument: Array,
+    features: Array, first: int, embedding: Array, direction: Array, volatility: Array,
 ) -> int:  # fmt: skip
     """Encode rows `first`.. of a batch; returns where it stopped: no room for an instrument, or the end.
 
@@ -305,7 +306,7 @@ def run(
 
 @jit
 def follow(
-    memory: Any, ring: Any, timing: Any, ts: Any, instrument: Any, features: Any, first: int, window: Any
+    memory: Array, ring: Any, timing: Array, ts: Array, instrument: Array, features: Array, first: int, window: Array
 ) -> tuple[int, bool]:
     """Remember rows until a window is full: copies it, unscaled, into `window` (T, D).
 

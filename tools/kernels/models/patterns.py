@@ -12,6 +12,7 @@ import numpy as np
 
 from gpi.formats.words import QUOTE
 from gpi.tools.kernels.jit import jit
+from gpi.tools.kernels.shared import Array, Record
 
 BLOCK = 256  # cosines computed at a time, down the columns, where the processor adds eight at once
 BPS = 1e4
@@ -58,7 +59,7 @@ def confidence(hits: int, agreed: int) -> float:
 
 
 @jit
-def worth(pattern: Any) -> float:
+def worth(pattern: Record) -> float:
     """What keeps a pattern in a full bank: mean profit per hit (bps) times confidence; 0 untried."""
     if pattern.hits == 0:
         return 0.0
@@ -66,7 +67,7 @@ def worth(pattern: Any) -> float:
 
 
 @jit
-def weakest(patterns: Any, count: int) -> int:
+def weakest(patterns: Array, count: int) -> int:
     """The row of least worth, the oldest of equals."""
     found, least, oldest = 0, math.inf, 0
     for row in range(count):
@@ -77,7 +78,7 @@ def weakest(patterns: Any, count: int) -> int:
 
 
 @jit
-def unit(vector: Any, out: Any) -> bool:
+def unit(vector: Array, out: Array) -> bool:
     """The vector (E,) at length 1; False when it is not finite or has no direction."""
     square = 0.0
     for e in range(vector.shape[0]):
@@ -91,7 +92,9 @@ def unit(vector: Any, out: Any) -> bool:
 
 
 @jit
-def nearest(vectors: Any, patterns: Any, count: int, ts: int, query: Any, least: float, rows: Any, cosines: Any) -> int:
+def nearest(
+    vectors: Array, patterns: Array, count: int, ts: int, query: Array, least: float, rows: Array, cosines: Array
+) -> int:
     """The up to k rows known at `ts` with the largest cosines >= `least`, best first; of equals the earlier.
 
     vectors: float32 (E, capacity), a pattern per column. Out: rows int64 (k,), cosines float32 (k,).
@@ -121,7 +124,7 @@ def nearest(vectors: Any, patterns: Any, count: int, ts: int, query: Any, least:
 
 
 @jit
-def verdict(patterns: Any, rows: Any, found: int, out: Any, i: int) -> None:
+def verdict(patterns: Array, rows: Array, found: int, out: Any, i: int) -> None:
     """What the neighbours say, into row i of out = (mean outcome, win rate, confidence, count).
 
     Confidence is |mean| / (|mean| + standard error of the mean): a half where the mean is one standard
@@ -147,7 +150,9 @@ def verdict(patterns: Any, rows: Any, found: int, out: Any, i: int) -> None:
 
 
 @jit
-def consult(vectors: Any, patterns: Any, count: int, least: float, k: int, ts: Any, embedding: Any, out: Any) -> None:
+def consult(
+    vectors: Array, patterns: Array, count: int, least: float, k: int, ts: Array, embedding: Array, out: Any
+) -> None:
     """Ask a bank that does not change for every row: out as for `verdict`, arrays (rows,)."""
     rows, cosines = np.empty(k, np.int64), np.empty(k, np.float32)
     query = np.empty(embedding.shape[1], np.float32)
@@ -159,7 +164,7 @@ def consult(vectors: Any, patterns: Any, count: int, least: float, k: int, ts: A
 
 
 @jit
-def credit(patterns: Any, rows: Any, ids: Any, near: int, outcome: float) -> None:
+def credit(patterns: Array, rows: Array, ids: Array, near: int, outcome: float) -> None:
     """Tell the neighbours of a moment how it ended; one that has left the bank since is passed over.
 
     A moment or a pattern that ended where it began had no direction to agree on: it is no hit.
@@ -176,7 +181,7 @@ def credit(patterns: Any, rows: Any, ids: Any, near: int, outcome: float) -> Non
 
 @jit
 def keep(
-    vectors: Any, patterns: Any, head: Any, ts: int, known: int, instrument: int, outcome: float, vector: Any
+    vectors: Array, patterns: Array, head: Record, ts: int, known: int, instrument: int, outcome: float, vector: Any
 ) -> None:
     """Add a pattern; a full bank gives up its weakest."""
     if head.count < patterns.shape[0]:
@@ -194,7 +199,7 @@ def keep(
 
 @jit
 def settle(
-    vectors: Any, patterns: Any, head: Any, track: Any, pending: Any, waiting: Any, instrument: int, ts: int
+    vectors: Array, patterns: Array, head: Record, track: Record, pending: Array, waiting: Any, instrument: int, ts: int
 ) -> None:
     """Make patterns of an instrument's moments whose horizon ended before `ts`; call before the row's quote.
 
@@ -214,8 +219,8 @@ def settle(
 
 @jit
 def learn(
-    bank: Any, tracks: Any, pending: Any, waiting: Any, settings: Any, least: float,
-    ts: Any, instrument: Any, kind: Any, bid: Any, ask: Any, embedding: Any, first: int, out: Any,
+    bank: Any, tracks: Array, pending: Array, waiting: Array, settings: Array, least: float,
+    ts: Array, instrument: Array, kind: Array, bid: Array, ask: Array, embedding: Array, first: int, out: Any,
 ) -> int:  # fmt: skip
     """Answer every row and remember; returns where it stopped: no room for an instrument, or the end.
 

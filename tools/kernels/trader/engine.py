@@ -11,8 +11,6 @@ The trader stands `feed_ns` behind the venue; a response takes at least as long 
 same wire), so what the trader knows at a tick never depends on a later one.
 """
 
-from typing import Any
-
 import numpy as np
 
 from gpi.formats.words import CANCEL, DEPTH, MLEG, PARENT_CHILD, QUOTE, SECOND, SELF_TRADE
@@ -36,7 +34,10 @@ from gpi.tools.kernels.orders import (
     WITHDRAW,
     Array,
     Engine,
+    engine_at,
 )
+from gpi.tools.kernels.shared import Record
+from gpi.tools.kernels.ticks import Ticks, ticks_at
 from gpi.tools.kernels.trader.account import mark, new_day, snapshot, trading_state, watch_loss
 from gpi.tools.kernels.trader.limits import judge, judge_kin, own_in_the_way
 from gpi.tools.kernels.trader.margins import judge_legs
@@ -82,12 +83,12 @@ def short_of(
 
 
 @inlined
-def before(
-    e: Engine, ts: int, i: int, kind: int, side: int, flags: int,
-    bid_px: float, bid_sz: float, ask_px: float, ask_sz: float, trade_px: float, trade_sz: float,
-    bids_px: Array, bids_sz: Array, asks_px: Array, asks_sz: Array, events: Array, row: int,
-) -> int:  # fmt: skip
-    """Everything up to the decision on one tick; returns how many of our orders stand in `mine` (WORKING)."""
+def before(e: Engine, ticks: Ticks, row: int, i: int) -> int:
+    """Everything up to the decision on one tick, a row of instrument `i`.
+
+    Returns how many of our orders in that instrument stand in `mine` (WORKING).
+    """
+    ts, kind = ticks.ts_event[row], ticks.kind[row]
     told = ts + e.delays.feed_ns
     now = max(told, e.clock.now)
     if e.delays.feed_varies:
@@ -108,10 +109,7 @@ def before(
     filled = 0
     if e.rings.responses > 0:  # what arrives before this tick is booked at the prices before it
         filled = deliver(e, now - 1)
-    tick(
-        e, ts, i, kind, side, flags,
-        bid_px, bid_sz, ask_px, ask_sz, trade_px, trade_sz, bids_px, bids_sz, asks_px, asks_sz, row, events,
-    )  # fmt: skip
+    tick(e, ticks, row, i, ts)
     if kind & (QUOTE | DEPTH):
         mark(e, i)
         if told < now:  # an old quote is old, however late it comes: the gate refuses what is decided on it
@@ -130,32 +128,33 @@ def before(
     look(e, i)
     v = e.seen[0]
     v.kind = kind
-    v.side = side
-    v.tick_flags = flags
-    v.trade_px = trade_px
-    v.trade_sz = trade_sz
+    v.side = ticks.side[row]
+    v.tick_flags = ticks.flags[row]
+    v.trade_px = ticks.trade_px[row]
+    v.trade_sz = ticks.trade_sz[row]
     v.fills = filled
     v.n_orders = own(e, i)
     return int(v.n_orders)
 
 
 @borrowing
-def sight(
-    e: Engine,
-    ts: Array, instrument_id: Array, kind: Array, side: Array, flags: Array,
-    bid_px: Array, bid_sz: Array, ask_px: Array, ask_sz: Array, trade_px: Array, trade_sz: Array,
-    bids_px: Array, bids_sz: Array, asks_px: Array, asks_sz: Array, events: Array, row: int,
-) -> int:  # fmt: skip
-    """One row up to the decision, for a strategy outside; -1, and why in `cursor.stop`, when it cannot be done yet."""
-    i = instrument_id[row]
-    e.cursor.stop = short_of(e, ts[row], i)
+def sight(engine: int, columns: int, body: Array, row: int) -> int:
+    """One row up to the decision, for a strategy outside; -1, and why in `cursor.stop`, when it cannot be done yet.
+
+    `engine` is the address of an `Engine`, `columns` of the `Ticks` of the batch, whose bytes are `body`.
+    """
+    e, ticks = engine_at(engine), ticks_at(columns, body)
+    i = ticks.instrument_id[row]
+    e.cursor.stop = short_of(e, ticks.ts_event[row], i)
     if e.cursor.stop:
         return -1
-    return before(
-        e, ts[row], i, kind[row], side[row], flags[row],
-        bid_px[row], bid_sz[row], ask_px[row], ask_sz[row], trade_px[row], trade_sz[row],
-        bids_px, bids_sz, asks_px, asks_sz, events, row,
-    )  # fmt: skip
+    return before(e, ticks, row, i)
+
+
+@borrowing
+def act(engine: int, n: int, i: int) -> None:
+    """`after`, for a strategy outside."""
+    after(engine_at(engine), n, i)
 
 
 @borrowing
@@ -279,7 +278,7 @@ def made_by(intents: Array, k: int) -> int:
 
 
 @borrowing
-def keep_apart(e: Engine, intent: Any, i: int) -> int:
+def keep_apart(e: Engine, intent: Record, i: int) -> int:
     """An order that could meet our own: refused, or what stands in its way is cancelled first."""
     if e.gate.self_trade == REFUSE_NEWEST:
         return SELF_TRADE if own_in_the_way(e, intent, i, e.gate.no_flip) >= 0 else 0

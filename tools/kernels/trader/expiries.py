@@ -6,8 +6,6 @@ The underlying's price is its mid, else its last trade, as in `gpi.tools.venue`.
 hours before the option's own last quote, that quote is paid in cash, and the row's reason says NO_UNDERLYING.
 """
 
-from typing import Any
-
 import numpy as np
 
 from gpi.formats.words import BUY, EXPIRED, NO_UNDERLYING, SECOND, SELL, SETTLED
@@ -16,6 +14,7 @@ from gpi.tools.kernels.exchange.options import assigned_of, expire, intrinsic
 from gpi.tools.kernels.exchange.responses import end
 from gpi.tools.kernels.jit import jit
 from gpi.tools.kernels.orders import GONE, IN_FLIGHT, STOPPED, Array, Engine
+from gpi.tools.kernels.shared import Record
 from gpi.tools.kernels.trader.account import settle
 from gpi.tools.kernels.trader.sending import tell
 
@@ -52,7 +51,7 @@ def spot_of(instruments: Array, i: int, since: int) -> float:
 
 
 @jit
-def quoted(it: Any) -> float:
+def quoted(it: Record) -> float:
     """What an option's own last quote says it is worth: the mid; nothing where nobody bids."""
     if not it.bid_px > 0.0:
         return 0.0

@@ -8,13 +8,14 @@ without a correction then, and whatever the order of fills. Clearing is rounded 
 it.
 """
 
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
 from gpi.formats.words import MAKER, SELL
 from gpi.tools.kernels.jit import borrowing
 from gpi.tools.kernels.orders import Array, record
+from gpi.tools.kernels.shared import Record
 
 NAMES: Final = (
     "maker_bps", "taker_bps", "per_share", "sell_bps", "sell_per_share", "sell_cap", "audit_per_share",
@@ -45,7 +46,7 @@ def cents_up(amount: float) -> float:
 
 
 @borrowing
-def levies(fees: Any, side: int, qty: float, notional: float) -> tuple[float, float, float, float, float]:
+def levies(fees: Record, side: int, qty: float, notional: float) -> tuple[float, float, float, float, float]:
     """The unrounded charges of a fill: per share, section 31, activity (TAF), audit trail, clearing."""
     section_31, activity = 0.0, 0.0
     if side == SELL:
@@ -60,13 +61,13 @@ def levies(fees: Any, side: int, qty: float, notional: float) -> tuple[float, fl
 
 
 @borrowing
-def commission(fees: Any, liquidity: int, notional: float) -> float:
+def commission(fees: Record, liquidity: int, notional: float) -> float:
     """Maker or taker basis points of the notional; negative is a rebate. Never rounded."""
     return float(notional * (fees.maker_bps if liquidity == MAKER else fees.taker_bps) * 1e-4)
 
 
 @borrowing
-def charge(fees: Any, side: int, liquidity: int, qty: float, notional: float) -> float:
+def charge(fees: Record, side: int, liquidity: int, qty: float, notional: float) -> float:
     """The fee of one fill in account currency; negative is a rebate.
 
     `qty` in shares or contracts, `notional` = qty x price x multiplier. Rounded when `fees.rounding` says so per fill;
@@ -80,7 +81,7 @@ def charge(fees: Any, side: int, liquidity: int, qty: float, notional: float) ->
 
 
 @borrowing
-def accrue(fees: Any, tally: Any, day: int, side: int, liquidity: int, qty: float, notional: float) -> float:
+def accrue(fees: Record, tally: Record, day: int, side: int, liquidity: int, qty: float, notional: float) -> float:
     """The fee of one fill where the broker rounds what a day has accrued; otherwise the same as `charge`.
 
     `tally` is a TALLY record, of this account; a new `day` empties it. The charges of a day add up to its
@@ -101,6 +102,6 @@ def accrue(fees: Any, tally: Any, day: int, side: int, liquidity: int, qty: floa
 
 
 @borrowing
-def _rounded(tally: Any) -> float:
+def _rounded(tally: Record) -> float:
     both = cents_up(tally.levy) + cents_up(tally.audit)
     return float(both + cents_up(tally.section_31) + cents_up(tally.activity))

@@ -6,8 +6,6 @@ the limits on exposure and loss, never the sanity checks. Cancels do not come he
 keep an order alive. Every limit is written as what must hold, so that a NaN never passes.
 """
 
-from typing import Any
-
 import numpy as np
 
 from gpi.formats.words import (
@@ -42,6 +40,7 @@ from gpi.formats.words import (
 )
 from gpi.tools.kernels.jit import borrowing
 from gpi.tools.kernels.orders import ACTIVE, OPEN, STANDING, Engine
+from gpi.tools.kernels.shared import Record
 from gpi.tools.kernels.trader.exposure import touch
 
 GRID = 1e-6  # of an order: float noise in a position
@@ -58,7 +57,7 @@ def on_grid(value: float, step: float) -> bool:
 
 
 @borrowing
-def well_formed(intent: Any, it: Any) -> bool:
+def well_formed(intent: Record, it: Record) -> bool:
     """Finite, positive, on the tick and lot grid, and of a known side, type and time in force."""
     if intent.side != BUY and intent.side != SELL:
         return False
@@ -77,13 +76,13 @@ def well_formed(intent: Any, it: Any) -> bool:
 
 
 @borrowing
-def step_at(it: Any, px: float) -> float:
+def step_at(it: Record, px: float) -> float:
     """The price step: listed shares below a dollar are quoted in hundredths of a cent (Regulation NMS, rule 612)."""
     return 1e-4 if it.listed and px < 1.0 and it.tick_size == 0.01 and it.multiplier == 1.0 else float(it.tick_size)
 
 
 @borrowing
-def well_formed_stop(intent: Any, it: Any) -> bool:
+def well_formed_stop(intent: Record, it: Record) -> bool:
     """A stop has a price, a trailing one a distance; it waits, so it is good for the day or until cancelled."""
     if intent.extended or (intent.tif != DAY and intent.tif != GTC):
         return False
@@ -99,7 +98,7 @@ def well_formed_stop(intent: Any, it: Any) -> bool:
 
 
 @borrowing
-def worst_price(intent: Any, it: Any) -> float:
+def worst_price(intent: Record, it: Record) -> float:
     """What an order would pay or get at worst: its limit; a stop fills about its stop price, a trailing one below."""
     if intent.order_type == LIMIT or intent.order_type == STOP_LIMIT:
         return float(intent.px)
@@ -108,7 +107,7 @@ def worst_price(intent: Any, it: Any) -> float:
 
 
 @borrowing
-def collared(e: Engine, intent: Any, it: Any) -> bool:
+def collared(e: Engine, intent: Record, it: Record) -> bool:
     """Is the price of a stop order within the collar: of a stop-limit, about its own stop?
 
     A stop price may be as far as it likes: it protects, and it trades where the market then is.
@@ -120,7 +119,7 @@ def collared(e: Engine, intent: Any, it: Any) -> bool:
 
 
 @borrowing
-def reduces(intent: Any, it: Any) -> bool:
+def reduces(intent: Record, it: Record) -> bool:
     """Can this order only shrink the position, with all that works on its side?"""
     if intent.side == BUY:
         return bool(it.position + it.buying + intent.qty <= GRID * intent.qty)
@@ -137,7 +136,7 @@ def too_fast(e: Engine) -> bool:
 
 
 @borrowing
-def judge_money(e: Engine, intent: Any, i: int) -> int:
+def judge_money(e: Engine, intent: Record, i: int) -> int:
     """Position, exposure, cash and loss of an order that adds risk; 0 passes."""
     it = e.instruments[i]
     longest = it.position + it.buying + (intent.qty if intent.side == BUY else 0.0)
@@ -165,7 +164,7 @@ def judge_money(e: Engine, intent: Any, i: int) -> int:
 
 
 @borrowing
-def judge(e: Engine, intent: Any, i: int) -> int:
+def judge(e: Engine, intent: Record, i: int) -> int:
     """The first check a new order for instrument `i` fails, as an index of REASONS; 0 when it may go."""
     if e.account.killed:
         return KILL_ACTIVE
@@ -207,14 +206,14 @@ def judge(e: Engine, intent: Any, i: int) -> int:
 
 
 @borrowing
-def flips(intent: Any, it: Any) -> bool:
+def flips(intent: Record, it: Record) -> bool:
     """Does this order close more than is held, less what the working orders of its side hold already?"""
     held = it.buying if intent.side == BUY else it.selling
     return bool(it.position * intent.side < 0.0 and intent.qty > abs(it.position) - held + GRID * intent.qty)
 
 
 @borrowing
-def judge_option(e: Engine, intent: Any, i: int, reduction: bool) -> int:
+def judge_option(e: Engine, intent: Record, i: int, reduction: bool) -> int:
     """What holds for options besides: not too many, none opened shortly before the end, no short without cover."""
     it = e.instruments[i]
     if not reduction:
@@ -269,7 +268,7 @@ def naked(e: Engine, i: int) -> bool:
 
 
 @borrowing
-def judge_kin(e: Engine, intent: Any, i: int, parent: int, sibling: int, itself: int) -> int:
+def judge_kin(e: Engine, intent: Record, i: int, parent: int, sibling: int, itself: int) -> int:
     """The first check that an order with a parent or a sibling fails; `itself` is its slot when it is being replaced.
 
     A leg undoes what its parent does and is no larger, two legs that are not siblings no larger together; of two
@@ -311,7 +310,7 @@ def judge_kin(e: Engine, intent: Any, i: int, parent: int, sibling: int, itself:
 
 
 @borrowing
-def own_in_the_way(e: Engine, intent: Any, i: int, leaving: int) -> int:
+def own_in_the_way(e: Engine, intent: Record, i: int, leaving: int) -> int:
     """The slot of our own open order that a new one could meet, the best first; -1 when there is none.
 
     Alpaca's rule for wash trades: a market order against anything, a limit against what it crosses, a stop against any

@@ -4,8 +4,6 @@ An order has a slot in the pool from the moment it is sent until its end is know
 the slots are linked, best price first, then oldest.
 """
 
-from typing import Any
-
 import numpy as np
 
 from gpi.formats.words import (
@@ -34,6 +32,7 @@ from gpi.tools.kernels.exchange.delays import reaches_venue
 from gpi.tools.kernels.exchange.listing import link, unlink, working
 from gpi.tools.kernels.jit import borrowing, inlined
 from gpi.tools.kernels.orders import AMEND, IN_FLIGHT, NEW, REQUESTS, RESPONSES, WITHDRAW, Array, Engine
+from gpi.tools.kernels.shared import Record
 from gpi.tools.kernels.trader.account import fee, settle
 from gpi.tools.kernels.trader.fees import accrue
 from gpi.tools.kernels.trader.limits import judge, judge_kin
@@ -114,7 +113,7 @@ def request(e: Engine, slot: int, kind: int) -> int:
 
 
 @borrowing
-def refuse(e: Engine, intent: Any, i: int, reason: int) -> None:
+def refuse(e: Engine, intent: Record, i: int, reason: int) -> None:
     """Write down an intent that was stopped at the gate."""
     out = e.orders[tell(e, e.clock.now, i)]
     new = intent.what == NEW or intent.what == AMEND
@@ -132,7 +131,7 @@ def refuse(e: Engine, intent: Any, i: int, reason: int) -> None:
 @borrowing
 def submit(
     e: Engine,
-    intent: Any,
+    intent: Record,
     i: int,
 ) -> None:
     """Give a passed intent an id and a slot and send it."""
@@ -181,7 +180,7 @@ def count_sent(e: Engine) -> None:
 
 
 @borrowing
-def place(e: Engine, intent: Any, i: int) -> int:
+def place(e: Engine, intent: Record, i: int) -> int:
     """Give an order an id and a slot among the open orders of its instrument; returns the slot."""
     slot = e.rings.free
     o = e.pool[slot]
@@ -222,7 +221,7 @@ def place(e: Engine, intent: Any, i: int) -> int:
 
 
 @borrowing
-def specify(e: Engine, slot: int, intent: Any) -> None:
+def specify(e: Engine, slot: int, intent: Record) -> None:
     """What an order has that is more than a plain limit or market order: its stop, its family."""
     o = e.pool[slot]
     it = e.instruments[o.instrument_id]
@@ -324,7 +323,7 @@ def adopt(e: Engine, order_id: int, i: int, side: int) -> int:
 
 
 @borrowing
-def recall(e: Engine, intent: Any, i: int) -> None:
+def recall(e: Engine, intent: Record, i: int) -> None:
     """Send a cancel. One that is under way already is not sent twice; an unknown order is refused."""
     slot = found(e, i, intent.order_id)
     if slot < 0:
@@ -351,7 +350,7 @@ def call_back(e: Engine, slot: int) -> None:
 
 
 @borrowing
-def alter(e: Engine, intent: Any, i: int) -> None:
+def alter(e: Engine, intent: Record, i: int) -> None:
     """Send a replacement, once the gate has judged the order as it would be, in the place of the one that works.
 
     Until the answer is here, both count, the larger of the two.
