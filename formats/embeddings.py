@@ -14,5 +14,17 @@ def embedding(width: int) -> pa.Field:
     return vector("embedding", tuple(f"e{i}" for i in range(width)))
 
 
-DIRECTION: Final = vector("direction", DIRECTIONS)  # probabilities of the next move, summing to 1
-VOLATILITY: Final = pa.field("volatility", pa.float32(), nullable=False)  # predicted, bps over the horizon
+DIRECTION: Final = vector("direction", DIRECTIONS)
+VOLATILITY: Final = pa.field("volatility", pa.float32(), nullable=False)
+
+EMBEDDING_MEANINGS: Final[dict[str, tuple[str, str]]] = {
+    "embedding": ("vector", "where the market is; NaN until the encoder's window is full"),
+    "direction": ("share", "probabilities of the next move, summing to 1"),
+    "volatility": ("bps", "predicted for the mid over the model's horizon"),
+}
+"""Unit and meaning of every column of embeddings/1."""
+
+DIRECTION_MEANINGS: Final[dict[str, tuple[str, str]]] = {
+    name: ("share", f"probability of {name} over the model's horizon") for name in DIRECTIONS
+}
+"""Unit and meaning of the elements of `direction`."""

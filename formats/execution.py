@@ -19,11 +19,20 @@ WITHDRAW: Final = 2
 AMEND: Final = 3
 
 # ExecutionReport.action: orders.action (ACCEPTED 4 .. REPLACED 9, REDUCED 13), and beyond orders:
-STATE: Final = 20  # qty is the trading state from now on: 0 active, 1 reducing, 2 halted
-BLOCK: Final = 21  # qty 1: nothing that adds exposure in this instrument; 0: free again
-POSITION: Final = 22  # qty is the position, px its average price; fee and leaves: see ExecutionReport
-CASH: Final = 23  # px is the cash, qty what of it no order moved: it came or went since the start and is no profit
-DAY: Final = 24  # px is the equity with which the UTC day of ts_event began; qty 1: its loss limit was reached already
+STATE: Final = 20
+BLOCK: Final = 21
+POSITION: Final = 22
+CASH: Final = 23
+DAY: Final = 24
+
+ANSWER_WORDS: Final[dict[str, str]] = {
+    "STATE": "qty is the trading state from now on: 0 active, 1 reducing, 2 halted",
+    "BLOCK": "qty 1: nothing that adds exposure in this instrument; 0: free again",
+    "POSITION": "qty is the position, px its average price; fee what one is worth, leaves what was there before",
+    "CASH": "px is the cash, qty what of it no order moved: it came or went since the start and is no profit",
+    "DAY": "px is the equity with which the UTC day of ts_event began; qty 1: its loss limit was reached already",
+}
+"""What a broker tells beyond the actions of orders/1."""
 
 
 class Leg(NamedTuple):
@@ -65,19 +74,19 @@ class OrderRequest(NamedTuple):
 
 
 class ExecutionReport(NamedTuple):
-    """One thing that a broker told a session; absent numbers are NaN or 0."""
+    """One thing that a broker told a session; absent numbers are NaN or 0. ANSWER_MEANINGS says what each means."""
 
-    ts_event: int  # ns, when it happened there
+    ts_event: int
     action: int
     order_id: int = 0
     instrument_id: int = -1
-    side: int = 0  # FILLED: 1 bought, -1 sold; a fill may come when its order is thought to have ended
-    qty: float = 0.0  # FILLED: of this execution
+    side: int = 0
+    qty: float = 0.0
     px: float = float("nan")
-    leaves: float = 0.0  # unfilled after it; POSITION: how much of it was there before, unknown to the session
-    fee: float = float("nan")  # NaN: by the session's own schedule; POSITION: what one is worth (NaN: what it cost)
-    liquidity: int = 2  # MAKER 1, TAKER 2
-    reason: int = 0  # REJECTED, and REPLACED that changes nothing: an index of orders.REASONS
+    leaves: float = 0.0
+    fee: float = float("nan")
+    liquidity: int = 2
+    reason: int = 0
 
 
 def _field(name: str, kind: pa.DataType) -> pa.Field:
@@ -86,7 +95,7 @@ def _field(name: str, kind: pa.DataType) -> pa.Field:
 
 ANSWERS: Final = pa.schema(
     [
-        _field("row", pa.int64()),  # rows of the stream the session had seen when it arrived
+        _field("row", pa.int64()),
         _field("ts_event", NANOSECONDS),
         _field("action", pa.int8()),
         _field("order_id", pa.int64()),
@@ -101,3 +110,22 @@ ANSWERS: Final = pa.schema(
     ],
     metadata={"gpi.schema": "answers/1"},
 )
+
+ANSWER_MEANINGS: Final[dict[str, tuple[str, str]]] = {
+    "row": ("number", "rows of the stream the session had seen when it arrived"),
+    "ts_event": ("ns UTC", "when it happened there"),
+    "action": ("answer", "what it says: one of these, or of action ACCEPTED to REPLACED, and REDUCED"),
+    "order_id": ("id", "the session's, as in orders/1; 0: about no order"),
+    "instrument_id": ("id", "row of the instrument table in the metadata; -1: about none"),
+    "side": ("side", "FILLED: the order's; a fill may come when its order is thought to have ended"),
+    "qty": ("size", "FILLED: of this execution; else of the order, or as `action` says"),
+    "px": ("price", "FILLED: of this execution; else of the order, or as `action` says"),
+    "leaves": ("size", "unfilled after it; POSITION: how much of it was there before, unknown to the session"),
+    "fee": (
+        "money",
+        "FILLED: what it cost; NaN: by the session's own schedule; POSITION: what one is worth (NaN: what it cost)",
+    ),
+    "liquidity": ("liquidity", "FILLED: whether our order rested"),
+    "reason": ("reason", "of REJECTED, and of REPLACED that changes nothing; else 0"),
+}
+"""Unit and meaning of every column of answers/1."""

@@ -12,30 +12,45 @@ import pyarrow as pa
 from gpi.formats.errors import BadInput
 from gpi.formats.written import json_of
 
-TICK_FEATURES: Final = (
-    "ret_1s",
-    "ret_5s",
-    "ret_15s",
-    "spread",
-    "volume_intensity",
-    "price_acceleration",
-    "momentum_persistence",
-    "quote_intensity",
-    "trade_size_surprise",
-    "depth_imbalance",
-)
+TICK_FEATURE_MEANINGS: Final[dict[str, tuple[str, str]]] = {
+    "ret_1s": ("bps", "log return of the mid over the last second"),
+    "ret_5s": ("bps", "the same over 5 s"),
+    "ret_15s": ("bps", "the same over 15 s"),
+    "spread": ("bps", "(ask - bid) / mid; negative when crossed"),
+    "volume_intensity": ("ratio", "rate of traded volume, 5 s over 60 s"),
+    "price_acceleration": ("bps", "return over the last second less the one before it"),
+    "momentum_persistence": ("-1..1", "how far neighbouring moves of the mid agree, last 20 pairs"),
+    "quote_intensity": ("ratio", "rate of quotes, 5 s over 60 s"),
+    "trade_size_surprise": ("deviations", "log size of the last trade against those before it"),
+    "depth_imbalance": ("-1..1", "(bid sizes - ask sizes) / their sum, over all levels of the last book"),
+}
+"""Unit and meaning of every element of `features`, in their order; defined in docs/features.md."""
 
-MICROSTRUCTURE_FEATURES: Final = (
-    "microprice",
-    "microprice_offset",
-    "signed_volume",
-    "kyle_lambda",
-    "vpin",
-    "realised_variance",
-    "bipower_variance",
-    "quote_lifetime",
-    "quote_age",
-)  # then ofi_1 .. ofi_n, the order flow imbalance of each book level
+TICK_FEATURES: Final = tuple(TICK_FEATURE_MEANINGS)
+
+MICROSTRUCTURE_MEANINGS: Final[dict[str, tuple[str, str]]] = {
+    "microprice": ("price", "the mid weighted by the opposite sizes"),
+    "microprice_offset": ("bps", "microprice / mid - 1"),
+    "signed_volume": ("-1..1", "signed sizes over sizes, of the window's trades"),
+    "kyle_lambda": ("price per size", "move of the mid for a unit of signed size"),
+    "vpin": ("share", "how one-sided the last volume buckets were"),
+    "realised_variance": ("bps^2", "sum of squared log moves of the mid over the window"),
+    "bipower_variance": ("bps^2", "the same without jumps"),
+    "quote_lifetime": ("s", "mean life of the best prices replaced within the window"),
+    "quote_age": ("s", "how long the present best prices have stood"),
+}
+"""Unit and meaning of the first elements of `microstructure`, in their order; defined in docs/features.md."""
+
+ORDER_FLOW: Final = ("size", "order flow imbalance over the window; `ofi_2` .. `ofi_n` of deeper book levels")
+"""Unit and meaning of `ofi_1` .. `ofi_n`, which follow."""
+
+MICROSTRUCTURE_FEATURES: Final = tuple(MICROSTRUCTURE_MEANINGS)
+
+FEATURE_MEANINGS: Final[dict[str, tuple[str, str]]] = {
+    "features": ("vector", "the ten tick features (`gpi featurize`)"),
+    "microstructure": ("vector", "who pushes the price (`gpi featurize --microstructure`)"),
+}
+"""What the columns of features/1 are, as wholes."""
 
 
 def vector(name: str, elements: tuple[str, ...]) -> pa.Field:

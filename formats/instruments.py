@@ -49,6 +49,21 @@ class Instrument:
     id: int = -1  # row of the table it stands in; -1 while it stands in none
 
 
+INSTRUMENT_MEANINGS: Final[dict[str, tuple[str, str]]] = {
+    "symbol": ("text", "its name; of an option the OCC symbol, padded"),
+    "asset_class": ("text", "equity, option, crypto or index"),
+    "tick_size": ("price", "what a price is a multiple of"),
+    "lot_size": ("size", "what a size is a multiple of"),
+    "multiplier": ("number", "a contract is worth price x multiplier"),
+    "venue": ("text", "where it trades, if that is known"),
+    "underlying": ("text", "options: the root of the OCC symbol"),
+    "expiry": ("date", "options: the last day of the series"),
+    "right": ("text", "options: C or P"),
+    "strike": ("price", "options: at which it is exercised"),
+}
+"""Unit and meaning of the fields of an instrument."""
+
+
 def equity(symbol: str, venue: str = "") -> Instrument:
     """A US share or fund: cents, single shares."""
     return Instrument(symbol, "equity", 0.01, 1.0, 1.0, venue)

@@ -39,26 +39,52 @@ class Reason(IntEnum):
     """Why a row was set aside: what the vendor knows, else the first that applies in this order."""
 
     KEPT = 0
-    SUSPICIOUS = 1  # the vendor says so
-    CORRECTED = 2  # cancelled or corrected later, the vendor says
-    UNKNOWN_EVENT = 3  # an event type the layout does not define
+    SUSPICIOUS = 1
+    CORRECTED = 2
+    UNKNOWN_EVENT = 3
     NO_SYMBOL = 4
-    ABSURD_TIME = 5  # null, before 1990 or after 2099
-    FUTURE = 6  # happened a day after it was received
-    NOT_FINITE = 7  # NaN or infinite where a number must be
+    ABSURD_TIME = 5
+    FUTURE = 6
+    NOT_FINITE = 7
     NEGATIVE = 8
     ZERO_PRICE = 9
-    ZERO_SIZE = 10  # a trade of nothing
+    ZERO_SIZE = 10
     ABSURD_PRICE = 11
     ABSURD_SIZE = 12
     CROSSED = 13
-    OUT_OF_ORDER = 14  # earlier than a row of the same stream before it
-    DUPLICATE = 15  # equal in every column to the row before it
+    OUT_OF_ORDER = 14
+    DUPLICATE = 15
 
     @property
     def label(self) -> str:
         """The reason in words."""
         return self.name.lower().replace("_", " ")
+
+
+REASON_MEANINGS: Final[dict[Reason, str]] = {
+    Reason.KEPT: "nothing is wrong with it",
+    Reason.SUSPICIOUS: "the vendor says so",
+    Reason.CORRECTED: "cancelled or corrected later, the vendor says",
+    Reason.UNKNOWN_EVENT: "an event type the layout does not define",
+    Reason.NO_SYMBOL: "nobody said of what",
+    Reason.ABSURD_TIME: "null, before 1990 or after 2099",
+    Reason.FUTURE: "happened more than a day after it was received",
+    Reason.NOT_FINITE: "NaN or infinite where a number must be",
+    Reason.NEGATIVE: "a price or a size below 0",
+    Reason.ZERO_PRICE: "a price of 0",
+    Reason.ZERO_SIZE: "a trade of nothing",
+    Reason.ABSURD_PRICE: f"above {MAX_PRICE:g}",
+    Reason.ABSURD_SIZE: f"above {MAX_SIZE:g}",
+    Reason.CROSSED: "bid above ask",
+    Reason.OUT_OF_ORDER: "earlier than a row of the same stream before it",
+    Reason.DUPLICATE: "equal to the row before it in every column",
+}
+
+FILE_KEYS: Final[dict[str, str]] = {
+    "source": "the file the row came from",
+    "reason": "why it was set aside, in words",
+}
+"""The keys of a remembered row in a quarantine file, before the columns of its tick."""
 
 
 class Quarantine:

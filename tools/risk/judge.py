@@ -16,14 +16,12 @@ import pyarrow as pa
 
 from gpi.formats.frame import Frame
 from gpi.formats.instruments import Instruments, checked_id
-from gpi.formats.orders import ORDERS
+from gpi.formats.orders import ORDERS, VERDICT, VERDICT_REASON
 from gpi.tools.kernels import memory
 from gpi.tools.kernels.orders import INSTRUMENTS, INTENT, NEVER, ORDER, Array, Engine
 from gpi.tools.kernels.trader import verdicts
 from gpi.tools.stage import Stage, State, adds
 
-VERDICT: Final = pa.field("verdict", pa.int8(), nullable=False)  # 1 pass, 0 refuse
-VERDICT_REASON: Final = pa.field("verdict_reason", pa.int16(), nullable=False)  # index of orders.REASONS
 READ: Final = (
     "ts_event", "instrument_id", "order_id", "action", "side", "order_type", "tif",
     "qty", "px", "leaves", "mid", "position", "cash", "equity",
