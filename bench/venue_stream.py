@@ -54,8 +54,9 @@ def encoding() -> None:
         def ours(d: Dialect = dialect) -> None:
             at = 0
             while at < QUOTES:
+                report[0], report[2] = at, 1000
                 w.encoded(
-                    ints, nums, levels, at, 1000, wanted, d.classes, d.programs, d.ops, d.pool, d.names, d.packed,
+                    ints, nums, levels, wanted, d.classes, d.programs, d.ops, d.pool, d.names, d.packed,
                     out, report,
                 )  # fmt: skip
                 d.framed([out[: report[1]].tobytes()], int(report[2]))

@@ -7,8 +7,6 @@ metadata in front of it depends only on the layout and the row count and is made
 
 from __future__ import annotations
 
-import importlib.abc
-import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from functools import cached_property
@@ -19,33 +17,14 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from gpi.formats.errors import SchemaMismatch
+from gpi.formats.pandas_later import forgo_pandas
 
 Array = npt.NDArray[Any]
 KEPT_PREFIXES = 8192  # distinct row counts remembered per layout, about 1 KiB each
 NO_BYTES = np.zeros(0, np.uint8)
 
 
-class _NoPandas(importlib.abc.MetaPathFinder):
-    """Lets pyarrow find, the one time it looks, that there is no pandas.
-
-    `pa.array([...])` and `array.to_numpy()` import pandas wherever it is installed (alpaca-py brings it): half a
-    second and 60 MB for every command, for nothing. Whoever imports pandas afterwards gets it as ever.
-    """
-
-    def find_spec(self, name: str, path: object, target: object = None) -> None:
-        """Not here."""
-        if name == "pandas":
-            raise ModuleNotFoundError(name)
-
-
-def _forgo_pandas() -> None:
-    if "pandas" not in sys.modules:
-        sys.meta_path.insert(0, _NoPandas())
-        pa.array([0])
-        del sys.meta_path[0]
-
-
-_forgo_pandas()
+forgo_pandas()
 
 
 class Column(NamedTuple):

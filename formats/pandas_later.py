@@ -6,12 +6,15 @@ pandas afterwards gets it as ever, and the client's own references to the stand-
 """
 
 import importlib
+import importlib.abc
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from types import ModuleType
 from typing import Any, Final
+
+import pyarrow as pa
 
 NAMES: Final = ("DataFrame",)  # what annotations are made of, asked for while a module is being imported
 
@@ -47,3 +50,24 @@ def pandas_later() -> Iterator[None]:
         stand_in.naming = False
         if sys.modules.get("pandas") is stand_in:
             del sys.modules["pandas"]
+
+
+class _NoPandas(importlib.abc.MetaPathFinder):
+    """Lets pyarrow find, the one time it looks, that there is no pandas.
+
+    `pa.array([...])` and `array.to_numpy()` import pandas wherever it is installed (alpaca-py brings it): half a
+    second and 60 MB for every command, for nothing. Whoever imports pandas afterwards gets it as ever.
+    """
+
+    def find_spec(self, name: str, path: object, target: object = None) -> None:
+        """Not here."""
+        if name == "pandas":
+            raise ModuleNotFoundError(name)
+
+
+def forgo_pandas() -> None:
+    """Have pyarrow look for pandas now, and not find it."""
+    if "pandas" not in sys.modules:
+        sys.meta_path.insert(0, _NoPandas())
+        pa.array([0])
+        del sys.meta_path[0]

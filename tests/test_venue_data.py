@@ -707,9 +707,9 @@ def test_any_number_survives_the_wire(values: list[float], ts: int, packed: bool
     ints, nums = np.zeros((1, w.INTS), np.int64), np.zeros((1, w.NUMS))
     ints[0, [w.I_TS, w.I_CHANNEL]] = ts, w.QUOTE
     nums[0, :6] = values
-    out, told, levels = np.empty(1 << 15, np.uint8), np.zeros(4, np.int64), np.zeros((1, 4, 1))
+    out, told, levels = np.empty(1 << 15, np.uint8), np.array([0, 0, 9, 0]), np.zeros((1, 4, 1))
     d, wanted = dialect, np.ones((w.CHANNELS, 1), np.uint8)
-    w.encoded(ints, nums, levels, 0, 9, wanted, d.classes, d.programs, d.ops, d.pool, d.names, packed, out, told)
+    w.encoded(ints, nums, levels, wanted, d.classes, d.programs, d.ops, d.pool, d.names, packed, out, told)
     body = out[: told[1]].tobytes() if told[2] else d.message(table[0], ints[0], nums[0], levels[0])
     found = msgpack.unpackb(body) if packed else json.loads(body)
     shown = [found[k] for k in ("bp", "bs", "ap", "as")]

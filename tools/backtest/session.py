@@ -25,7 +25,8 @@ from gpi.tools.backtest.inputs import Inputs
 from gpi.tools.backtest.setup import Setup, Terms
 from gpi.tools.backtest.symbols import named, told_ids
 from gpi.tools.backtest.traded import FIELDS, NOTHING, Traded, framed, joined
-from gpi.tools.columns import TickColumns
+from gpi.tools.columns import NOTHING as NOTHING_MORE
+from gpi.tools.columns import Columns
 from gpi.tools.kernels.exchange import queues
 from gpi.tools.kernels.exchange.step import worst as most
 from gpi.tools.kernels.orders import (
@@ -46,6 +47,7 @@ from gpi.tools.kernels.orders import (
     Array,
     Engine,
 )
+from gpi.tools.kernels.ticks import Ticks
 from gpi.tools.kernels.trader import engine
 from gpi.tools.kernels.trader.sending import withdraw_all
 from gpi.tools.stage import State
@@ -86,7 +88,7 @@ class Session:
         told_ids(self._params, strategy.symbols, self.instruments, self._who, False)
         self._seat: plain.Seat | None = strategy.begin() if strategy.run is None else None
         self._run = strategy.run or plain.looped(self._seat)
-        self._columns = TickColumns()
+        self._columns = Columns(Ticks)
         self._policy = int(self.state["venue"][0].policy)
         self._kept = list[Traded]()  # what a step that failed half way had traded: told by the next, or by finish
         self._room(FIRST_ROOM)
@@ -138,7 +140,7 @@ class Session:
             return NOTHING
         if self._kill_file is not None:
             self.watch()
-        columns = self._columns.over(frame, self._events(frame))
+        columns = self._columns.over(frame, self._events(frame) if self._policy == FIFO else NOTHING_MORE)
         self._inputs.over(frame)
         plain.over(self._seat, frame, self.instruments)
         row, told = 0, self._kept
@@ -169,8 +171,8 @@ class Session:
         orders.notes = notes
         return traded._replace(orders=orders)
 
-    def _events(self, frame: Frame) -> Array:
-        return queues.told(frame.columns, FIFO) if self._policy == FIFO else queues.NO_EVENTS
+    def _events(self, frame: Frame) -> dict[str, Array]:
+        return {"events": queues.told(frame.columns, FIFO)}
 
     def _collect(self) -> Traded:
         counts = self._told.tolist()

@@ -18,9 +18,10 @@ from gpi.formats.features import microstructure as microstructure_field
 from gpi.formats.frame import Frame
 from gpi.formats.instruments import checked_id
 from gpi.formats.ticks import MAX_LEVELS, ticks
-from gpi.tools.columns import TickColumns
+from gpi.tools.columns import Columns
 from gpi.tools.kernels.features import rings
-from gpi.tools.kernels.features.microstructure import FLOW, fresh, run
+from gpi.tools.kernels.features.microstructure import FLOW, SETTINGS, fresh, run
+from gpi.tools.kernels.ticks import Ticks
 from gpi.tools.stage import Stage, State, adds
 
 LADDERS: Final = ("bids_px", "bids_sz", "asks_px", "asks_sz")
@@ -83,7 +84,8 @@ def microstructure(
         stamps, values = rings.pool(ENTRIES, FLOW + max(levels, 1))
         return {**_rows(settings, INSTRUMENTS), "stamps": stamps, "values": values}
 
-    table, window_ns = TickColumns(), int(settings.window * 1e9)
+    table, given = Columns(Ticks), np.zeros(1, SETTINGS)
+    given[0] = settings.levels, int(settings.window * 1e9), settings.freedom
 
     def step(state: State, frame: Frame) -> Frame:
         made = frame.widened(appends)
@@ -92,7 +94,7 @@ def microstructure(
             memory, stamps, values, sums, books, tilts = (state[name] for name in MEMORY)
             done = run(
                 memory, stamps, values, sums, books, tilts, columns, body,
-                settings.levels, window_ns, settings.freedom, done, made.appended,
+                given, done, made.appended,
             )  # fmt: skip
             if done >= frame.rows:
                 return made

@@ -15,9 +15,10 @@ from gpi.formats.features import FEATURES
 from gpi.formats.frame import Frame
 from gpi.formats.instruments import checked_id
 from gpi.formats.ticks import TICKS
-from gpi.tools.columns import TickColumns
+from gpi.tools.columns import Columns
 from gpi.tools.kernels.features import rings
 from gpi.tools.kernels.features.ticks import fresh, run
+from gpi.tools.kernels.ticks import Ticks
 from gpi.tools.stage import Stage, State, adds
 
 QUOTES: Final = ("bid_px", "bid_sz", "ask_px", "ask_sz")
@@ -33,7 +34,7 @@ def tick_features(instruments: int = 64, entries: int = 4096) -> Stage:
     raises BadInput for a negative instrument_id.
     """
 
-    table = TickColumns()
+    table = Columns(Ticks)
 
     def start() -> State:
         stamps, values = rings.pool(entries, 1)

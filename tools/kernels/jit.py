@@ -24,7 +24,8 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 TOOLS = Path(__file__).parent.parent
-SOURCES = (*sorted((TOOLS / "kernels").rglob("*.py")), *sorted((TOOLS / "strategies").glob("*.py")))
+WORDS = TOOLS.parent / "formats" / "words.py"  # integers that stand compiled in the kernels
+SOURCES = (WORDS, *sorted((TOOLS / "kernels").rglob("*.py")), *sorted((TOOLS / "strategies").glob("*.py")))
 
 
 def fingerprint() -> str:
@@ -32,7 +33,7 @@ def fingerprint() -> str:
     digest = hashlib.blake2b(digest_size=8)
     digest.update(f"{numba.__version__} {sys.version}".encode())
     for path in SOURCES:
-        digest.update(path.relative_to(TOOLS).as_posix().encode())
+        digest.update(path.relative_to(TOOLS.parent).as_posix().encode())
         digest.update(path.read_bytes())
     return digest.hexdigest()
 

@@ -7,8 +7,8 @@ import numpy as np
 from gpi.tools.kernels.shared import Array, Placed, at_places
 
 PLAIN: Final[tuple[tuple[str, np.dtype[Any]], ...]] = (
-    ("ts_event", np.dtype(np.int64)), ("instrument_id", np.dtype(np.int32)), ("kind", np.dtype(np.int8)),
-    ("side", np.dtype(np.int8)), ("flags", np.dtype(np.int32)),
+    ("ts_event", np.dtype(np.int64)), ("ts_recv", np.dtype(np.int64)), ("instrument_id", np.dtype(np.int32)),
+    ("kind", np.dtype(np.int8)), ("side", np.dtype(np.int8)), ("flags", np.dtype(np.int32)),
     *((name, np.dtype(np.float64)) for name in ("bid_px", "bid_sz", "ask_px", "ask_sz", "trade_px", "trade_sz")),
 )  # fmt: skip
 LADDERS: Final = ("bids_px", "bids_sz", "asks_px", "asks_sz")
@@ -29,6 +29,7 @@ class Ticks(Placed):
     }
 
     ts_event: Array
+    ts_recv: Array
     instrument_id: Array
     kind: Array
     side: Array

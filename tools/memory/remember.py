@@ -22,7 +22,9 @@ from gpi.formats.frame import Frame
 from gpi.formats.instruments import checked_id
 from gpi.formats.matches import MATCHES
 from gpi.formats.ticks import TICKS
+from gpi.tools.columns import Columns
 from gpi.tools.kernels.models.patterns import HEAD, PATTERN, PENDING, TRACK, learn
+from gpi.tools.kernels.ticks import Ticks
 from gpi.tools.memory.bank import Bank, empty, pruned
 from gpi.tools.memory.match import NAMES, check
 from gpi.tools.stage import Stage, State, Stream, adds
@@ -94,17 +96,17 @@ def _stage(how: Remembering, bank: Bank | None, answer: bool) -> Stage:
             f"{how.width} and {how.horizon_ns / 1e9:g} s: build a bank with `gpi index` for this model"
         )
     settings = np.array([how.horizon_ns, how.spacing_ns, how.silence_ns, int(answer)], np.int64)
-    least = 1.0 - how.radius
+    least, table = 1.0 - how.radius, Columns(Ticks)
 
     def step(state: State, frame: Frame) -> Frame:
         made = frame.widened(MATCHES)
         out = tuple(made[name] for name in NAMES)
-        inputs = (*(frame[name] for name in READS), frame["embedding"])
+        columns, body = table.over(frame)
         done = 0
         while True:
             memory = (state["tracks"], state["pending"], (state["waiting"], state["rows"], state["ids"]))
             book = (state["vectors"], state["patterns"], state["head"])
-            done = learn(book, *memory, settings, least, *inputs, done, out)  # type: ignore[call-arg, arg-type]
+            done = learn(book, *memory, settings, least, columns, body, frame["embedding"], done, out)  # type: ignore[call-arg, arg-type]
             if done == frame.rows:
                 return made
             _grow(state, int(frame["instrument_id"][done]))

@@ -17,6 +17,7 @@ import pyarrow as pa
 from gpi.formats.frame import Frame
 from gpi.formats.instruments import Instruments, checked_id
 from gpi.formats.orders import ORDERS, VERDICT, VERDICT_REASON
+from gpi.tools.columns import Columns
 from gpi.tools.kernels import memory
 from gpi.tools.kernels.orders import INSTRUMENTS, INTENT, NEVER, ORDER, Array, Engine
 from gpi.tools.kernels.trader import verdicts
@@ -34,7 +35,7 @@ def judged(limits: Array) -> Stage:
 
     Raises BadInput for an instrument_id from MAX_INSTRUMENTS on in a stream without an instrument table.
     """
-    announced = Instruments()
+    announced, table = Instruments(), Columns(verdicts.OrderRows)
 
     def gives(schema: pa.Schema) -> pa.Schema:
         nonlocal announced
@@ -45,8 +46,7 @@ def judged(limits: Array) -> Stage:
         if announced.heard(frame.notes) is not None:
             _announce(state, announced)
         out = frame.widened(ADDED)
-        columns = [frame[name] for name in READ]
-        row = 0
+        columns, row = table.over(frame), 0
         while row < frame.rows:
             given: Any = [state["live"], state["intent"], *columns, row, out["verdict"], out["verdict_reason"]]
             row = verdicts.run(Engine(state), *given)

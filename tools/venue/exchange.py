@@ -15,6 +15,7 @@ from gpi.formats.errors import BadInput
 from gpi.formats.frame import Frame
 from gpi.formats.instruments import checked_id
 from gpi.formats.words import CANCELED, CLS, DAY, GTC, HALTED, MLEG, REASONS, REJECTED
+from gpi.tools.columns import NOTHING
 from gpi.tools.kernels.exchange import matching, queues, quotes, responses
 from gpi.tools.kernels.exchange import step as exchange
 from gpi.tools.kernels.orders import BELL, FULL, MAX_LEGS, NEW, PAUSES, TRANSIT
@@ -180,7 +181,8 @@ class Exchange(Floor):
         """Fold the rows of a ticks frame. Raises BadInput for an instrument_id that cannot be."""
         if self._table.heard(frame.notes) is not None:
             self.announce(self._table)
-        columns = self._columns.over(frame, queues.told(frame.columns, int(self._engine.venue.policy)))
+        events = queues.told(frame.columns, int(self._engine.venue.policy))
+        columns = self._columns.over(frame, {"events": events} if len(events) else NOTHING)
         row = 0
         while row < frame.rows:
             row = exchange.fold(self._engine.address, *columns, row)

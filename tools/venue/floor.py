@@ -12,13 +12,14 @@ from gpi.formats.errors import UsageError
 from gpi.formats.instruments import Instruments
 from gpi.formats.market.calendar import part_of
 from gpi.formats.words import CANCELED, EXPIRED, FILLED, HALTED, PAUSED, REJECTED
-from gpi.tools.columns import TickColumns
+from gpi.tools.columns import Columns
 from gpi.tools.kernels import memory
 from gpi.tools.kernels.chance import seeded
 from gpi.tools.kernels.exchange import step as exchange
 from gpi.tools.kernels.exchange.bells import toll
 from gpi.tools.kernels.exchange.options import TRAVEL, travel_alone
 from gpi.tools.kernels.orders import INSTRUMENT, INTENT, LIKELY_POWER, MAX_LEGS, NEVER, RESPONSES, Engine
+from gpi.tools.kernels.ticks import Ticks
 from gpi.tools.kernels.trader import sending as trader
 from gpi.tools.venue.requests import POLICIES, Event, Fill, Pause, Quote
 from gpi.tools.venue.terms import shares_of, write_terms
@@ -54,7 +55,7 @@ class Floor:
             state["breaker"][0].close_px = breaker[1]
         state["pool"] = memory.more_slots(state["pool"], state["rings"][0], 64)
         self._bind()
-        self._columns = TickColumns()
+        self._columns = Columns(Ticks)
         self._wish, self._terms = np.zeros(MAX_LEGS, INTENT), np.zeros(1, INSTRUMENT)
         self._slots: dict[int, int] = {}  # of the open orders
         self._filled: set[int] = set()

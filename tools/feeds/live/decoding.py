@@ -74,7 +74,8 @@ class Decoder:
         future_ns: int = FUTURE_NS, past_ns: int = ALWAYS,
     ) -> None:  # fmt: skip
         self.vendor, self.asset, self.instruments, self.levels = vendor, asset, instruments, levels
-        self._limits = (future_ns, past_ns)
+        self._feed = np.zeros(1, kernel.FEED)
+        self._feed[0] = VENDORS[vendor], future_ns, past_ns
         self._layout = PLAIN if levels == 0 else Layout.of(ticks(levels))
         self._names, self._ids = symbols.table(64)
         self._known = np.zeros(16, flaws.KNOWN)
@@ -107,8 +108,8 @@ class Decoder:
         bars = 0
         while cursor[0] < len(messages):
             met = kernel.run(
-                buf, stops - sizes, stops, recvs, VENDORS[self.vendor], self._slots, self._names,
-                self._ids, self._known, *self._limits, cursor, self._rows, self._items,
+                buf, stops - sizes, stops, recvs, self._feed, self._slots, self._names,
+                self._ids, self._known, cursor, self._rows, self._items,
             )  # fmt: skip
             marks = self._items["mark"][:met]
             ladders: dict[int, dict[str, Any]] = {}
@@ -195,7 +196,7 @@ class Decoder:
         probe = row.copy()
         if row.kind != kernel.TRADE:
             probe.kind = kernel.QUOTE
-        found = int(flaws.flaw(probe, *self._limits))
+        found = int(flaws.flaw(probe, self._feed[0].future_ns, self._feed[0].past_ns))
         return found or (flaws.ABSURD_PRICE if flaws.leaps(probe, self._known) else 0)
 
     def _instrument(self, name: str) -> int:

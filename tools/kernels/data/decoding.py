@@ -60,6 +60,10 @@ MS: Final = 1_000_000
 MSG, POS, LEFT = 0, 1, 2  # the cursor: message, place in it (-1: its head), items left of a msgpack array
 
 
+FEED = np.dtype((np.record, [("vendor", np.int64), ("future_ns", np.int64), ("past_ns", np.int64)]))
+"""Whose messages: ALPACA or POLYGON; how far after its receipt, and how far before it, a time may lie."""
+
+
 @borrowing
 def real(slot: Record) -> Any:
     """A number as float64; NaN for what is none (`numeric` tells)."""
@@ -86,11 +90,10 @@ def letter(buf: Array, slots: Array, seen: int, which: int) -> Any:
 
 @borrowing
 def fold(
-    buf: Array, slots: Array, vendor: int, recv: int, names: Array, ids: Array, known: Array,
-    future_ns: int, past_ns: int, row: Record,
+    buf: Array, slots: Array, feed: Record, recv: int, names: Array, ids: Array, known: Array, row: Record,
 ) -> Any:  # fmt: skip
     """A row of the item in the slots: KEPT, FLAWED + Reason, or SLOW for what is no ordinary quote or trade."""
-    seen = slots[SEEN].i
+    seen, vendor = slots[SEEN].i, feed.vendor
     word = letter(buf, slots, seen, TYPE)
     if vendor == ALPACA:
         quote, coin = word == 113, False  # q, t
@@ -133,7 +136,7 @@ def fold(
         row.ask_px, row.ask_sz = nobody(real(slots[AP]), real(slots[AS])), real(slots[AS])
     elif not _trade(buf, slots, seen, vendor, coin, row):
         return SLOW
-    wrong = flaw(row, future_ns, past_ns)
+    wrong = flaw(row, feed.future_ns, feed.past_ns)
     if not wrong and leaps(row, known):
         wrong = ABSURD_PRICE
     return FLAWED + wrong if wrong else KEPT
@@ -174,9 +177,8 @@ def _trade(buf: Array, slots: Array, seen: int, vendor: int, coin: bool, row: Re
 
 @borrowing
 def run(
-    buf: Array, starts: Array, stops: Array, recvs: Array, vendor: int, slots: Array,
-    names: Array, ids: Array, known: Array, future_ns: int, past_ns: int,
-    cursor: Array, rows: Array, items: Array,
+    buf: Array, starts: Array, stops: Array, recvs: Array, feed: Array, slots: Array,
+    names: Array, ids: Array, known: Array, cursor: Array, rows: Array, items: Array,
 ) -> Any:  # fmt: skip
     """Decode messages from the cursor on until they end or `rows` is full; returns how many items were met.
 
@@ -201,9 +203,7 @@ def run(
             if n == len(rows):
                 return n
             start = cursor[POS]
-            mark, end = _item(
-                buf, start, stop, recvs[m], vendor, slots, names, ids, known, future_ns, past_ns, cursor, rows[n]
-            )
+            mark, end = _item(buf, start, stop, recvs[m], feed[0], slots, names, ids, known, cursor, rows[n])
             _mark(items[n], mark, m, start, end)
             n += 1
             if mark == REST:
@@ -238,15 +238,15 @@ def _open(buf: Array, start: int, stop: int, cursor: Array) -> None:
 
 @borrowing
 def _item(
-    buf: Array, start: int, stop: int, recv: int, vendor: int, slots: Array,
-    names: Array, ids: Array, known: Array, future_ns: int, past_ns: int, cursor: Array, row: Record,
+    buf: Array, start: int, stop: int, recv: int, feed: Record, slots: Array,
+    names: Array, ids: Array, known: Array, cursor: Array, row: Record,
 ) -> Any:  # fmt: skip
     """Decode the item at `start` and move the cursor behind it; returns its mark and its end."""
     text = cursor[LEFT] < 0
     if start >= stop:
         return np.int64(REST), np.int64(stop)
     if text:
-        end = json_scan.walk(buf, start, vendor, slots) if buf[start] == 123 else np.int64(-2)
+        end = json_scan.walk(buf, start, feed.vendor, slots) if buf[start] == 123 else np.int64(-2)
         whole = end >= 0
         if not whole:
             end = json_scan.extent(buf, start, stop)
@@ -258,7 +258,7 @@ def _item(
         if closed:
             cursor[LEFT] = 0
     else:
-        end = msgpack.walk(buf, start, stop, vendor, slots)
+        end = msgpack.walk(buf, start, stop, feed.vendor, slots)
         whole = end >= 0
         if not whole:
             end = msgpack.skip(buf, start, stop)
@@ -268,5 +268,5 @@ def _item(
         cursor[LEFT] -= 1
     mark = SLOW
     if whole:
-        mark = fold(buf, slots, vendor, recv, names, ids, known, future_ns, past_ns, row)
+        mark = fold(buf, slots, feed, recv, names, ids, known, row)
     return np.int64(mark), np.int64(end)

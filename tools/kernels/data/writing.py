@@ -13,6 +13,7 @@ import numpy as np
 
 from gpi.tools.kernels.jit import jit
 from gpi.tools.kernels.orders import Array
+from gpi.tools.kernels.ticks import ticks_at
 
 I_TS, I_RECV, I_INSTRUMENT, I_CHANNEL, I_FLAGS, I_SIDE, I_ID, I_Q, I_BOOK, INTS = 0, 1, 2, 3, 4, 5, 6, 7, 8, 9
 N_BID_PX, N_BID_SZ, N_ASK_PX, N_ASK_SZ, N_PX, N_SZ, N_DAY_VOLUME, N_DAY_OPEN, N_DAY_VWAP, NUMS = (
@@ -258,10 +259,10 @@ def _levels(out: Array, at: int, px: Array, sz: Array, packed: bool, keyed: bool
 
 @jit
 def encoded(
-    ints: Array, nums: Array, levels: Array, start: int, most: int, wanted: Array, classes: Array,
-    programs: Array, ops: Array, pool: Array, names: Array, packed: bool, out: Array, told: Array,
+    ints: Array, nums: Array, levels: Array, wanted: Array, classes: Array, programs: Array, ops: Array, pool: Array,
+    names: Array, packed: bool, out: Array, told: Array,
 ) -> None:  # fmt: skip
-    """Append the wanted items from `start` on, at most `most`, to `out`; what happened is in `told`.
+    """Append the wanted items from told[0] on, at most told[2], to `out`; what happened is in `told`.
 
     ints (n, INTS), nums (n, NUMS), levels (books, 4, width): bid prices, bid sizes, ask prices, ask sizes; wanted
     uint8 (CHANNELS, instruments); classes: the class of each instrument; programs (classes, CHANNELS, 2): rows of
@@ -271,7 +272,7 @@ def encoded(
     """
     bits = np.empty(1, np.float64)
     at, count = 0, 0
-    item = start
+    item, most = told[0], told[2]
     told[3] = 0
     while item < ints.shape[0] and count < most and at + MESSAGE_BYTES <= out.shape[0]:
         instrument = ints[item, I_INSTRUMENT]
@@ -324,38 +325,37 @@ def encoded(
 
 
 @jit
-def expanded(
-    ts: Array, recv: Array, instrument: Array, kind: Array, side: Array, flags: Array,
-    bid_px: Array, bid_sz: Array, ask_px: Array, ask_sz: Array, trade_px: Array, trade_sz: Array,
-    counts: Array, ints: Array, nums: Array,
-) -> int:  # fmt: skip
+def expanded(columns: int, body: Array, counts: Array, ints: Array, nums: Array) -> int:
     """Rows of ticks as items: of one row first its STATUS, then TRADE, QUOTE, DEPTH. Returns how many.
 
     A side that is missing (NaN) is 0 on every wire. `counts` (CHANNELS, instruments) numbers the items of each channel
-    and symbol from 1 on. A book is numbered by its row; a row with SNAPSHOT (32) is a RESET.
+    and symbol from 1 on. A book is numbered by its row; a row with SNAPSHOT (32) is a RESET. `columns`: the address of
+    the batch's `Ticks`, `body` its bytes.
     """
-    n = 0
-    for row in range(ts.shape[0]):
+    ticks, n = ticks_at(columns, body), 0
+    for row in range(ticks.ts_event.shape[0]):
+        kind, flags = ticks.kind[row], ticks.flags[row]
+        bid_px, ask_px = ticks.bid_px[row], ticks.ask_px[row]
         for channel in range(4):
             bit = 4 if channel == STATUS else 2 if channel == TRADE else 1 if channel == QUOTE else 8
-            if kind[row] & bit == 0 or (channel == STATUS and flags[row] & 4 != 0):
+            if kind & bit == 0 or (channel == STATUS and flags & 4 != 0):
                 continue  # the close of a session is told by the clock, not by a message
-            i = instrument[row]
+            i = ticks.instrument_id[row]
             counts[channel, i] += 1
-            ints[n, I_TS], ints[n, I_RECV] = ts[row], recv[row]
+            ints[n, I_TS], ints[n, I_RECV] = ticks.ts_event[row], ticks.ts_recv[row]
             ints[n, I_INSTRUMENT], ints[n, I_CHANNEL] = i, channel
-            if channel == BOOK and flags[row] & 32 != 0:
+            if channel == BOOK and flags & 32 != 0:
                 ints[n, I_CHANNEL] = RESET
-            ints[n, I_FLAGS], ints[n, I_SIDE] = flags[row], side[row]
-            if channel == STATUS and flags[row] & 2 != 0:
-                ints[n, I_FLAGS] = flags[row] & ~1  # a pause is the more specific word
+            ints[n, I_FLAGS], ints[n, I_SIDE] = flags, ticks.side[row]
+            if channel == STATUS and flags & 2 != 0:
+                ints[n, I_FLAGS] = flags & ~1  # a pause is the more specific word
             ints[n, I_ID] = ints[n, I_Q] = counts[channel, i]
             ints[n, I_BOOK] = row
-            nums[n, N_BID_PX] = 0.0 if np.isnan(bid_px[row]) else bid_px[row]
-            nums[n, N_BID_SZ] = bid_sz[row]
-            nums[n, N_ASK_PX] = 0.0 if np.isnan(ask_px[row]) else ask_px[row]
-            nums[n, N_ASK_SZ] = ask_sz[row]
-            nums[n, N_PX], nums[n, N_SZ] = trade_px[row], trade_sz[row]
+            nums[n, N_BID_PX] = 0.0 if np.isnan(bid_px) else bid_px
+            nums[n, N_BID_SZ] = ticks.bid_sz[row]
+            nums[n, N_ASK_PX] = 0.0 if np.isnan(ask_px) else ask_px
+            nums[n, N_ASK_SZ] = ticks.ask_sz[row]
+            nums[n, N_PX], nums[n, N_SZ] = ticks.trade_px[row], ticks.trade_sz[row]
             n += 1
     return n
 

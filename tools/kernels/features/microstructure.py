@@ -49,6 +49,11 @@ INSTRUMENT = np.dtype(
 )
 
 
+SETTINGS = np.dtype((np.record, [("levels", np.int64), ("window", np.int64), ("freedom", np.float64)]))
+"""`levels` of the ladders that are followed (0: the best quotes are the only level), `window` ns, `freedom`: the
+degrees of VPIN's t (inf: normal)."""
+
+
 def fresh(instruments: int, bucket: float) -> npt.NDArray[np.void]:
     """Memory (instruments,) of instruments that have not been seen."""
     memory = np.zeros(instruments, INSTRUMENT)
@@ -161,16 +166,16 @@ def pass_time(m: Record, ts: int) -> None:
 @jit
 def run(
     memory: Array, stamps: Array, values: Array, sums: Array, books: Array, tilts: Array,
-    columns: int, body: Array, levels: int, window: int, freedom: float, first: int, appended: Array,
+    columns: int, body: Array, settings: Array, first: int, appended: Array,
 ) -> int:  # fmt: skip
     """Fold rows first.. of a batch; returns how many rows are done, fewer when memory must grow.
 
-    `columns`: the address of the batch's `Ticks`, `body` its bytes; `levels` of its ladders (0: the best quotes are the
-    only level); `window` ns, `freedom` the degrees of VPIN's t (inf: normal), `appended`: the bytes of (rows, 9 +
-    max(levels, 1)) float32. A trade whose price is not the market's is none: an average says nothing of who took, nor
-    where the market is.
+    `columns`: the address of the batch's `Ticks`, `body` its bytes; `settings`: SETTINGS (1,); `appended`: the bytes of
+    (rows, 9 + max(levels, 1)) float32. A trade whose price is not the market's is none: an average says nothing of who
+    took, nor where the market is.
     """
     ticks = ticks_at(columns, body)
+    levels, window, freedom = settings[0].levels, settings[0].window, settings[0].freedom
     book_bit = DEPTH
     bids_px, bids_sz, asks_px, asks_sz = ticks.bids_px, ticks.bids_sz, ticks.asks_px, ticks.asks_sz
     if levels == 0:

@@ -15,7 +15,7 @@ from gpi.formats.words import DEPTH, QUOTE, SECOND, TRADE
 from gpi.tools.kernels.features.rings import RING, asof, room, slot
 from gpi.tools.kernels.jit import jit
 from gpi.tools.kernels.shared import Array, Record
-from gpi.tools.kernels.ticks import ticks_at
+from gpi.tools.kernels.ticks import Ticks, ticks_at
 
 BPS = 1e4
 SLOW = 60.0 * SECOND  # ns, the slow rate's time constant
@@ -161,16 +161,16 @@ def log_mid_at(m: Record, values: Array, cursor: int) -> float:
 
 @jit
 def step(
-    m: Record, stamps: Array, values: Array,
-    ts: int, kind: int, bid_px: float, bid_sz: float, ask_px: float, ask_sz: float, trade_sz: float,
-    deep: bool, bids: float, asks: float, out: Array,
-) -> None:  # fmt: skip
-    """Fold one event into an instrument's memory and write its ten features (10,) float32.
+    m: Record, stamps: Array, values: Array, ticks: Ticks, row: int, deep: bool, bids: float, asks: float, out: Array
+) -> None:
+    """Fold one row into an instrument's memory and write its ten features (10,) float32.
 
     `bids`, `asks` are the sizes resting on each side, over the book's levels when `deep`. The
     instrument's ring must have room.
     """
-    pass_time(m, ts)
+    kind, trade_sz = ticks.kind[row], ticks.trade_sz[row]
+    bid_px, ask_px = ticks.bid_px[row], ticks.ask_px[row]
+    pass_time(m, ticks.ts_event[row])
     if kind & TRADE and 0.0 < trade_sz < math.inf:
         see_trade(m, trade_sz)
     if kind & QUOTE:
@@ -233,14 +233,9 @@ def run(memory: Array, stamps: Array, values: Array, columns: int, body: Array, 
         m = memory[number]
         if not room(m, stamps, values):
             return row
-        bits = ticks.kind[row]
-        deep = ladder and bits & DEPTH != 0
-        bid_sz, ask_sz = ticks.bid_sz[row], ticks.ask_sz[row]
-        bids, asks = bid_sz, ask_sz
+        deep = ladder and ticks.kind[row] & DEPTH != 0
+        bids, asks = ticks.bid_sz[row], ticks.ask_sz[row]
         if deep:
             bids, asks = total(ticks.bids_sz[row]), total(ticks.asks_sz[row])
-        step(
-            m, stamps, values, ticks.ts_event[row], bits, ticks.bid_px[row], bid_sz, ticks.ask_px[row], ask_sz,
-            ticks.trade_sz[row], deep, bids, asks, out[row],
-        )  # fmt: skip
+        step(m, stamps, values, ticks, row, deep, bids, asks, out[row])
     return int(rows)

@@ -13,6 +13,7 @@ import numpy as np
 from gpi.formats.words import QUOTE
 from gpi.tools.kernels.jit import jit
 from gpi.tools.kernels.shared import Array, Record
+from gpi.tools.kernels.ticks import ticks_at
 
 BLOCK = 256  # cosines computed at a time, down the columns, where the processor adds eight at once
 BPS = 1e4
@@ -220,23 +221,24 @@ def settle(
 @jit
 def learn(
     bank: Any, tracks: Array, pending: Array, waiting: Array, settings: Array, least: float,
-    ts: Array, instrument: Array, kind: Array, bid: Array, ask: Array, embedding: Array, first: int, out: Any,
+    columns: int, body: Array, embedding: Array, first: int, out: Any,
 ) -> int:  # fmt: skip
     """Answer every row and remember; returns where it stopped: no room for an instrument, or the end.
 
     bank: vectors (E, capacity), patterns (capacity,), head HEAD (1,). tracks: TRACK (instruments,).
     pending: PENDING (instruments, P). waiting: float32 (instruments, P, E), int64 (instruments, P, k)
     twice. settings: int64 (horizon_ns, spacing_ns, silence_ns, 1 to answer every row and 0 only those
-    remembered). out: as for `verdict`.
+    remembered). columns: the address of the batch's `Ticks`, body its bytes. out: as for `verdict`.
     """
+    ticks = ticks_at(columns, body)
     vectors, patterns, heads = bank
     head = heads[0]
     horizon, spacing, silence, always = settings[0], settings[1], settings[2], settings[3]
     k = waiting[1].shape[2]
     rows, cosines = np.empty(k, np.int64), np.empty(k, np.float32)
     query = np.empty(embedding.shape[1], np.float32)
-    for i in range(first, ts.shape[0]):
-        number, now = instrument[i], ts[i]
+    for i in range(first, ticks.ts_event.shape[0]):
+        number, now = ticks.instrument_id[i], ticks.ts_event[i]
         if number < 0 or number >= tracks.shape[0]:
             return i
         track, mine = tracks[number], (waiting[0][number], waiting[1][number], waiting[2][number])
@@ -245,8 +247,8 @@ def learn(
         track.last_ts = now
         track.seen = 1
         settle(vectors, patterns, head, track, pending[number], mine, number, now)
-        if kind[i] & QUOTE:
-            mid = 0.5 * (bid[i] + ask[i])
+        if ticks.kind[i] & QUOTE:
+            mid = 0.5 * (ticks.bid_px[i] + ticks.ask_px[i])
             if 0.0 < mid < math.inf:
                 track.mid = mid
         known = unit(embedding[i], query)
@@ -265,4 +267,4 @@ def learn(
                 mine[2][slot, n] = patterns[rows[n]].id
             track.head += 1
             track.taken = now
-    return int(ts.shape[0])
+    return int(ticks.ts_event.shape[0])

@@ -1,5 +1,7 @@
 """The gate asked again about orders already sent, from what their rows of orders/1 tell."""
 
+import numpy as np
+
 from gpi.formats.words import (
     ACCEPTED,
     BUY,
@@ -18,6 +20,7 @@ from gpi.formats.words import (
 )
 from gpi.tools.kernels.jit import jit
 from gpi.tools.kernels.orders import INSTRUMENTS, OPEN, POOL, Array, Engine
+from gpi.tools.kernels.shared import Placed, at_places
 from gpi.tools.kernels.trader.account import new_day, watch_loss
 from gpi.tools.kernels.trader.exposure import weigh
 from gpi.tools.kernels.trader.limits import judge
@@ -68,17 +71,46 @@ def forget(e: Engine, live: Array, order_id: int, leaves: float) -> None:
         return
 
 
+class OrderRows(Placed):
+    """What the rows of orders/1 tell a judge: (rows,) each."""
+
+    ARRAYS = {
+        **{name: (np.dtype(np.int64), 1) for name in ("ts_event", "order_id")},
+        "instrument_id": (np.dtype(np.int32), 1),
+        **{name: (np.dtype(np.int8), 1) for name in ("action", "side", "order_type", "tif")},
+        **{name: (np.dtype(np.float64), 1) for name in ("qty", "px", "leaves", "mid", "position", "cash", "equity")},
+    }
+
+    ts_event: Array
+    order_id: Array
+    instrument_id: Array
+    action: Array
+    side: Array
+    order_type: Array
+    tif: Array
+    qty: Array
+    px: Array
+    leaves: Array
+    mid: Array
+    position: Array
+    cash: Array
+    equity: Array
+
+
+orders_at = at_places(OrderRows)
+
+
 @jit
 def run(
-    e: Engine, live: Array, intent: Array,
-    ts: Array, instrument_id: Array, order_id: Array, action: Array,
-    side: Array, order_type: Array, tif: Array,
-    qty: Array, px: Array, leaves: Array, mid: Array, position: Array, cash: Array, equity: Array,
-    start: int, verdict: Array, reason: Array,
-) -> int:  # fmt: skip
-    """Judge rows start..; returns the first row not done and why in `cursor.stop` (0: all done)."""
-    for row in range(start, ts.shape[0]):
-        i = instrument_id[row]
+    e: Engine, live: Array, intent: Array, columns: int, body: Array, start: int, verdict: Array, reason: Array
+) -> int:
+    """Judge rows start..; returns the first row not done and why in `cursor.stop` (0: all done).
+
+    `columns`: the address of the batch's `OrderRows`, `body` its bytes.
+    """
+    o = orders_at(columns, body)
+    for row in range(start, o.ts_event.shape[0]):
+        i = o.instrument_id[row]
         nobody = i < 0 or (e.gate.known > 0 and i >= e.gate.known)
         e.cursor.stop = INSTRUMENTS if i >= e.instruments.shape[0] and not nobody else 0
         if e.account.open_orders >= live.shape[0]:
@@ -87,15 +119,15 @@ def run(
             return row
         verdict[row] = 1
         reason[row] = 0
-        e.clock.now = ts[row]
+        e.clock.now = o.ts_event[row]
         if e.clock.row == 0:
-            e.account.equity = equity[row]
+            e.account.equity = o.equity[row]
         new_day(e, e.clock.now)  # from the last equity that a row of the day before told
         e.clock.row += 1
-        e.account.cash = cash[row]
-        e.account.equity = equity[row]
+        e.account.cash = o.cash[row]
+        e.account.equity = o.equity[row]
         watch_loss(e)
-        act = action[row]
+        act = o.action[row]
         if nobody and act == SUBMIT:
             verdict[row] = 0
             reason[row] = MALFORMED
@@ -104,21 +136,21 @@ def run(
         if nobody or act == REFUSE or act == CANCEL or act == ACCEPTED or TRIGGERED <= act <= REPLACE:
             continue
         it = e.instruments[i]
-        it.position = position[row]
-        it.mid = mid[row]
+        it.position = o.position[row]
+        it.mid = o.mid[row]
         weigh(e, i)
         if act == SUBMIT:
-            it.bid_px = mid[row]
-            it.ask_px = mid[row]
+            it.bid_px = o.mid[row]
+            it.ask_px = o.mid[row]
             it.quote_ts = e.clock.now
             it.phase = OPEN
             w = intent[0]
-            w.side = side[row]
-            w.order_type = order_type[row] if order_type[row] != MLEG else MARKET  # its price is that of all legs
-            w.tif = tif[row]
-            w.qty = qty[row]
-            w.px = px[row] if px[row] == px[row] or order_type[row] != STOP_LIMIT else mid[row]
-            w.stop_px = px[row]  # a row tells one price; where a stop stands is not judged
+            w.side = o.side[row]
+            w.order_type = o.order_type[row] if o.order_type[row] != MLEG else MARKET  # its price is that of all legs
+            w.tif = o.tif[row]
+            w.qty = o.qty[row]
+            w.px = o.px[row] if o.px[row] == o.px[row] or o.order_type[row] != STOP_LIMIT else o.mid[row]
+            w.stop_px = o.px[row]  # a row tells one price; where a stop stands is not judged
             w.trail = 0.5
             w.trail_fraction = 1
             found = judge(e, w, i)
@@ -126,12 +158,12 @@ def run(
             verdict[row] = 0 if found else 1
             e.sent[e.rings.sent_at] = e.clock.now
             e.rings.sent_at = (e.rings.sent_at + 1) % e.sent.shape[0]
-            remember(e, live, intent, i, order_id[row])
+            remember(e, live, intent, i, o.order_id[row])
         else:
             forget(
                 e,
                 live,
-                order_id[row],
-                leaves[row] if act == FILLED or act == REPLACED or act == REDUCED else 0.0,
+                o.order_id[row],
+                o.leaves[row] if act == FILLED or act == REPLACED or act == REDUCED else 0.0,
             )
-    return len(ts)
+    return int(o.ts_event.shape[0])

@@ -16,6 +16,8 @@ import numpy as np
 
 from gpi.formats.frame import Frame
 from gpi.formats.instruments import Instrument, Instruments
+from gpi.tools.columns import Columns
+from gpi.tools.kernels import ticks as tick_columns
 from gpi.tools.kernels.data import writing as w
 from gpi.tools.venue.data.bars import COLUMNS, MINUTE, Array, Bars, joined, period
 from gpi.tools.venue.data.names import alpaca
@@ -62,10 +64,10 @@ class Past:
     def learn(self, instruments: Instruments, frames: Iterable[Frame]) -> None:
         """Make minute bars of all ticks; from now on these instruments' ticks can be asked for."""
         bars, numbers = Bars(instruments), np.zeros((w.CHANNELS, len(instruments)), np.int64)
-        last = 0
+        last, columns = 0, Columns(tick_columns.Ticks)
         for frame in frames:
             if frame.rows:
-                ints, nums = items(frame, numbers)
+                ints, nums = items(frame, numbers, columns)
                 last = max(last, int(frame["ts_event"][-1]))
                 bars.fold(ints, nums, last)
         bars.fold(np.empty((0, w.INTS), np.int64), np.empty((0, w.NUMS)), last + 2 * MINUTE)
@@ -131,11 +133,11 @@ class Past:
             return np.empty((0, w.INTS), np.int64), np.empty((0, w.NUMS))
         numbers = np.zeros((w.CHANNELS, 1), np.int64)
         parts: list[tuple[Array, Array]] = []
-        count = 0
+        count, columns = 0, Columns(tick_columns.Ticks)
         for frame in self._ticks(symbol, wanted.start, until):
             if not frame.rows:
                 continue
-            ints, nums = items(frame, numbers)
+            ints, nums = items(frame, numbers, columns)
             mine = ints[:, w.I_CHANNEL] == wanted.channel
             if wanted.beyond is not None:
                 (ts, n), way = wanted.beyond, -1 if wanted.last else 1
@@ -154,14 +156,14 @@ class Past:
         return ints, nums
 
 
-def items(frame: Frame, numbers: Array) -> tuple[Array, Array]:
-    """What the rows of a frame say, item by item, numbered on from `numbers` (channels, instruments)."""
+def items(frame: Frame, numbers: Array, columns: Columns) -> tuple[Array, Array]:
+    """What the rows of a frame say, item by item, numbered on from `numbers` (channels, instruments).
+
+    `columns`: over Ticks, the caller's own: not for two threads.
+    """
     most = 4 * frame.rows
     ints, nums = np.zeros((most, w.INTS), np.int64), np.zeros((most, w.NUMS))
-    names = ("ts_event", "ts_recv", "instrument_id", "kind", "side", "flags", "bid_px", "bid_sz", "ask_px", "ask_sz",
-             "trade_px", "trade_sz")  # fmt: skip
-    given = [*(frame[name] for name in names), numbers, ints, nums]
-    n = w.expanded(*given)
+    n = w.expanded(*columns.over(frame), numbers, ints, nums)
     return ints[:n], nums[:n]
 
 

@@ -13,7 +13,9 @@ import numpy.typing as npt
 
 from gpi.formats.frame import Frame
 from gpi.formats.instruments import Instrument, Instruments
+from gpi.tools.columns import Columns
 from gpi.tools.kernels.data import writing as w
+from gpi.tools.kernels.ticks import Ticks
 from gpi.tools.venue.data import luld
 from gpi.tools.venue.data.bars import Bars, joined
 from gpi.tools.venue.data.past import Past, items
@@ -54,6 +56,7 @@ class Store:
         self._nums = np.empty((FIRST, w.NUMS))
         self._count = 0  # items ever
         self._numbers = np.zeros((w.CHANNELS, 0), np.int64)
+        self._columns = Columns(Ticks)
         self._last_ints = np.zeros((w.CHANNELS, 0, w.INTS), np.int64)
         self._last_nums = np.zeros((w.CHANNELS, 0, w.NUMS))
         self._books = np.empty((0, 4, 0))
@@ -63,7 +66,7 @@ class Store:
         """Keep a frame's rows; gives them back as items, with the bars they closed in between, by time."""
         self._room()
         self.past.begins(int(frame["ts_event"][0]))
-        ints, nums = items(frame, self._numbers)
+        ints, nums = items(frame, self._numbers, self._columns)
         books, changes = self._levels(frame, ints)
         self._put(ints, nums)
         ints, nums = self._with_bands(ints, nums)

@@ -192,8 +192,9 @@ class Tape:
     ) -> tuple[bytes, int, int]:
         """Some of the messages start..stop: their bytes, how many, and where to go on."""
         d, told = to.dialect, self._told
+        told[0], told[2] = start, most
         w.encoded(
-            items.ints[:stop], items.nums, levels, start, most, to.wanted, d.classes, d.programs, d.ops, d.pool,
+            items.ints[:stop], items.nums, levels, to.wanted, d.classes, d.programs, d.ops, d.pool,
             d.names, d.packed, self._out, told,
         )  # fmt: skip
         part, count, at = self._out[: told[1]].tobytes(), int(told[2]), int(told[0])
