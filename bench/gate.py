@@ -58,7 +58,7 @@ def traded(table: Instruments) -> Session:
     session = Session(table.on(TICKS), Setup(load("market_making", {"size_fraction": 0.0}), limits, cash=1e9))
     session.step(quotes(len(table)))
     for i in range(1, HELD + 1):
-        settle(session._engine, i, BUY, 5.0, 10.0, 0.0)
+        settle(session._engine, i, 0, BUY, 5.0, 10.0, 0.0)
     return session
 
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from gpi.formats.words import BUY, GTC, IOC, MAKER, SECOND, SELL, TAKER
 from gpi.tools.backtest.setup import PRESETS, Fees, Latency, Terms
 from gpi.tools.kernels import memory
-from gpi.tools.kernels.orders import Engine
+from gpi.tools.kernels.orders import CASH, POSITION, Engine
 from gpi.tools.kernels.trader import account
 from tests.test_matching import markets, scripts
 from tests.trading import START, TICK, trade
@@ -42,9 +42,12 @@ def test_the_position_is_the_sum_of_the_fills(market: list[dict[str, Any]], scri
     assert np.array_equal(fills["position"], np.cumsum(fills["side"] * fills["qty"]))
 
 
-def fresh() -> Engine:
-    """A fresh account and one instrument at a mid of 10."""
+def fresh(books: int = 1, rates: tuple[float, ...] = (1.0,)) -> Engine:
+    """A fresh account of some books and currencies, and one instrument at a mid of 10."""
     state = memory.blank()
+    state["positions"] = np.zeros((books, 0), POSITION)
+    state["cash"] = np.zeros(len(rates), CASH)
+    state["cash"]["rate"] = rates
     memory.more_instruments(state, 1)
     state["instruments"]["multiplier"], state["instruments"]["mid"] = 1.0, 10.0
     return Engine(state)
@@ -54,17 +57,55 @@ def test_adding_averages_the_cost_and_reducing_realises() -> None:
     """100 at 10 and 100 at 12 cost 11; selling 50 at 13 realises 100 and leaves the cost."""
     e = fresh()
     for side, qty, px in ((BUY, 100.0, 10.0), (BUY, 100.0, 12.0), (SELL, 50.0, 13.0)):
-        account.settle(e, 0, side, qty, px, 0.0)
+        account.settle(e, 0, 0, side, qty, px, 0.0)
     assert e.instruments[0].avg_px == pytest.approx(11.0)
     assert e.account.realized == pytest.approx(100.0)
     assert e.instruments[0].position == 150.0
 
 
+def test_books_add_up_to_the_account() -> None:
+    """Two books trade one instrument against each other and with others: positions, cash, gains and fees add up."""
+    e = fresh(books=2)
+    for book, side, qty, px in (
+        (0, BUY, 100.0, 10.0),
+        (1, SELL, 40.0, 10.0),
+        (1, BUY, 10.0, 9.0),
+        (0, SELL, 60.0, 12.0),
+    ):
+        account.settle(e, 0, book, side, qty, px, 0.25)
+    held = e.positions[:, 0]
+    assert held["position"].tolist() == [40.0, -30.0] and e.instruments[0].position == 10.0
+    assert held["avg_px"].tolist() == [10.0, 10.0] and held["realized"].tolist() == [120.0, 10.0]
+    assert held["fees"].tolist() == [0.5, 0.5] and e.account.fees == 1.0
+    assert e.cash[0].amount == e.account.cash == -1000.0 + 400.0 - 90.0 + 720.0 - 1.0
+
+
+def test_cash_is_kept_by_currency_and_the_account_is_worth_it_all_at_their_rates() -> None:
+    """Ten at 10 of a currency that is worth 1.25, fee 2 of it; the mark is at the rate as well."""
+    e = fresh(rates=(1.0, 1.25))
+    e.instruments[0].currency = 1
+    account.settle(e, 0, 0, BUY, 10.0, 9.0, 2.0)
+    assert (e.cash[0].amount, e.cash[1].amount) == (0.0, -92.0)
+    assert (e.account.cash, e.account.fees, e.account.equity) == (-115.0, 2.5, -115.0 + 125.0)
+
+
+def test_one_book_is_the_account() -> None:
+    """Whatever is traded, the only book has what the instrument has, bit for bit."""
+    e, dice = fresh(), np.random.default_rng(5)
+    for _ in range(500):
+        account.settle(
+            e, 0, 0, int(dice.choice((BUY, SELL))), float(dice.integers(1, 50)) / 7, float(dice.normal(10)), 0.1
+        )
+        it, held = e.instruments[0], e.positions[0, 0]
+        assert (it.position, it.avg_px, it.realized) == (held.position, held.avg_px, held.realized)
+        assert e.cash[0].amount == e.account.cash
+
+
 def test_turning_round_realises_all_and_starts_at_the_new_price() -> None:
     """Long 10 at 10, selling 25 at 9 loses 10 and leaves 15 short at 9."""
     e = fresh()
-    account.settle(e, 0, BUY, 10.0, 10.0, 0.0)
-    account.settle(e, 0, SELL, 25.0, 9.0, 0.0)
+    account.settle(e, 0, 0, BUY, 10.0, 10.0, 0.0)
+    account.settle(e, 0, 0, SELL, 25.0, 9.0, 0.0)
     assert e.account.realized == pytest.approx(-10.0)
     assert (e.instruments[0].position, e.instruments[0].avg_px) == (-15.0, 9.0)
 
@@ -73,7 +114,7 @@ def test_a_closed_position_is_exactly_nothing() -> None:
     """0.1 + 0.2 - 0.3 leaves no dust."""
     e = fresh()
     for side, qty in ((BUY, 0.1), (BUY, 0.2), (SELL, 0.3)):
-        account.settle(e, 0, side, qty, 10.0, 0.0)
+        account.settle(e, 0, 0, side, qty, 10.0, 0.0)
     assert e.instruments[0].position == 0.0
     assert e.account.holdings == pytest.approx(0.0, abs=1e-9)
 

@@ -55,7 +55,7 @@ def refused(market: Sequence[dict[str, Any]], script: dict[int, list[Any]], **ch
 
 def leg_too_many(view: Any) -> None:
     """A third order that waits for the first of this decision."""
-    view.written[0] = orders.wish_for(
+    view.written[0] = orders.write_intent(
         view.intents, view.written[0], -1, orders.LIMIT, GTC, 10.0, 1.1, np.nan, np.nan, 0, -3, 0
     )
 

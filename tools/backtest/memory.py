@@ -53,6 +53,7 @@ def _write(record: Any, values: Mapping[str, float]) -> None:
 
 def _open_account(state: State, setup: Setup) -> None:
     account = state["account"][0]
+    state["cash"]["amount"][0] = setup.cash
     account.start_cash = account.cash = account.equity = account.peak = account.day_equity = setup.cash
     account.kill_row = NEVER if setup.kill_row is None else setup.kill_row
     account.state = STANDING if setup.external else setup.trading_state  # until a broker says how things stand

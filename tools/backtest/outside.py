@@ -122,6 +122,9 @@ def _instrument(state: State, setup: Setup, report: ExecutionReport) -> None:
         return
     account, unseen = state["account"][0], state["clock"][0].row == 0
     before = float(account.equity)
+    first = state["positions"][0, report.instrument_id]  # what nobody's order explains is the first book's
+    first.position += report.qty - it.position
+    first.avg_px = report.px if report.qty else 0.0
     it.position, it.avg_px = report.qty, report.px if report.qty else 0.0
     peak = float(account.peak)
     mark(Engine(state), report.instrument_id)
@@ -141,6 +144,7 @@ def _instrument(state: State, setup: Setup, report: ExecutionReport) -> None:
 
 def _cash(state: State, report: ExecutionReport) -> None:
     account = state["account"][0]
+    state["cash"][0].amount += report.px - account.cash
     account.cash = report.px
     account.equity = report.px + account.holdings
     if state["clock"][0].row == 0:

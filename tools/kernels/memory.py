@@ -8,6 +8,7 @@ import numpy as np
 
 from gpi.tools.kernels.exchange.queues import table
 from gpi.tools.kernels.orders import (
+    CASH,
     FEE_TABLE,
     INSTRUMENT,
     INTENT,
@@ -16,6 +17,7 @@ from gpi.tools.kernels.orders import (
     MESSAGE,
     NEVER,
     ORDER,
+    POSITION,
     REQUESTS,
     RESPONSES,
     VIEW,
@@ -35,7 +37,7 @@ FRESH: Final[dict[str, Any]] = {
 
 
 def blank(levels: int = 1) -> dict[str, Array]:
-    """What an `Engine` shares, empty: one fee table, no instrument, no slot, no room for rows that tell.
+    """What an `Engine` shares, empty: one book, currency and fee table, no instrument, no slot, no rows.
 
     `levels` of every book. Nothing has been seen yet: all times are LONG_AGO.
     """
@@ -43,6 +45,8 @@ def blank(levels: int = 1) -> dict[str, Array]:
     state |= {name: np.zeros((0,) * ndim, dtype) for name, (dtype, ndim) in Engine.ARRAYS.items()}
     state |= {
         "fees": np.zeros(1, FEE_TABLE),
+        "cash": np.ones(1, CASH),
+        "positions": np.zeros((1, 0), POSITION),
         "ladders": np.zeros((0, LADDER_ROWS, levels)),
         "transit": np.zeros((2, FIRST_MESSAGES), MESSAGE),
         "behind": table(),
@@ -53,6 +57,7 @@ def blank(levels: int = 1) -> dict[str, Array]:
     }
     clock, account, rings = state["clock"][0], state["account"][0], state["rings"][0]
     clock.now = clock.day = clock.second = clock.bell = clock.day_bell = clock.opened = LONG_AGO
+    state["cash"]["amount"] = 0.0
     account.kill_row, rings.next_id, rings.free = NEVER, 1, -1
     state["breaker"][0].until = LONG_AGO
     return state
@@ -88,6 +93,9 @@ def more_instruments(state: dict[str, Array], capacity: int) -> None:
     for name, value in FRESH.items():
         fresh[name] = value
     state["instruments"] = grown
+    positions = np.zeros((len(state["positions"]), capacity), POSITION)
+    positions[:, :known] = state["positions"]
+    state["positions"] = positions
     state["ladders"] = _more_ladders(state["ladders"], capacity)
     state["active"] = np.concatenate([state["active"], np.zeros(capacity - known, np.int64)])
     market = np.zeros(capacity, MARKET_VIEW)

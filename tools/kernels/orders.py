@@ -90,6 +90,13 @@ of the UTC day, measured from `day_equity`; `filled`: fills since the last decis
 (`gpi.tools.kernels.trader.exposure`); `buy_cost`: the cash that working orders to buy may take.
 """
 
+CASH: Final = record("", "amount rate")
+"""What the account has of a currency, and what one of it is worth in the account's own; the first is that one, rate 1.
+ACCOUNT.cash is all of them at their rates."""
+
+POSITION: Final = record("", "position avg_px realized fees")
+"""What a book, one strategy's share of the account, has in an instrument; INSTRUMENT has the sum over the books."""
+
 GATE: Final = record(
     "stale_ns order_rate max_open_orders allow_short allow_naked option_expiry_ns no_flip self_trade known",
     "position_limit gross_exposure cash_reserve daily_loss price_collar max_contracts",
@@ -146,7 +153,7 @@ follow a schedule, looked up for trading day `day`.
 INSTRUMENT: Final = record(
     "phase blocked quote_ts buys sells n_buys n_sells stops auctions listed unshortable last_ts"
     " band_tier limit_since pause_until window_at"
-    " fees right american physical under group last_trade settled stage due combined joins"
+    " currency fees right american physical under group last_trade settled stage due combined joins"
     " active chained next_in_chain",
     "tick_size lot_size multiplier near bid_px bid_sz ask_px ask_sz mid imbalance"
     " position avg_px realized buying selling value last_px last_sz opening_px"
@@ -157,19 +164,19 @@ INSTRUMENT: Final = record(
 
 `blocked`: something about it is not known outside (an order in doubt, a foreign position): no new exposure.
 `stops`, `auctions`: 1 while such orders may stand here; `listed`: 1 for what keeps the exchange's hours.
-`fees`: which FEE_TABLE are charged. `right` 1 call, -1 put, 0 no option: `under` is the id of what it is
-on (-1: not in the stream), `group` the same for all options on that, `stage` 0 trades, 1 has stopped (at `last_trade`),
-2 was settled, `due` when it comes to the next. `spread_share`: the share of the spread a fill travels; 0: as the rest
-fills. `combined`: 1 while orders of several legs may stand here; `spread_selling`: the part of `selling` that such
-orders sell whose own legs cover it. `last_px`: the last trade on an exchange; `band_tier` and what follows belong to
-`gpi.tools.kernels.exchange.bands`. `joins`: how many orders of others were seen joining behind one of ours. `active`,
-`chained`, `next_in_chain`, `reach` belong to `gpi.tools.kernels.trader.exposure`.
+`currency`: which CASH it is paid in. `fees`: which FEE_TABLE are charged. `right` 1 call, -1 put, 0 no option: `under`
+is the id of what it is on (-1: not in the stream), `group` the same for all options on that, `stage` 0 trades, 1 has
+stopped (at `last_trade`), 2 was settled, `due` when it comes to the next. `spread_share`: the share of the spread a
+fill travels; 0: as the rest fills. `combined`: 1 while orders of several legs may stand here; `spread_selling`: the
+part of `selling` that such orders sell whose own legs cover it. `last_px`: the last trade on an exchange; `band_tier`
+and what follows belong to `gpi.tools.kernels.exchange.bands`. `joins`: how many orders of others were seen joining
+behind one of ours. `active`, `chained`, `next_in_chain`, `reach` belong to `gpi.tools.kernels.trader.exposure`.
 """
 
 ORDER: Final = record(
     "order_id instrument_id side order_type tif place canceling accepted prev next"
     " special family parent sibling parent_slot sibling_slot leg leg_too parent_end"
-    " begun uncounted amending extended trail_fraction since account legs mate ratio covered joined",
+    " begun uncounted amending extended trail_fraction since account legs mate ratio covered joined book",
     "px rank unit_cost qty leaves seen queue stop_px trail told_px told_qty pending shown traded net",
 )
 """A live order. `leaves`, `queue`, `px` and `qty` are the venue's truth; `seen`, `told_px` and `told_qty` the trader's.
@@ -177,8 +184,8 @@ ORDER: Final = record(
 `special`: more than a plain limit or market order, `family`: it has a parent, a sibling or legs (slots, checked by id).
 `parent_end`: 1 the parent has filled, 2 it ended otherwise. `uncounted`: it works for no risk of its own (a leg that
 can only undo its parent). `pending`: risk of replacements under way, `amending` how many. `shown`, `traded`: the size
-displayed at our price and what traded there since, for the queue model that guesses. `joined`: `instrument.joins`
-when it got its place, for the queue known order by order.
+displayed at our price and what traded there since, for the queue model that guesses. `book`: whose it is.
+`joined`: `instrument.joins` when it got its place, for the queue known order by order.
 MLEG, one of `legs` legs: `mate` is the next one's slot, in a ring, `parent` the first one's id, `ratio` its contracts
 per unit, `net` the limit of a unit (NaN: none), `covered` 1 where the legs cover each other.
 """
@@ -187,7 +194,7 @@ MESSAGE: Final = record("due ts kind slot order_id liquidity reason", "qty px le
 """Something under way between trader and venue; it arrives at `due`."""
 
 INTENT: Final = record(
-    "what instrument_id side order_type tif order_id parent sibling trail_fraction extended legs ratio covered",
+    "what instrument_id side order_type tif order_id parent sibling trail_fraction extended legs ratio covered book",
     "qty px stop_px trail tied",
 )
 """A strategy's intent; write it with `limit`, `market`, `stop`, `bracket`, `cancel`, `replace` ... below.
@@ -256,8 +263,8 @@ class Engine(Shared):
         "breaker": BREAKER, "combo": COMBO, "cursor": CURSOR,
     }  # fmt: skip
     ARRAYS = {
-        "fees": (FEE_TABLE, 1), "instruments": (INSTRUMENT, 1), "ladders": (np.dtype(np.float64), 3),
-        "active": (np.dtype(np.int64), 1), "chains": (np.dtype(np.int64), 2),
+        "cash": (CASH, 1), "positions": (POSITION, 2), "fees": (FEE_TABLE, 1), "instruments": (INSTRUMENT, 1),
+        "ladders": (np.dtype(np.float64), 3), "active": (np.dtype(np.int64), 1), "chains": (np.dtype(np.int64), 2),
         "pool": (ORDER, 1), "transit": (MESSAGE, 2), "sent": (np.dtype(np.int64), 1), "behind": (ENTRY, 1),
         "orders": (ORDER_ROW, 1), "fills": (FILL_ROW, 1), "equity": (EQUITY_ROW, 1),
         "market": (MARKET_VIEW, 1), "seen": (VIEW, 1), "mine": (WORKING, 1), "intents": (INTENT, 1),
@@ -272,6 +279,8 @@ class Engine(Shared):
     breaker: Any
     combo: Any
     cursor: Any
+    cash: Array
+    positions: Array
     fees: Array
     instruments: Array
     ladders: Array
@@ -314,19 +323,19 @@ def market(intents: Array, n: int, side: int, qty: float) -> int:
 @borrowing
 def stop(intents: Array, n: int, side: int, qty: float, stop_px: float) -> int:
     """Write a stop order, good till cancelled: a market order once a trade reaches `stop_px`; the new count."""
-    return wish_for(intents, n, side, STOP, GTC, qty, np.nan, stop_px, np.nan, 0, 0, 0)
+    return write_intent(intents, n, side, STOP, GTC, qty, np.nan, stop_px, np.nan, 0, 0, 0)
 
 
 @borrowing
 def stop_limit(intents: Array, n: int, side: int, qty: float, stop_px: float, px: float) -> int:
     """Write a stop-limit order: a limit order at `px` once a trade reaches `stop_px`; returns the new count."""
-    return wish_for(intents, n, side, STOP_LIMIT, GTC, qty, px, stop_px, np.nan, 0, 0, 0)
+    return write_intent(intents, n, side, STOP_LIMIT, GTC, qty, px, stop_px, np.nan, 0, 0, 0)
 
 
 @borrowing
 def trailing(intents: Array, n: int, side: int, qty: float, trail: float, fraction: int) -> int:
     """Write a trailing stop, `trail` behind the best trade: currency, or a fraction of it where `fraction` is 1."""
-    return wish_for(intents, n, side, TRAILING, GTC, qty, np.nan, np.nan, trail, fraction, 0, 0)
+    return write_intent(intents, n, side, TRAILING, GTC, qty, np.nan, np.nan, trail, fraction, 0, 0)
 
 
 @borrowing
@@ -340,9 +349,9 @@ def bracket(
     if n + 3 > intents.shape[0]:
         return n
     entry, loss = (MARKET if px != px else LIMIT), (STOP if loss_px != loss_px else STOP_LIMIT)
-    n = wish_for(intents, n, side, entry, DAY, qty, px, np.nan, np.nan, 0, 0, 0)
-    n = wish_for(intents, n, -side, LIMIT, GTC, qty, profit_px, np.nan, np.nan, 0, -1, 0)
-    return wish_for(intents, n, -side, loss, GTC, qty, loss_px, stop_px, np.nan, 0, -2, -1)
+    n = write_intent(intents, n, side, entry, DAY, qty, px, np.nan, np.nan, 0, 0, 0)
+    n = write_intent(intents, n, -side, LIMIT, GTC, qty, profit_px, np.nan, np.nan, 0, -1, 0)
+    return write_intent(intents, n, -side, loss, GTC, qty, loss_px, stop_px, np.nan, 0, -2, -1)
 
 
 @borrowing
@@ -353,8 +362,8 @@ def one_cancels_other(
     if n + 2 > intents.shape[0]:
         return n
     loss = STOP if loss_px != loss_px else STOP_LIMIT
-    n = wish_for(intents, n, side, LIMIT, GTC, qty, profit_px, np.nan, np.nan, 0, 0, 0)
-    return wish_for(intents, n, side, loss, GTC, qty, loss_px, stop_px, np.nan, 0, 0, -1)
+    n = write_intent(intents, n, side, LIMIT, GTC, qty, profit_px, np.nan, np.nan, 0, 0, 0)
+    return write_intent(intents, n, side, loss, GTC, qty, loss_px, stop_px, np.nan, 0, 0, -1)
 
 
 @borrowing
@@ -373,7 +382,7 @@ def leg(
         return n
     if nth > 0 and (nth > n or intents[n - nth].order_type != MLEG or intents[n - nth].legs != nth):
         return n
-    n = wish_for(intents, n, side, MLEG, tif, units * ratio, net, np.nan, np.nan, 0, -1, 0)
+    n = write_intent(intents, n, side, MLEG, tif, units * ratio, net, np.nan, np.nan, 0, -1, 0)
     intents[n - 1].instrument_id = instrument_id
     intents[n - 1].ratio = ratio
     intents[n - 1].legs = -nth
@@ -387,7 +396,7 @@ def replace(intents: Array, n: int, order_id: int, qty: float, px: float) -> int
 
     A fill that comes first wins. Its place in the queue is kept when nothing but the size shrinks.
     """
-    m = wish_for(intents, n, 0, 0, 0, qty, px, np.nan, np.nan, 0, 0, 0)
+    m = write_intent(intents, n, 0, 0, 0, qty, px, np.nan, np.nan, 0, 0, 0)
     if m > n:
         intents[n].what = AMEND
         intents[n].order_id = order_id
@@ -405,11 +414,11 @@ def elsewhere(intents: Array, n: int, instrument_id: int) -> int:
 @borrowing
 def intend(intents: Array, n: int, side: int, order_type: int, tif: int, qty: float, px: float) -> int:
     """Write any plain new order, in the instrument of the view, as intent `n`; returns the new count."""
-    return wish_for(intents, n, side, order_type, tif, qty, px, np.nan, np.nan, 0, 0, 0)
+    return write_intent(intents, n, side, order_type, tif, qty, px, np.nan, np.nan, 0, 0, 0)
 
 
 @borrowing
-def wish_for(
+def write_intent(
     intents: Array, n: int, side: int, order_type: int, tif: int, qty: float, px: float,
     stop_px: float, trail: float, trail_fraction: int, parent: int, sibling: int,
 ) -> int:  # fmt: skip

@@ -218,7 +218,7 @@ class View(NamedTuple):
     ) -> None:
         given = (float(qty), float(px), float(stop), float(trail))
         at = self.written[0]
-        self.written[0] = orders.wish_for(self.intents, at, side, kind, tif, *given, fraction, 0, 0)
+        self.written[0] = orders.write_intent(self.intents, at, side, kind, tif, *given, fraction, 0, 0)
 
 
 class PythonStrategy(Protocol):

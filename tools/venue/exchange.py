@@ -50,7 +50,7 @@ class Exchange(Floor):
         if request.parent in self._filled:
             request = request._replace(parent=0)
         reason = self._wrong(request)
-        intent: Any = self._wish[0]
+        intent: Any = self._intents[0]
         intent.what, intent.instrument_id, intent.order_id, intent.side = NEW, i, 0, request.side
         intent.order_type, intent.tif, intent.qty, intent.px = request.order_type, request.tif, request.qty, request.px
         intent.stop_px, intent.trail, intent.trail_fraction = request.stop_px, request.trail, request.trail_fraction
@@ -83,11 +83,11 @@ class Exchange(Floor):
             raise BadInput("units, and the contracts of each leg for a unit, are numbers above 0; sides 1 or -1")
         self._make_way()
         for nth, leg in enumerate(legs):
-            intent: Any = self._wish[nth]
+            intent: Any = self._intents[nth]
             intent.what, intent.order_type, intent.tif, intent.legs = NEW, MLEG, tif, -nth if nth else len(legs)
             intent.instrument_id, intent.side, intent.ratio, intent.qty = *leg, units * leg.ratio
             intent.px, intent.extended, intent.parent, intent.sibling = net, 0, 0, 0
-        first = here = int(trader.place_legs(self._engine, self._wish, 0))
+        first = here = int(trader.place_legs(self._engine, self._intents, 0))
         ids = []
         for _ in legs:
             o: Any = self._engine.pool[here]
@@ -101,7 +101,7 @@ class Exchange(Floor):
 
     def _wrong(self, request: Request) -> int:
         """Why a request is no order, as an index of REASONS; 0 when it is one."""
-        intent: Any = self._wish[0]
+        intent: Any = self._intents[0]
         intent.side, intent.order_type, intent.tif, intent.qty, intent.px = request[1:6]
         intent.stop_px, intent.trail, intent.trail_fraction, intent.extended = request[6:10]
         self._terms[0] = self._engine.instruments[request.instrument_id]

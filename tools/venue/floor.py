@@ -56,7 +56,7 @@ class Floor:
         state["pool"] = memory.more_slots(state["pool"], state["rings"][0], 64)
         self._bind()
         self._columns = Columns(Ticks)
-        self._wish, self._terms = np.zeros(MAX_LEGS, INTENT), np.zeros(1, INSTRUMENT)
+        self._intents, self._terms = np.zeros(MAX_LEGS, INTENT), np.zeros(1, INSTRUMENT)
         self._slots: dict[int, int] = {}  # of the open orders
         self._filled: set[int] = set()
         self._told: list[Event] = []

@@ -7,8 +7,9 @@ cash = start - sum(side * qty * px * multiplier) - sum(fee).
 import numpy as np
 
 from gpi.formats.words import DAY_NS, MAKER, SECOND, SELL
-from gpi.tools.kernels.jit import borrowing
+from gpi.tools.kernels.jit import borrowing, inlined
 from gpi.tools.kernels.orders import REDUCING, Array, Engine
+from gpi.tools.kernels.shared import Record
 from gpi.tools.kernels.trader.exposure import total, touch, weigh
 
 DUST = 1e-9  # of a fill: what floats leave of a closed position
@@ -25,27 +26,41 @@ def fee(e: Engine, side: int, liquidity: int, qty: float, notional: float) -> fl
     return float(notional * bps * 1e-4 + charge)
 
 
-@borrowing
-def settle(e: Engine, i: int, side: int, qty: float, px: float, paid: float) -> None:
-    """Book a fill: average cost when adding, realised P&L when reducing, both when turning round."""
-    it = e.instruments[i]
-    held, signed = it.position, side * qty
-    if held * signed >= 0.0:
-        it.avg_px = (it.avg_px * abs(held) + px * qty) / (abs(held) + qty)
-        it.position = held + signed
+@inlined
+def booked(held: Record, multiplier: float, signed: float, px: float) -> float:
+    """Fold a fill into what is held: average cost when adding, realised P&L when reducing, both when turning round.
+
+    `held` has position, avg_px and realized; returns what was realised.
+    """
+    before, qty, gain = held.position, abs(signed), 0.0
+    if before * signed >= 0.0:
+        held.avg_px = (held.avg_px * abs(before) + px * qty) / (abs(before) + qty)
+        held.position = before + signed
     else:
-        closed = min(qty, abs(held))
-        gain = closed * (px - it.avg_px) * it.multiplier * (1.0 if held > 0.0 else -1.0)
-        it.realized += gain
-        e.account.realized += gain
-        it.position = held + signed
-        if abs(it.position) <= DUST * qty:
-            it.position = 0.0
-            it.avg_px = 0.0
-        elif it.position * held < 0.0:
-            it.avg_px = px
-    e.account.cash -= signed * px * it.multiplier + paid
-    e.account.fees += paid
+        closed = min(qty, abs(before))
+        gain = closed * (px - held.avg_px) * multiplier * (1.0 if before > 0.0 else -1.0)
+        held.realized += gain
+        held.position = before + signed
+        if abs(held.position) <= DUST * qty:
+            held.position = 0.0
+            held.avg_px = 0.0
+        elif held.position * before < 0.0:
+            held.avg_px = px
+    return gain
+
+
+@borrowing
+def settle(e: Engine, i: int, book: int, side: int, qty: float, px: float, paid: float) -> None:
+    """Book a fill of a book's order: in the book, in the account's sum of them, and in the cash of its currency."""
+    it, cash = e.instruments[i], e.cash[e.instruments[i].currency]
+    signed = side * qty
+    e.account.realized += booked(it, it.multiplier, signed, px) * cash.rate
+    booked(e.positions[book, i], it.multiplier, signed, px)
+    e.positions[book, i].fees += paid
+    moved = signed * px * it.multiplier + paid
+    cash.amount -= moved
+    e.account.cash -= moved * cash.rate
+    e.account.fees += paid * cash.rate
     mark(e, i)
 
 
@@ -54,7 +69,7 @@ def mark(e: Engine, i: int) -> None:
     """Value instrument `i` at its mid; one without a mid yet is worth its cost."""
     it = e.instruments[i]
     price = it.mid if it.mid == it.mid else it.avg_px
-    worth = 0.0 if it.position == 0.0 else it.position * price * it.multiplier
+    worth = 0.0 if it.position == 0.0 else it.position * price * it.multiplier * e.cash[it.currency].rate
     e.account.holdings += worth - it.value
     e.account.exposure += abs(worth) - abs(it.value)
     it.value = worth
@@ -122,5 +137,5 @@ def closing_gains(e: Engine, instrument_id: Array, side: Array, qty: Array, px: 
         i = instrument_id[k]
         closes = e.instruments[i].position * side[k] < 0.0
         before = e.account.realized
-        settle(e, i, side[k], qty[k], px[k], 0.0)
+        settle(e, i, 0, side[k], qty[k], px[k], 0.0)
         out[k] = e.account.realized - before if closes else np.nan

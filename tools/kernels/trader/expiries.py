@@ -59,13 +59,10 @@ def quoted(it: Record) -> float:
 
 
 @jit
-def book(
-    e: Engine, i: int, ts: int, change: float, px: float,
-    reason: int,
-) -> None:  # fmt: skip
-    """A position changes by `change` at `px`, without an order: the account, a row of fills, a row of orders."""
-    side, qty = (BUY if change > 0.0 else SELL), abs(change)
-    settle(e, i, side, qty, px, 0.0)
+def change(e: Engine, i: int, book: int, ts: int, by: float, px: float, reason: int) -> None:
+    """A book's position changes at `px`, without an order: the account, a row of fills, a row of orders."""
+    side, qty = (BUY if by > 0.0 else SELL), abs(by)
+    settle(e, i, book, side, qty, px, 0.0)
     row = e.fills[e.cursor.n_fills]
     e.cursor.n_fills += 1
     row.ts_event = ts
@@ -95,21 +92,26 @@ def book(
 @jit
 def settled(e: Engine, i: int, ts: int, exercised: float, seed: int) -> None:
     """What a held series has become; of the contracts in the money a share `exercised` is: shorts are drawn."""
-    it = e.instruments[i]
-    held = it.position
-    if held == 0.0:
-        return
+    for book in range(e.positions.shape[0]):
+        if e.positions[book, i].position != 0.0:
+            end_of(e, i, book, ts, exercised, seed)
+
+
+@jit
+def end_of(e: Engine, i: int, book: int, ts: int, exercised: float, seed: int) -> None:
+    """What has become of the contracts of one book."""
+    it, held = e.instruments[i], e.positions[book, i].position
     spot = spot_of(e.instruments, it.under, it.quote_ts - STALE)
     if spot != spot:
-        book(e, i, ts, -held, quoted(it), NO_UNDERLYING)
+        change(e, i, book, ts, -held, quoted(it), NO_UNDERLYING)
         return
     if not it.physical:
-        book(e, i, ts, -held, intrinsic(it.right, it.strike, spot), 0)
+        change(e, i, book, ts, -held, intrinsic(it.right, it.strike, spot), 0)
         return
     ours = 0
     if held < 0.0:
         ours = assigned_of(int(-held), OPEN_INTEREST, int(exercised * OPEN_INTEREST + 0.5), seed, i)
     shares = expire(it, held, float(ours), spot)[1]
-    book(e, i, ts, -held, 0.0, 0)
+    change(e, i, book, ts, -held, 0.0, 0)
     if shares != 0.0:
-        book(e, it.under, ts, shares, it.strike, 0)
+        change(e, it.under, book, ts, shares, it.strike, 0)

@@ -190,6 +190,7 @@ def place(e: Engine, intent: Record, i: int) -> int:
     o.order_id = e.rings.next_id
     e.rings.next_id += 1
     o.instrument_id = i
+    o.book = intent.book
     o.side = intent.side
     o.order_type = intent.order_type
     o.tif = intent.tif
@@ -482,7 +483,7 @@ def deliver(e: Engine, until: int) -> int:
                     paid = accrue(f, f, f.day, o.side, m.liquidity, m.qty, notional)
                 else:
                     paid = fee(e, o.side, m.liquidity, m.qty, notional)
-            settle(e, i, o.side, m.qty, m.px, paid)
+            settle(e, i, o.book, o.side, m.qty, m.px, paid)
             row = e.fills[e.cursor.n_fills]
             e.cursor.n_fills += 1
             row.ts_event = m.ts
