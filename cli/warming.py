@@ -35,24 +35,21 @@ def warm() -> None:
     import contextlib
     import os
     import tempfile
-    from importlib import import_module
 
     from gpi.cli.main import COMMANDS, load
 
     for name in COMMANDS:
         if name != "train":
             load(name)
-    for room in (
-        "venue.venue",
-        "feeds.pace",
-        "backtest.run",
-        "backtest.answered",
-        "brokers.alpaca",
-        "feeds.capturing",
-        "feeds.alpaca",
-        "feeds.polygon",
-    ):
-        import_module(f"gpi.tools.{room}")
+    import gpi.tools.backtest.answered
+    import gpi.tools.backtest.run
+    import gpi.tools.brokers.alpaca.broker
+    import gpi.tools.feeds.live.alpaca
+    import gpi.tools.feeds.live.capturing
+    import gpi.tools.feeds.live.polygon
+    import gpi.tools.feeds.pace
+    import gpi.tools.venue.venue  # noqa: F401 - to have them loaded
+
     with tempfile.TemporaryDirectory() as folder, open(os.devnull, "w") as null:
         line = f"simulate --events 500 --levels 0 | featurize | trade --paper --out {folder}/run"
         with contextlib.redirect_stderr(null), contextlib.suppress(SystemExit):
