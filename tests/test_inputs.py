@@ -274,7 +274,7 @@ def test_a_python_strategy_asks_by_name_and_sees_every_instrument() -> None:
         assert symbol == "AB"[k % 2] and ret == rows["features"][k, 1] and spread == rows["features"][k, at]
         assert inside.tolist() == rows["embedding"][k].tolist() and count == rows["match_count"][k]
         assert some.tolist() == [rows["features"][k, at], rows["features"][k, 0]]
-        assert width == 10 and vol == rows["volatility"][k]
+        assert width == len(TICK_FEATURES) and vol == rows["volatility"][k]
         assert market["AB"[k % 2]].bid_px == rows["bid_px"][k] and market["AB"[k % 2]].instrument_id == k % 2
         assert k == 0 or market["AB"[1 - k % 2]].ask_px == rows["ask_px"][k - 1]
     assert [orders for *_, orders, _, _ in it.seen][2:] == [[], [1, 2], [1, 2], [1, 2], [1], [1]]

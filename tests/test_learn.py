@@ -45,7 +45,7 @@ def recorded(rows: int = 300, seed: int = 0, instruments: int = 2, gap_s: float 
     columns |= {"ts_event": ts, "instrument_id": rng.integers(0, instruments, rows), "kind": np.full(rows, QUOTE)}
     columns |= {"bid_px": mid - 0.01, "ask_px": mid + 0.01}
     frame = Frame.of(TICKS, columns).widened((FEATURES,))
-    frame["features"][:] = rng.normal(0, 1, (rows, 10))
+    frame["features"][:] = rng.normal(0, 1, (rows, len(TICK_FEATURES)))
     frame["features"][:-1, 9] += steps[1:]
     frame["features"][:3] = np.nan
     return Stream(frame.layout.schema, iter([frame.slice(0, 100), frame.slice(100, rows)]))
@@ -91,7 +91,7 @@ def test_windows_are_the_rows_the_encoder_sees_and_never_cross_a_silence() -> No
         assert np.diff(ts[own[-5:]]).max() <= SHAPE.silence_ns
     last = [ts[:150][instrument[:150] == i].max() for i in (0, 1)]
     assert not ((found.at < ts[150]) & (found.known_to > np.array(last)[found.instrument])).any()
-    assert tensor(recording, found).shape == (len(found), 3, 10)
+    assert tensor(recording, found).shape == (len(found), 3, len(TICK_FEATURES))
 
 
 def test_labels_are_what_the_definition_says() -> None:
@@ -236,7 +236,7 @@ def test_a_mirrored_market_is_scaled_as_the_market_is() -> None:
     small_plan()
     from gpi.tools.learn.lessons import SIGNED, scaling
 
-    window = np.random.default_rng(0).normal(3, 1, (50, 3, 10)).astype(np.float32)
+    window = np.random.default_rng(0).normal(3, 1, (50, 3, len(TICK_FEATURES))).astype(np.float32)
     mean, std = scaling(window, TICK_FEATURES)
     for name, m, s in zip(TICK_FEATURES, mean, std, strict=True):
         assert (m == 0) == (name in SIGNED)

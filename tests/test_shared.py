@@ -4,8 +4,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numba import config
 
-from gpi.tools.kernels.jit import borrowing
+from gpi.tools.kernels.jit import borrowing, jit
 from gpi.tools.kernels.orders import record
 from gpi.tools.kernels.shared import Placed, Shared, at_places
 
@@ -131,3 +132,27 @@ def test_what_is_placed_is_read_from_whatever_piece_comes_next() -> None:
         ids[:], pairs[:] = np.arange(3) + seed, np.arange(6).reshape(3, 2) * (seed + 1)
         for row in range(3):
             assert told(table.address, body, row) == ids[row] + pairs[row, 1] * 100.0 + 2e4
+
+
+@borrowing
+def first(r: Row) -> float:
+    """Handed on from kernel to kernel, and from Python."""
+    return r.ids[0] + r.pairs[0, 1] * 100.0
+
+
+@jit
+def first_of(address: int, body: Any) -> float:
+    """A kernel that counts references hands a table on."""
+    return first(row_at(address, body))
+
+
+def test_what_is_placed_can_be_handed_on() -> None:
+    """From Python, where the table tells addresses, and from a kernel to another."""
+    made = {"ids": np.arange(3, dtype=np.int32) + 4, "pairs": np.arange(6.0).reshape(3, 2), "none": np.zeros(0)}
+    table = Row(made)
+    assert first(table) == 104.0
+    if not config.DISABLE_JIT:
+        here = np.zeros(1, np.uint8)
+        for name in ("ids", "pairs"):
+            table.table[Row.WORDS[name] + 4] -= here.ctypes.data
+        assert first_of(table.address, here) == 104.0

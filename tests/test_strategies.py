@@ -194,7 +194,7 @@ def test_momentum_finds_a_linear_law() -> None:
     rng = np.random.default_rng(1)
     p.rate = 0.2
     for step in range(1500):
-        m.x[:] = rng.standard_normal(10)
+        m.x[:] = rng.standard_normal(len(m.x))
         now = START + step * 2_000_000_000
         momentum.hold_back(m, p, now, 100.0)
         momentum.learn(m, p, now + 1_000_000_000, 100.0 * (1 + 3e-4 * m.x[0]))

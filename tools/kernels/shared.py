@@ -153,6 +153,15 @@ def _unboxed(kind: Any, value: Any, context: Any) -> Any:
     return NativeValue(context.builder.inttoptr(address.value, POINTER), is_error=address.is_error)
 
 
+@unbox(_PlacedType)  # type: ignore[untyped-decorator]
+def _unboxed_place(kind: Any, value: Any, context: Any) -> Any:
+    """The object itself from Python: its table tells addresses, counted from nothing."""
+    table = _unboxed(kind, value, context)
+    made = cgutils.create_struct_proxy(kind)(context.context, context.builder)
+    made.table, made.base = table.value, cgutils.get_null_value(POINTER)
+    return NativeValue(made._getvalue(), is_error=table.is_error)
+
+
 class _Attributes(AttributeTemplate):  # type: ignore[misc]
     def generic_resolve(self, kind: Any, name: str) -> Any:
         """The compiler's type of an attribute; None: there is none of that name."""

@@ -225,7 +225,7 @@ def run(memory: Array, stamps: Array, values: Array, columns: int, body: Array, 
     ticks = ticks_at(columns, body)
     ladder = ticks.bids_sz.shape[1] > 0
     rows = ticks.ts_event.shape[0]
-    out = appended.view(np.float32).reshape(rows, FEATURES)
+    out = appended.view(np.float32)[: rows * FEATURES].reshape(rows, FEATURES)
     for row in range(first, rows):
         number = ticks.instrument_id[row]
         if number < 0 or number >= memory.size:
