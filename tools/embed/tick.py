@@ -12,7 +12,7 @@ import pyarrow as pa
 from gpi.formats.embeddings import DIRECTION, VOLATILITY, embedding
 from gpi.formats.errors import BadInput
 from gpi.formats.features import elements, vector
-from gpi.formats.frame import Frame
+from gpi.formats.frame import Frame, Layout
 from gpi.formats.instruments import checked_id
 from gpi.formats.models import WEIGHTS, Arrays, Model, read_model, read_weights
 from gpi.formats.ticks import TICKS
@@ -70,17 +70,23 @@ class Reading:
 
     def __init__(self, model: Model, added: tuple[pa.Field, ...]) -> None:
         self._model, self._widened = model, adds(*added)
+        self._layout: Layout | None = None
         self._places: list[int] | None = None
 
     def gives(self, schema: pa.Schema) -> pa.Schema:
         """Append the model's columns. Raises BadInput where the stream lacks a feature of the model."""
-        found = elements(schema.field("features"))
-        places = self._model.places(found)
-        self._places = None if places == tuple(range(len(found))) else list(places)
+        self._found(schema.field("features"))
         return self._widened(schema)
+
+    def _found(self, field: pa.Field) -> list[int] | None:
+        there = elements(field)
+        places = self._model.places(there)
+        return None if places == tuple(range(len(there))) else list(places)
 
     def __call__(self, frame: Frame) -> npt.NDArray[np.float32]:
         """(rows, D): as they stand where they are the model's, else the model's among them."""
+        if frame.layout is not self._layout:  # what this very stream calls them, whoever asked before
+            self._layout, self._places = frame.layout, self._found(frame.layout.schema.field("features"))
         features = frame["features"]
         return features if self._places is None else np.ascontiguousarray(features[:, self._places])
 
