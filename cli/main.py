@@ -16,6 +16,7 @@ from gpi.cli.terminal import say, screened
 from gpi.formats.version import __version__
 
 Loader = Callable[[], typer.Typer]
+FRAMES = 1 << 15  # words: of a piece of twice as many, which the system gives as it is used
 
 
 def _replay() -> typer.Typer:
@@ -223,11 +224,25 @@ def main(args: list[str] | None = None) -> Any:
         sys.exit(GpiError.exit_code)
 
 
+def roomy(work: Callable[[], Any]) -> Any:
+    """Do the work with room for its frames.
+
+    Python keeps frames in pieces of 16 kB and asks the system for the next one, and gives it back, at every call that
+    crosses from one to another: a loop of small calls that stands there takes ten times as long. Which loop that is
+    hangs on how deep it is called; in the engine's commands it was one in numba's import, for 0.15 s. A frame that says
+    it needs half of a big piece leaves the other half to all that it calls.
+    """
+    return work()
+
+
+roomy.__code__ = roomy.__code__.replace(co_stacksize=FRAMES)
+
+
 def command() -> NoReturn:
     """`gpi` as a process: `main`, and out."""
     from gpi.tools.leaving import carried_out, leave
 
-    leave(carried_out(main))
+    leave(carried_out(lambda: roomy(main)))
 
 
 if __name__ == "__main__":

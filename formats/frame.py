@@ -17,7 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from gpi.formats.errors import SchemaMismatch
-from gpi.formats.pandas_later import forgo_pandas
+from gpi.formats.imports.without_pandas import forgo_pandas
 
 Array = npt.NDArray[Any]
 KEPT_PREFIXES = 8192  # distinct row counts remembered per layout, about 1 KiB each
@@ -282,8 +282,11 @@ class Frame:
 
 def numbers(array: pa.Array, dtype: np.dtype[Any]) -> Array:
     """The numbers of a column without nulls, flat and not copied."""
-    flat = array.flatten() if pa.types.is_fixed_size_list(array.type) else array
-    return np.frombuffer(flat.buffers()[1] or b"", dtype, len(flat), flat.offset * dtype.itemsize)
+    if not pa.types.is_fixed_size_list(array.type):
+        return np.frombuffer(array.buffers()[1] or b"", dtype, len(array), array.offset * dtype.itemsize)
+    flat, width = array.values, array.type.list_size  # `flatten` would do, and import pyarrow.compute for it
+    start = flat.offset + array.offset * width
+    return np.frombuffer(flat.buffers()[1] or b"", dtype, len(array) * width, start * dtype.itemsize)
 
 
 def concatenated(frames: Iterable[Frame], schema: pa.Schema) -> Frame:

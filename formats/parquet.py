@@ -22,12 +22,12 @@ from urllib.parse import quote
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from gpi.formats.appearing import appeared, begun, replaceable
 from gpi.formats.bounds import largest, within
 from gpi.formats.errors import BadInput
 from gpi.formats.frame import Frame, Layout, concatenated
+from gpi.formats.imports.arrow import pq
 from gpi.formats.instruments import KEY, Instrument, Instruments
 from gpi.formats.quarantine import taken
 from gpi.formats.words import DAY_NS

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import IntEnum
 from itertools import pairwise
 from pathlib import Path
@@ -123,16 +123,20 @@ class Quarantine:
         """Nothing more is wanted of the files: what was read of them and has gone nowhere was read ahead."""
         self.ahead += self.rows_in - self.rows_out - self.folded - self.quarantined - self.outside - self.ahead
 
-    def sift(self, frame: Frame, flaws: Flaws, source: str = "") -> Frame:
-        """The rows without a flaw; the others are counted, and some remembered."""
+    def sift(
+        self, frame: Frame, flaws: Flaws, source: str = "", whole: Callable[[Frame], Frame] = lambda rows: rows
+    ) -> Frame:
+        """The rows without a flaw; the others are counted, and some remembered, as `whole` completes them."""
         bad = np.flatnonzero(flaws)
         if len(bad) == 0:
             return frame
         for code, count in zip(*np.unique(flaws[bad], return_counts=True), strict=True):
             self.counts[Reason(int(code))] += int(count)
-        for row in bad[: max(0, self._keep - len(self.rows))]:
-            values = {name: view[row].tolist() for name, view in frame.columns.items()}
-            self.rows.append({"source": source, "reason": Reason(int(flaws[row])).label, **values})
+        kept = bad[: max(0, self._keep - len(self.rows))]
+        told = whole(taken(frame, kept)) if len(kept) else frame
+        for row, flaw in enumerate(flaws[kept].tolist()):
+            values = {name: view[row].tolist() for name, view in told.columns.items()}
+            self.rows.append({"source": source, "reason": Reason(flaw).label, **values})
         return taken(frame, np.flatnonzero(flaws == 0))
 
     def report(self) -> dict[str, int]:

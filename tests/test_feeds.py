@@ -183,7 +183,7 @@ def test_the_level_book_equals_a_dictionary(rows: list[tuple[Any, ...]], again: 
     memory, keys, sizes = levels.ladders(1), np.zeros((1, 2, 2)), np.zeros((1, 2, 2))
     count = len(rows)
     row_of, flags = np.zeros(count, np.int64), np.zeros(count, np.int32)
-    px, sz = np.zeros((count, 2, 3)), np.zeros((count, 2, 3))
+    px, sz = np.zeros((2, count, 3)), np.zeros((2, count, 3))
     columns = (
         np.zeros(count, np.int32),
         side.astype(np.int8),
@@ -195,8 +195,8 @@ def test_the_level_book_equals_a_dictionary(rows: list[tuple[Any, ...]], again: 
     )
     done = made = 0
     while done < count:
-        ends, outs = np.ones(count, bool), (row_of[made:], flags[made:], px[made:], sz[made:])
-        done, more = levels.fold_levels(memory, keys, sizes, done, *columns, ends, *outs)
+        outs = (row_of[made:], flags[made:], *(out[one, made:] for one in (0, 1) for out in (px, sz)))
+        done, more = levels.fold_levels(memory, keys, sizes, done, *columns, np.ones(count, bool), *outs)
         made += more
         if done < count:
             keys, sizes = (np.concatenate([a, np.zeros_like(a)], axis=2) for a in (keys, sizes))
@@ -204,8 +204,8 @@ def test_the_level_book_equals_a_dictionary(rows: list[tuple[Any, ...]], again: 
     for i in range(count):
         history = [(*row, u) for row, u in zip(rows[: i + 1], update, strict=False)]
         for one, best in enumerate(naive.ladder(history, 3)):
-            there = ~np.isnan(px[i, one])
-            assert list(zip(px[i, one][there], sz[i, one][there], strict=True)) == best
+            there = ~np.isnan(px[one, i])
+            assert list(zip(px[one, i][there], sz[one, i][there], strict=True)) == best
 
 
 def stored(path: Path, frame: Frame, symbols: tuple[str, ...] = ("SPY",)) -> Path:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from gpi.cli import main as main_module
 from gpi.cli import warming
 from gpi.tools import children
 from tests.shell import ROOT, environment, gpi
@@ -43,9 +44,81 @@ def test_pandas_that_is_there_already_stays() -> None:
     assert python(code) == "True"
 
 
-def test_opening_files_of_our_own_loads_no_compiler() -> None:
-    """The vendors' readers and their kernels are loaded for their files only."""
-    assert python("import sys, gpi.tools.feeds.files\nprint('numba' in sys.modules)") == "False"
+def test_opening_files_of_our_own_loads_no_compiler(tmp_path: Path) -> None:
+    """The vendors' readers and their kernels are loaded for their files only, whatever is asked of ours."""
+    gpi("simulate", "--events", "50", "--levels", "2", "--out", str(tmp_path / "a.arrow"))
+    gpi("replay", str(tmp_path / "a.arrow"), "--out", str(tmp_path / "b.parquet"))
+    gpi("replay", str(tmp_path / "a.arrow"), "--out", str(tmp_path / "lake") + "/")
+    code = (
+        "import sys\nfrom gpi.cli.main import main\n"
+        "try:\n    main(sys.argv[1:])\nexcept SystemExit as ended:\n    assert not ended.code\n"
+        "heavy = ('numba', 'pyarrow.compute', 'pandas', 'pyarrow.parquet')\n"
+        "print(*(name for name in heavy if name in sys.modules), file=sys.stderr)"
+    )
+    out = str(tmp_path / "out.arrow")
+    for words, more in (
+        (("a.arrow",), ""),
+        (("a.arrow", "--as-written"), ""),
+        (("a.arrow", "--symbols", "SPY", "--speed", "1e9"), ""),
+        (("a.arrow", "a.arrow", "--batch", "7"), ""),
+        (("b.parquet",), "pyarrow.parquet"),
+        (("b.parquet", "--as-written"), "pyarrow.parquet"),
+        (("lake",), "pyarrow.parquet"),
+    ):
+        named = [str(tmp_path / word) if (tmp_path / word).exists() else word for word in words]
+        done = subprocess.run(
+            [sys.executable, "-c", code, "replay", *named, "--out", out],
+            capture_output=True, cwd=ROOT, env=environment(), timeout=300,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr.decode()
+        assert done.stderr.decode().strip() == more, words
+
+
+@pytest.mark.jit
+def test_the_engines_commands_load_what_they_run_and_no_more(tmp_path: Path) -> None:
+    """Once their kernels are compiled: nothing that only compiles, reads other files or looks for packages."""
+    gpi("simulate", "--events", "50", "--out", str(tmp_path / "a.arrow"))
+    code = (
+        "import sys\nfrom gpi.cli.main import main\n"
+        "try:\n    main(sys.argv[1:])\nexcept SystemExit as ended:\n    assert not ended.code\n"
+        "heavy = ('numba.np.linalg', 'numba.cpython.charseq', 'numpy.ma', 'importlib.metadata', 'pyarrow.compute')\n"
+        "print(*(name for name in heavy if name in sys.modules))"
+    )
+    words = [sys.executable, "-c", code, "featurize", str(tmp_path / "a.arrow"), "--out", str(tmp_path / "b.arrow")]
+    for loaded in (None, ""):  # the first may have to compile
+        done = subprocess.run(words, capture_output=True, cwd=ROOT, env=environment(), timeout=600)
+        assert done.returncode == 0, done.stderr.decode()
+        assert loaded is None or done.stdout.decode().strip() == loaded
+
+
+@pytest.mark.jit
+def test_a_kernel_is_compiled_from_one_that_was_loaded(tmp_path: Path) -> None:
+    """Its bitcode is read then, and not before; the runtime's functions are kept, and made anew where damaged."""
+    source = (
+        "from gpi.tools.kernels.jit import jit\nimport numpy as np\n"
+        "@jit\ndef made(x):\n    return np.sort(x * 2)\n"
+        "@jit\ndef both(x):\n    return made(x)[0] + made(x + 1)[0]\n"
+    )
+    (tmp_path / "planted.py").write_text(source)
+    more = {"GPI_CACHE_DIR": str(tmp_path / "cache"), "PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}
+    made = "import numpy as np, planted\nprint(planted.made(np.arange(3.0)).tolist())\n"
+    for _ in ("compiled", "loaded"):
+        assert python(made, **more) == "[0.0, 2.0, 4.0]"
+    (kept,) = (tmp_path / "cache").rglob("runtime.*.nbc")
+    late = made + (
+        "(found,) = planted.made.overloads.values()\nprint(found.library._shared_module is None)\n"
+        "print(planted.both(np.arange(3.0)), planted.both(np.arange(3)), found.library._shared_module is None)"
+    )
+    assert python(late, **more).split("\n") == ["[0.0, 2.0, 4.0]", "True", "2.0 2 False"]
+    kept.write_bytes(b"nothing")
+    assert python(late, **more).split("\n")[0] == "[0.0, 2.0, 4.0]"
+    assert kept.stat().st_size > 100
+
+
+def test_a_command_has_room_for_its_frames() -> None:
+    """Deep under it no call crosses from one piece of the interpreter's stack to the next."""
+    assert main_module.roomy(lambda: 7) == 7
+    assert main_module.roomy.__code__.co_stacksize == main_module.FRAMES
 
 
 @pytest.mark.jit

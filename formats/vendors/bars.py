@@ -114,7 +114,10 @@ def contracts(batch: pa.RecordBatch) -> pa.Array:
 
 PRICES: Final = ("open", "high", "low", "close")
 CONTRACT: Final = ("root", "right", "strike", "expiry")
-BARS: Final = Vendor("bars by start", ("ts", "symbol", *PRICES), "ts", decode, instrument)
+READ: Final = ("ts", "ts_end", "date", "symbol", "bid_close", "bid_size", "ask_close", "ask_size", "close", "volume")
+BARS: Final = Vendor(
+    "bars by start", ("ts", "symbol", *PRICES), "ts", decode, instrument, also=READ, stepped=True
+)  # fmt: skip
 BARS_BY_END: Final = replace(BARS, name="bars by end", needs=("ts_end", "symbol", *PRICES), clock="ts_end")
 DAILY_BARS: Final = replace(BARS, name="daily bars", needs=("date", "symbol", *PRICES, "volume"), clock="date")
 OPTION_QUOTE_BARS: Final = Vendor(
@@ -126,6 +129,8 @@ OPTION_QUOTE_BARS: Final = Vendor(
     symbols=contracts,
     keys=CONTRACT,
     group="root",
+    also=READ,
+    stepped=True,
 )
 OPTION_TRADE_BARS: Final = replace(
     OPTION_QUOTE_BARS, name="option trade bars", needs=("ts", *CONTRACT, "close", "volume")

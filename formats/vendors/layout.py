@@ -115,9 +115,14 @@ def nanos(column: pa.Array, name: str = "ts_event", first: int = 0) -> Array:
     return np.asarray(column.fill_null(0).to_numpy(zero_copy_only=False))
 
 
+def layout(levels: int, building: Building = Building.NOTHING, by_order: bool = False) -> Layout:
+    """The layout of decoded rows."""
+    return Layout.of((*ticks(levels, by_order), *EXTRA.get(building, ())))
+
+
 def empty(rows: int, levels: int, building: Building = Building.NOTHING, by_order: bool = False) -> Frame:
     """Ticks that carry nothing: NaN prices, everything else 0."""
-    frame = Layout.of((*ticks(levels, by_order), *EXTRA.get(building, ()))).empty(rows)
+    frame = layout(levels, building, by_order).empty(rows)
     for name, view in frame.columns.items():
         view[...] = np.nan if name.endswith("_px") else 0
     return frame
@@ -150,7 +155,14 @@ class Vendor:
     by_order: bool = False  # it tells the book order by order
     group: str = ""  # the column whose blocks are sorted by time each; empty: the symbols' blocks
     types: Mapping[str, pa.DataType] = field(default_factory=dict)  # of the columns, where it comes as CSV
+    also: tuple[str, ...] = ()  # columns that `decode` reads where they are there
+    stepped: bool = False  # `decode` reads the smallest step of its clock
 
     def recognises(self, names: Sequence[str]) -> bool:
         """Whether a table with these columns is of this layout."""
         return set(self.needs) <= set(names)
+
+    def read(self, names: Sequence[str]) -> list[str]:
+        """Those of a table's columns that matter, in its order."""
+        read = {*self.needs, *self.also, *self.keys, self.clock}
+        return [name for name in names if name in read]

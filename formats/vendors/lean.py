@@ -66,4 +66,5 @@ LEAN_TRADES: Final = Vendor(
     clock="ts",
     decode=decode_trades,
     instrument=instrument,
+    also=("suspicious",),
 )

@@ -124,6 +124,7 @@ def instrument(symbol: str) -> Instrument:
     return equity(symbol, "XNAS")
 
 
+LADDER: Final = tuple(f"{s}_{n}" for n in range(1, MAX_LEVELS + 1) for s in ("bid_px", "bid_sz", "ask_px", "ask_sz"))
 BOOK: Final = ("ask_px_1", "ask_sz_1", "bid_px_1", "bid_sz_1")
 LOBSTER: Final = Vendor(
     name="LOBSTER",
@@ -133,4 +134,5 @@ LOBSTER: Final = Vendor(
     instrument=instrument,
     levels=levels,
     by_order=True,
+    also=("order_id", *LADDER),
 )

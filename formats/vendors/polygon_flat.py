@@ -101,4 +101,5 @@ POLYGON_TRADES: Final = Vendor(
     symbols=tickers,
     keys=("ticker",),
     types=TYPES,
+    also=("trf_id",),
 )

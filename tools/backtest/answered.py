@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-import pyarrow.parquet as pq
 
 from gpi.formats.errors import BadInput
 from gpi.formats.execution import ANSWERS, ExecutionReport
 from gpi.formats.frame import Frame, Layout
+from gpi.formats.imports.arrow import pq
 from gpi.tools.backtest.session import Session
 from gpi.tools.backtest.traded import NOTHING, Traded, joined
 

@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
-import pyarrow.parquet as pq
 import xxhash
 
 from gpi.formats.errors import BadInput, UsageError
+from gpi.formats.imports.arrow import pq
 from gpi.tools.kernels import memory
 from gpi.tools.kernels.exchange.latency import CONSTANT, LOGNORMAL, QUANTILES, RECORDED
 from gpi.tools.kernels.orders import MESSAGE, RESPONSES, Array

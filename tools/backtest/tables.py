@@ -11,13 +11,13 @@ from typing import IO, Any, Final
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import xxhash
 
 from gpi.formats import provenance
 from gpi.formats.appearing import appeared, begun, replaceable
 from gpi.formats.execution import ANSWERS
 from gpi.formats.frame import Frame, concatenated
+from gpi.formats.imports.arrow import pq
 from gpi.formats.instruments import KEY
 from gpi.formats.orders import EQUITY, FILLS, ORDERS
 from gpi.tools.kernels.orders import Array

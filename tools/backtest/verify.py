@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import pyarrow.parquet as pq
 
 from gpi.formats.errors import BadInput
+from gpi.formats.imports.arrow import pq
 from gpi.tools.backtest.manifest import manifest_of
 from gpi.tools.backtest.tables import Contents
 from gpi.tools.kernels.orders import Array

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from gpi.formats.errors import BadInput
+from gpi.formats.imports.arrow import pq
 from gpi.formats.instruments import Instruments
 from gpi.formats.written import inside, json_of, text_of
 from gpi.tools.backtest.manifest import manifest_of

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Final
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import xxhash
 
 from gpi.formats.errors import BadInput
+from gpi.formats.imports.arrow import pq
 from gpi.formats.messages import CONTINUATION, MAX_METADATA
 
 CHUNK: Final = 1 << 20

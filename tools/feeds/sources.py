@@ -8,7 +8,6 @@ from typing import Final, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from gpi.formats.frame import Array, Column, Frame, Layout
 from gpi.formats.instruments import Instrument
@@ -35,13 +34,6 @@ class Plan:
     ids: Mapping[str, int]
     chunk: int
     quarantine: Quarantine
-
-
-def identified(symbols: pa.Array, ids: Mapping[str, int]) -> Array:
-    """The id of every row: UNWANTED when the symbol has none, NAMELESS when it is null or empty."""
-    said = pc.fill_null(symbols, "").dictionary_encode()
-    known = [ids.get(s, UNWANTED) if s else NAMELESS for s in said.dictionary.to_pylist()]
-    return np.asarray(np.asarray([*known, NAMELESS], np.int32)[said.indices.to_numpy()])
 
 
 @dataclass(frozen=True, slots=True)

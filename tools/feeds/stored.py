@@ -14,17 +14,16 @@ from typing import Final, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from gpi.formats.errors import BadInput
 from gpi.formats.frame import Array, Frame
+from gpi.formats.imports.arrow import pq
 from gpi.formats.instruments import Instruments
 from gpi.formats.ipc import Reader
 from gpi.formats.parquet import read_parquet
 from gpi.formats.provenance import chain
 from gpi.formats.quarantine import Flaws, Reason, Screen, flaws, taken
 from gpi.formats.ticks import BY_ORDER, TICKS, ticks
-from gpi.formats.vendors.layout import nanos
 from gpi.tools.feeds.sorting import in_time_order
 from gpi.tools.feeds.sources import EVER, NAMELESS, UNWANTED, Block, Plan, Source
 
@@ -46,7 +45,7 @@ def _stored_in_order(path: str) -> bool:
     latest = 0
     with pq.ParquetFile(path, memory_map=True) as file:
         for batch in file.iter_batches(1 << 18, columns=["ts_event"], use_threads=False):
-            times = nanos(batch.column(0))
+            times = Frame.from_batch(batch)["ts_event"]
             if len(times) and (int(times[0]) < latest or (np.diff(times) < 0).any()):
                 return False
             latest = int(times[-1]) if len(times) else latest

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
-from itertools import pairwise
 from typing import Final, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from gpi.formats.errors import BadInput
@@ -23,11 +21,12 @@ from gpi.formats.frame import Array, Frame
 from gpi.formats.quarantine import Quarantine, Reason, Screen
 from gpi.formats.ticks import ticks
 from gpi.formats.vendors import bars, binance, lean, lobster, polygon_flat, taq
-from gpi.formats.vendors.layout import Building, Raw, Vendor, nanos
+from gpi.formats.vendors.layout import Building, Raw, Vendor, layout, nanos
+from gpi.tools.feeds.blocks import Index, identified
 from gpi.tools.feeds.live.books import Book, Direct, Exchanges, Halves
 from gpi.tools.feeds.live.updates import Levels
 from gpi.tools.feeds.sorting import in_time_order
-from gpi.tools.feeds.sources import NAMELESS, UNWANTED, Block, Plan, Source, identified
+from gpi.tools.feeds.sources import NAMELESS, UNWANTED, Block, Plan, Source, fitted
 
 VENDORS: Final[tuple[Vendor, ...]] = (  # the first that recognises the columns wins: the particular before the general
     lobster.LOBSTER,
@@ -74,69 +73,6 @@ def naming(name: str) -> Iterator[None]:
         raise BadInput(f"{name}: {wrong}") from wrong
 
 
-@dataclass(slots=True)
-class _Index:
-    """What one pass over symbols and times finds."""
-
-    symbols: dict[str, None] = field(default_factory=dict)
-    groups: dict[str, None] = field(default_factory=dict)
-    spans: list[tuple[str, Block]] = field(default_factory=list)  # rows of one group, unless groups interleave
-    rows: int = 0
-    first: int = 0
-    last: int = 0
-    interleaved: bool = False
-    step: int = 0  # the smallest positive step between two rows of a symbol that stand together
-
-    def add(self, symbols: pa.Array, groups: pa.Array, times: Array) -> None:
-        """The next rows: their symbols, what they are grouped by, and their times (ns)."""
-        said = pc.fill_null(symbols, "").dictionary_encode()
-        self.symbols |= dict.fromkeys(said.dictionary.to_pylist())  # in order of appearance
-        self._time(said.indices.to_numpy(), times)
-        grouped = said if groups is symbols else pc.fill_null(groups, "").dictionary_encode()
-        codes, words = grouped.indices.to_numpy(), grouped.dictionary.to_pylist()
-        self.groups |= dict.fromkeys(words)
-        self.interleaved |= len(self.spans) > 4 * len(self.groups)
-        if not self.interleaved:
-            cuts = [0, *(np.flatnonzero(np.diff(codes)) + 1).tolist(), len(codes)]
-            for start, stop in pairwise(cuts):
-                block = Block(self.rows + start, self.rows + stop, *_extent(times[start:stop]))
-                self._join(words[codes[start]], block)
-        self.rows += len(codes)
-
-    def _time(self, codes: Array, times: Array) -> None:
-        first, last = _extent(times)
-        self.first, self.last = _least(self.first, first), max(self.last, last)
-        order = np.argsort(codes, kind="stable")
-        steps = np.diff(times[order])[np.diff(codes[order]) == 0]
-        positive = steps[steps > 0]
-        if len(positive):
-            self.step = _least(self.step, int(positive.min()))
-
-    def _join(self, symbol: str, block: Block) -> None:
-        """A block cut by a batch is one block."""
-        if self.spans and self.spans[-1][0] == symbol:
-            before = self.spans.pop()[1]
-            first, last = _least(before.first, block.first), max(before.last, block.last)
-            block = Block(before.start, block.stop, first, last)
-        self.spans.append((symbol, block))
-
-    def blocks(self, wanted: frozenset[str] | None) -> tuple[Block, ...]:
-        """The sorted runs: one per group where each stands in one block, else the table."""
-        if self.interleaved or len(self.spans) != len(self.groups):
-            return (Block(0, self.rows, self.first, self.last),)
-        skipped = set() if wanted is None else self.symbols.keys() - wanted - {""}
-        return tuple(block for group, block in self.spans if group not in skipped)
-
-
-def _extent(times: Array) -> tuple[int, int]:
-    sane = times[times > 0]
-    return (int(sane.min()), int(sane.max())) if len(sane) else (0, 0)
-
-
-def _least(a: int, b: int) -> int:
-    return min(a, b) if a and b else a or b
-
-
 def vendor_source(path: str, wanted: frozenset[str] | None, by_order: bool = False, name: str = "") -> Source:
     """A vendor's Parquet table, `by_order` where it can; `name` it where it is another file rewritten.
 
@@ -144,7 +80,7 @@ def vendor_source(path: str, wanted: frozenset[str] | None, by_order: bool = Fal
     """
     name, names = name or path, _names(path)
     vendor = vendor_of(name, names)
-    index = _Index()
+    index = Index(vendor.stepped)
     for batch in _batches(path, (*vendor.keys, vendor.clock)):
         with naming(name):
             symbols = vendor.symbols(batch)
@@ -153,7 +89,7 @@ def vendor_source(path: str, wanted: frozenset[str] | None, by_order: bool = Fal
     kept = [s for s in index.symbols if s and (wanted is None or s in wanted)]
     levels = vendor.levels(names)
     ids, told = {symbol: k for k, symbol in enumerate(kept)}, by_order and vendor.by_order
-    reading = _Reading(path, name, vendor, levels, index.step, ids, told)
+    reading = _Reading(path, name, vendor, vendor.read(names), levels, index.step, ids, told)
     blocks = index.blocks(wanted) if index.rows else ()
     frames = partial(_run, reading, np.zeros(0, np.int64))
     if len(blocks) > MANY:  # as many open files would be too many: one run, sorted
@@ -170,6 +106,7 @@ class _Reading:
     path: str
     name: str
     vendor: Vendor
+    columns: list[str]
     levels: int
     step: int
     ids: Mapping[str, int]
@@ -194,10 +131,15 @@ class _Reading:
             keep = np.flatnonzero(ids != UNWANTED)
             batch, ids, restarts = batch.take(pa.array(keep)), ids[keep], np.searchsorted(keep, restarts)
         quarantine.rows_in += batch.num_rows
-        frame, given = self.vendor.decode(Raw(batch, ids, first, self.levels, self.step, self.by_order))
+        levels = 0 if self.vendor.building is Building.LEVELS else self.levels  # a level is no ladder yet
+        frame, given = self.vendor.decode(Raw(batch, ids, first, levels, self.step, self.by_order))
         given[ids == NAMELESS] = Reason.NO_SYMBOL
         found = screen.flaws(frame.columns, given, np.unique(restarts).tolist())
-        return quarantine.sift(frame, found, self.name)
+        return quarantine.sift(frame, found, self.name, self._whole)
+
+    def _whole(self, frame: Frame) -> Frame:
+        """Rows as the quarantine tells them: with the ladder that they would have had a level of."""
+        return fitted(frame, layout(self.levels, self.vendor.building, self.by_order).schema)
 
     def renumbered(self, frame: Frame, plan: Plan) -> Frame:
         """Built ticks with the ids of the whole."""
@@ -217,7 +159,7 @@ class _Rows(NamedTuple):
 def _run(reading: _Reading, starts: Array, block: Block, plan: Plan) -> Iterator[Frame]:
     """The ticks of the rows of a block, dirty ones in quarantine; blocks within it begin at `starts`."""
     screen, book = Screen(), reading.book(plan.quarantine)
-    for first, batch in _rows(reading.path, block, plan.chunk):
+    for first, batch in _rows(reading, block, plan.chunk):
         restarts = starts[(starts >= first) & (starts < first + batch.num_rows)] - first
         clean = reading.decoded(_Rows(batch, first, restarts), screen, plan.quarantine)
         yield reading.renumbered(book.built(clean), plan)
@@ -238,14 +180,14 @@ def _book(building: Building, depth: int, instruments: int, quarantine: Quaranti
     return Levels(depth, instruments, quarantine)
 
 
-def _rows(path: str, block: Block, chunk: int) -> Iterator[tuple[int, pa.RecordBatch]]:
-    """The batches of a block and the number of the first row of each; only its row groups are touched."""
-    with pq.ParquetFile(path, memory_map=True) as file:
+def _rows(reading: _Reading, block: Block, chunk: int) -> Iterator[tuple[int, pa.RecordBatch]]:
+    """The batches of a block and the number of the first row of each; only its row groups and what is read of them."""
+    with pq.ParquetFile(reading.path, memory_map=True) as file:
         sizes = [file.metadata.row_group(g).num_rows for g in range(file.num_row_groups)]
         ends = np.cumsum([0, *sizes])
         groups = [g for g in range(len(sizes)) if ends[g] < block.stop and ends[g + 1] > block.start]
         row = int(ends[groups[0]]) if groups else 0
-        for batch in file.iter_batches(chunk, row_groups=groups, use_threads=False):
+        for batch in file.iter_batches(chunk, groups, reading.columns, use_threads=False):
             start, stop = max(block.start - row, 0), min(block.stop - row, batch.num_rows)
             if start < stop:
                 yield row + start, batch.slice(start, stop - start)

@@ -14,10 +14,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
-import numba
-from numba.core import caching, config
-
+from gpi.formats.imports.later import metadata_later
 from gpi.formats.trust import guard_cache
+
+with metadata_later():
+    import numba
+    from numba.core import caching, config
+
 from gpi.tools.kernels.cached import lean
 
 P = ParamSpec("P")
@@ -51,7 +54,7 @@ guard_cache(caching, config.CACHE_DIR)  # what lies there is unpickled
 
 def jit(function: Callable[P, R]) -> Callable[P, R]:
     """Compile a kernel that may make arrays, called from whatever kernel."""
-    compiled: Callable[P, R] = numba.njit(cache=True, nogil=True, error_model="numpy", _nrt=True)(function)
+    compiled: Callable[P, R] = numba.njit(nogil=True, error_model="numpy", _nrt=True)(function)
     return lean(compiled)
 
 
@@ -60,7 +63,7 @@ def borrowing(function: Callable[P, R]) -> Callable[P, R]:
 
     Numba refuses at once to compile an allocation in it.
     """
-    compiled: Callable[P, R] = numba.njit(cache=True, nogil=True, error_model="numpy", _nrt=False)(function)
+    compiled: Callable[P, R] = numba.njit(nogil=True, error_model="numpy", _nrt=False)(function)
     return lean(compiled)
 
 
@@ -69,6 +72,6 @@ def inlined(function: Callable[P, R]) -> Callable[P, R]:
 
     Handing twenty arrays to a function costs time at every call, and LLVM does not inline a big one by itself.
     """
-    make = numba.njit(cache=True, nogil=True, error_model="numpy", inline="always", _nrt=False)
+    make = numba.njit(nogil=True, error_model="numpy", inline="always", _nrt=False)
     compiled: Callable[P, R] = make(function)
     return lean(compiled)

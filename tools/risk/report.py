@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import pyarrow.parquet as pq
 
 from gpi.formats.errors import BadInput
+from gpi.formats.imports.arrow import pq
 from gpi.formats.words import CANCELED, DAY_NS, EXPIRED, FILLED, MLEG, REASONS, REFUSE, REJECTED, SECOND, SUBMIT
 from gpi.formats.written import json_of, text_of
 from gpi.tools.kernels.orders import Array

@@ -26,7 +26,6 @@ import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from functools import partial
-from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
@@ -34,12 +33,16 @@ from typing import Any, Final
 import numpy as np
 
 from gpi.formats.errors import UsageError
+from gpi.formats.imports.later import metadata_later
 from gpi.formats.trust import private_folder, trusted
 from gpi.tools.kernels.jit import cache_folder
 from gpi.tools.kernels.orders import Array, record
 from gpi.tools.kernels.trader import loop
 from gpi.tools.strategies.deciding import Deciding
 from gpi.tools.strategies.parameters import Value, merged, nearest, packed
+
+with metadata_later():
+    from importlib import metadata
 
 GROUP: Final = "gpi.strategies"
 PLACEHOLDER: Final = "from gpi.tools.kernels.trader.idle import decide\n"
@@ -77,7 +80,7 @@ def load(name: str, values: Mapping[str, Value] | None = None) -> Strategy:
         if found is None:
             raise UsageError(f"{path} has no {inside!r}{nearest(inside, dir(module))}")
         return strategy(found, given, inside or Path(path).stem)
-    known = {point.name: point for point in entry_points(group=GROUP)}
+    known = {point.name: point for point in metadata.entry_points(group=GROUP)}
     if name not in known:
         raise UsageError(f"no strategy {name!r}{nearest(name, known)}; your own is path/to/file.py:Class")
     return strategy(known[name].load(), given, name)

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
 from gpi.formats.errors import UsageError, VenueError
-from gpi.formats.pandas_later import pandas_later
+from gpi.formats.imports.later import pandas_later
 from gpi.formats.secrets import Secret
 from gpi.tools.brokers.alpaca.last_moment import Late, Pulled, look, pools
 from gpi.tools.brokers.alpaca.patience import WHOLE_S, within

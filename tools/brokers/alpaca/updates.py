@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import websockets
 
-from gpi.formats.pandas_later import pandas_later
+from gpi.formats.imports.later import pandas_later
 from gpi.tools.brokers.alpaca.rest import Keys, stream_url
 
 with pandas_later():

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
 
 from gpi.formats.errors import UsageError
-from gpi.formats.pandas_later import pandas_later
+from gpi.formats.imports.later import pandas_later
 from gpi.formats.secrets import Secret
 from gpi.tools.feeds.live.link import SOCKET, Said, Step, Tap, dialled, topics
 

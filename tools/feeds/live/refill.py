@@ -16,7 +16,7 @@ import msgpack
 import numpy as np
 
 from gpi.formats.errors import VenueError
-from gpi.formats.pandas_later import pandas_later
+from gpi.formats.imports.later import pandas_later
 from gpi.formats.secrets import Secret, masked
 from gpi.formats.words import TRADE
 from gpi.tools.feeds.live.polygon import package

@@ -9,17 +9,18 @@ import numpy as np
 from gpi.formats.frame import Array, Frame, Layout, concatenated
 from gpi.formats.quarantine import Quarantine, taken
 from gpi.formats.ticks import ticks
-from gpi.formats.vendors.layout import EXTRA, Building
+from gpi.formats.vendors.layout import Building, layout
 from gpi.formats.words import DEPTH, GAP, QUOTE, SNAPSHOT
-from gpi.tools.feeds.live.books import narrowed, sided, uncrossed
+from gpi.tools.feeds.live.books import sided, uncrossed
 from gpi.tools.kernels.data import books, levels
 
 ROOM: Final = 256  # levels a side to begin with; doubled when full
+LADDERS: Final = ("bids_px", "bids_sz", "asks_px", "asks_sz")
 PATIENCE: Final = 100_000  # updates of one instrument kept while its snapshot is awaited
 
 
 class Levels:
-    """Every row is one price level of a snapshot or an update; the rows of one update make one tick.
+    """Every row is one price level of a snapshot or an update, without a ladder; those of one update make one tick.
 
     Updates that come before an instrument's first snapshot are kept, and those newer than it are
     applied right after it, as the exchange prescribes (Binance, "How to manage a local order book
@@ -30,8 +31,8 @@ class Levels:
         self._memory = levels.ladders(instruments)
         self._keys = np.zeros((instruments, 2, ROOM))
         self._sizes = np.zeros((instruments, 2, ROOM))
-        self._depth = depth
-        self._held = Layout.of((*ticks(depth), *EXTRA[Building.LEVELS])).empty(0)
+        self._layout = Layout.of(ticks(depth))
+        self._held = layout(0, Building.LEVELS).empty(0)
         self._waiting: dict[int, Frame] = {}
         self._live: set[int] = set()
         self._quarantine = quarantine
@@ -56,9 +57,10 @@ class Levels:
     def _fold(self, frame: Frame) -> Frame:
         frame = self._begun(frame)
         ends = _update_ends(frame)
-        total, depth = int(ends.sum()), self._depth
+        total = int(ends.sum())
         row_of, flags = np.zeros(total, np.int64), np.zeros(total, np.int32)
-        px, sz = np.zeros((total, 2, depth)), np.zeros((total, 2, depth))
+        built = self._layout.empty(total)
+        outs: list[Array] = [row_of, flags, *(built[name] for name in LADDERS)]
         bids = sided(frame, "bid")
         side = np.where(bids, 0, 1).astype(np.int8)
         price = np.where(bids, frame["bid_px"], frame["ask_px"])
@@ -76,19 +78,20 @@ class Levels:
         done = made = 0
         while done < frame.rows:
             ladder = (self._memory, self._keys, self._sizes)
-            done, more = levels.fold_levels(*ladder, done, *rows, row_of[made:], flags[made:], px[made:], sz[made:])
+            done, more = levels.fold_levels(*ladder, done, *rows, *(out[made:] for out in outs))
             made += more
             if done < frame.rows:
                 self._keys, self._sizes = _roomier(self._keys), _roomier(self._sizes)
         self._quarantine.folded += frame.rows - made
-        built = taken(frame, row_of[:made])
-        _fill_depth(built, flags[:made], px[:made], sz[:made])
-        return uncrossed(narrowed(built, ticks(depth)), self._quarantine)
+        built = built if made == total else built.slice(0, made)
+        _complete(built, frame, row_of[:made], flags[:made])
+        return uncrossed(built, self._quarantine)
 
     def _begun(self, frame: Frame) -> Frame:
         """The rows of instruments that had a snapshot, the first followed by what waited for it."""
-        ids = frame["instrument_id"]
-        asleep = [int(i) for i in np.unique(ids) if int(i) not in self._live]
+        if len(self._live) == len(self._memory):
+            return frame
+        asleep = [int(i) for i in np.unique(frame["instrument_id"]) if int(i) not in self._live]
         for number in asleep:
             mine = frame["instrument_id"] == number
             fresh = np.flatnonzero(mine & (frame["fresh"] != 0))
@@ -138,9 +141,12 @@ def _roomier(array: Array) -> Array:
     return np.concatenate([array, np.zeros_like(array)], axis=2)
 
 
-def _fill_depth(built: Frame, flags: Array, px: Array, sz: Array) -> None:
+def _complete(built: Frame, frame: Frame, row_of: Array, flags: Array) -> None:
+    """Ticks whose ladders are there, with their best levels and all else from the rows that ended them."""
+    for name, view in built.columns.items():
+        if name not in LADDERS:
+            np.take(frame[name], row_of, out=view, mode="clip")  # no row is outside, and then nothing is buffered
     built["kind"][:] = QUOTE | DEPTH
     built["flags"][:] = np.where(flags & books.FRESH, SNAPSHOT, 0) | np.where(flags & books.LOST, GAP, 0)
-    for number, side in enumerate(("bid", "ask")):
-        built[f"{side}s_px"][:], built[f"{side}s_sz"][:] = px[:, number], sz[:, number]
-        built[f"{side}_px"][:], built[f"{side}_sz"][:] = px[:, number, 0], sz[:, number, 0]
+    for side in ("bid", "ask"):
+        built[f"{side}_px"][:], built[f"{side}_sz"][:] = built[f"{side}s_px"][:, 0], built[f"{side}s_sz"][:, 0]

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gpi.tools.kernels.data.books import FRESH, LOST
-from gpi.tools.kernels.jit import jit
+from gpi.tools.kernels.jit import borrowing
 from gpi.tools.kernels.shared import Array, Record
 
 LADDER = np.dtype(
@@ -34,7 +34,7 @@ def ladders(instruments: int) -> npt.NDArray[Any]:
     return np.zeros(instruments, LADDER)
 
 
-@jit
+@borrowing
 def _find(keys: Array, count: int, key: float) -> int:
     """The first position whose key is not below `key`."""
     low, high = 0, count
@@ -47,7 +47,22 @@ def _find(keys: Array, count: int, key: float) -> int:
     return low
 
 
-@jit
+@borrowing
+def _opened(column: Array, at: int, count: int, value: float) -> None:
+    """Put a value in at a place; those from there on move up."""
+    for i in range(np.uint64(count), np.uint64(at), -1):
+        column[i] = column[i - np.uint64(1)]
+    column[at] = value
+
+
+@borrowing
+def _closed(column: Array, at: int, count: int) -> None:
+    """Take the value at a place out; those behind it move down."""
+    for i in range(np.uint64(at), np.uint64(count - 1)):
+        column[i] = column[i + np.uint64(1)]
+
+
+@borrowing
 def set_level(book: Record, keys: Array, sizes: Array, side: int, price: float, size: float) -> None:
     """Put, change or (size 0) remove one level. The caller has seen to the room."""
     key = price if side == 0 else -price
@@ -56,21 +71,18 @@ def set_level(book: Record, keys: Array, sizes: Array, side: int, price: float, 
     there = at < count and keys[side, at] == key
     if size == 0.0:
         if there:
-            for i in range(at, count - 1):
-                keys[side, i] = keys[side, i + 1]
-                sizes[side, i] = sizes[side, i + 1]
+            _closed(keys[side], at, count)
+            _closed(sizes[side], at, count)
             book.count[side] = count - 1
-        return
-    if not there:
-        for i in range(count, at, -1):
-            keys[side, i] = keys[side, i - 1]
-            sizes[side, i] = sizes[side, i - 1]
+    elif there:
+        sizes[side, at] = size
+    else:
+        _opened(keys[side], at, count, key)
+        _opened(sizes[side], at, count, size)
         book.count[side] = count + 1
-        keys[side, at] = key
-    sizes[side, at] = size
 
 
-@jit
+@borrowing
 def level_step(
     book: Record,
     keys: Array,
@@ -104,7 +116,7 @@ def level_step(
     set_level(book, keys, sizes, side, price, size)
 
 
-@jit
+@borrowing
 def write_ladder(book: Record, keys: Array, sizes: Array, side: int, px: Array, sz: Array) -> None:
     """The best levels of a side into px and sz, best first; NaN and 0 where there are none."""
     count = book.count[side]
@@ -118,7 +130,7 @@ def write_ladder(book: Record, keys: Array, sizes: Array, side: int, px: Array, 
             sz[level] = 0.0
 
 
-@jit
+@borrowing
 def fold_levels(
     memory: Array,
     keys: Array,
@@ -134,14 +146,16 @@ def fold_levels(
     ends: Array,
     row_of: Array,
     flags: Array,
-    px: Array,
-    sz: Array,
+    bids_px: Array,
+    bids_sz: Array,
+    asks_px: Array,
+    asks_sz: Array,
 ) -> tuple[int, int]:
     """Fold rows from `start`; write a tick where an update that changed a live book `ends`.
 
-    `row_of`, `flags` (ticks,) and `px`, `sz` (ticks, 2, levels) receive the ticks. Returns (rows
-    done, ticks): rows done fall short of the end where a side has no room for another level, and
-    the caller makes more.
+    `row_of`, `flags` (ticks,) and `bids_px` to `asks_sz` (ticks, levels) receive the ticks. Returns
+    (rows done, ticks): rows done fall short of the end where a side has no room for another level,
+    and the caller makes more.
     """
     ticks = 0
     for row in range(start, len(instrument)):
@@ -164,8 +178,8 @@ def fold_levels(
             if book.touched and book.live:
                 row_of[ticks] = row
                 flags[ticks] = book.marks
-                for one in range(2):
-                    write_ladder(book, keys[number], sizes[number], one, px[ticks, one], sz[ticks, one])
+                write_ladder(book, keys[number], sizes[number], 0, bids_px[ticks], bids_sz[ticks])
+                write_ladder(book, keys[number], sizes[number], 1, asks_px[ticks], asks_sz[ticks])
                 ticks += 1
                 book.marks = 0
             book.touched = 0
