@@ -1,8 +1,9 @@
 """gpi capture: a live feed as a stream of ticks."""
 
 import atexit
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -10,6 +11,7 @@ from gpi.cli import warming
 from gpi.cli.io import Tool, source
 from gpi.cli.running import running
 from gpi.cli.terminal import say
+from gpi.tools.desk.options import told
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -21,63 +23,78 @@ if TYPE_CHECKING:
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Feed:
+    """What is captured, and from where."""
+
+    source: str = told("alpaca", "alpaca, polygon, or venue (a `gpi venue`).")
+    asset_class: str = told("stocks", "stocks, options or crypto.")
+    symbols: str | None = told(None, "AAPL,MSFT or @tier1 or @FILE; * for all the feed has.")
+    channels: str | None = told(None, "trades,quotes,statuses,books; else all but books.")
+    feed: str = told("", "iex, sip; indicative, opra; realtime, delayed. Else the first.")
+    url: str | None = told(None, "Another host, such as http://127.0.0.1:8700.")
+    venue_ready: Path | None = told(None, "The file that `gpi venue --ready` wrote.")
+    wire: str = told("alpaca", "Of a venue: alpaca or polygon.")
+    key_file: Path | None = told(None, "Keys (TOML or JSON, mode 600); else docs/live.md.")
+    levels: int = told(0, "Book levels a side, with --channels books.", least=0, most=10)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keeping:
+    """Where it is kept, when it ends, and what a slow reader or a silent feed means."""
+
+    journal: Path | None = told(None, "Keep the messages here; else in ~/.local/state/gpi.")
+    from_journal: Path | None = told(None, "No network: tell a journal's stream again.")
+    lake: Path | None = told(None, "Write the rows into this lake as well.")
+    until: str | None = told(None, "16:00 (New York) or a time with offset.")
+    for_: str | None = told(None, "30s, 5m, 6.5h.", flag="--for")
+    rows: int | None = told(None, "End after so many rows.", least=1)
+    on_full: str = told("block", "A slow reader: block, drop-oldest or conflate.")
+    buffer: int = told(262_144, "Rows that may wait for the reader.", least=1)
+    mute: float | None = told(None, "Silent seconds before a reconnection; 0: never.", least=0)
+    refill: bool = told(True, "Ask REST for what was missed.")
+    patience: float = told(600.0, "Seconds without a connection before giving up.", least=0)
+    once: bool = told(False, "End when the other side closes or is gone, or a venue's feed is over.", flag="--once")
+    stats: float | None = told(None, "Tell the books every so many seconds.", least=0.1)
+
+
 @app.command(epilog="Example: gpi capture --source alpaca --symbols @tier1 --lake lake/ | gpi featurize --to table")
 @source
-def capture(
-    source: Annotated[str, typer.Option(help="alpaca, polygon, or venue (a `gpi venue`).")] = "alpaca",
-    asset_class: Annotated[str, typer.Option(help="stocks, options or crypto.")] = "stocks",
-    symbols: Annotated[str | None, typer.Option(help="AAPL,MSFT or @tier1 or @FILE; * for all the feed has.")] = None,
-    channels: Annotated[str | None, typer.Option(help="trades,quotes,statuses,books; else all but books.")] = None,
-    feed: Annotated[str, typer.Option(help="iex, sip; indicative, opra; realtime, delayed. Else the first.")] = "",
-    url: Annotated[str | None, typer.Option(help="Another host, such as http://127.0.0.1:8700.")] = None,
-    venue_ready: Annotated[Path | None, typer.Option(help="The file that `gpi venue --ready` wrote.")] = None,
-    wire: Annotated[str, typer.Option(help="Of a venue: alpaca or polygon.")] = "alpaca",
-    key_file: Annotated[Path | None, typer.Option(help="Keys (TOML or JSON, mode 600); else docs/live.md.")] = None,
-    levels: Annotated[int, typer.Option(min=0, max=10, help="Book levels a side, with --channels books.")] = 0,
-    journal: Annotated[Path | None, typer.Option(help="Keep the messages here; else in ~/.local/state/gpi.")] = None,
-    from_journal: Annotated[Path | None, typer.Option(help="No network: tell a journal's stream again.")] = None,
-    lake: Annotated[Path | None, typer.Option(help="Write the rows into this lake as well.")] = None,
-    until: Annotated[str | None, typer.Option(help="16:00 (New York) or a time with offset.")] = None,
-    for_: Annotated[str | None, typer.Option("--for", help="30s, 5m, 6.5h.")] = None,
-    rows: Annotated[int | None, typer.Option(min=1, help="End after so many rows.")] = None,
-    on_full: Annotated[str, typer.Option(help="A slow reader: block, drop-oldest or conflate.")] = "block",
-    buffer: Annotated[int, typer.Option(min=1, help="Rows that may wait for the reader.")] = 262_144,
-    mute: Annotated[float | None, typer.Option(min=0, help="Silent seconds before a reconnection; 0: never.")] = None,
-    refill: Annotated[bool, typer.Option(help="Ask REST for what was missed.")] = True,
-    patience: Annotated[float, typer.Option(min=0, help="Seconds without a connection before giving up.")] = 600.0,
-    once: Annotated[
-        bool, typer.Option("--once", help="End when the other side closes or is gone, or a venue's feed is over.")
-    ] = False,
-    stats: Annotated[float | None, typer.Option(min=0.1, help="Tell the books every so many seconds.")] = None,
-) -> Tool:
+def capture(feed: Feed, keeping: Keeping) -> Tool:
     """Live trades, quotes and statuses: journaled as they came, then published as ticks, gaps refilled or flagged.
 
     Keys come from the environment, a file or a keyring, never from the command line (docs/live.md).
     """
-    if from_journal is not None:
-        return _retold(from_journal)
-    vendor, url = _where(source, wire, url, venue_ready)
-    _check("--asset-class", asset_class, ("stocks", "options", "crypto"))
-    _check("--on-full", on_full, ("block", "drop-oldest", "conflate"))
-    names = _symbols(symbols)
-    keys = _keys(vendor, url, key_file or venue_ready)  # before the vendors' clients are imported: they look for some
+    if keeping.from_journal is not None:
+        return _retold(keeping.from_journal)
+    vendor, url = _where(feed.source, feed.wire, feed.url, feed.venue_ready)
+    _check("--asset-class", feed.asset_class, ("stocks", "options", "crypto"))
+    _check("--on-full", keeping.on_full, ("block", "drop-oldest", "conflate"))
+    names = _symbols(feed.symbols)
+    # before the vendors' clients are imported: they look for some
+    keys = _keys(vendor, url, feed.key_file or feed.venue_ready)
     from gpi.tools.feeds.live.subscription import Subscription
     from gpi.tools.feeds.spans import seconds, wall_clock
 
-    wanted = Subscription(vendor, asset_class, names, _words(channels), feed, url)  # type: ignore[arg-type]
-    always, silence = source == "venue" or asset_class == "crypto", 30.0 if source == "venue" else 5.0
+    channels = _words(feed.channels)
+    wanted = Subscription(vendor, feed.asset_class, names, channels, feed.feed, url)  # type: ignore[arg-type]
+    venue = feed.source == "venue"
+    silence = 30.0 if venue else 5.0
     how: dict[str, Any] = {
-        "levels": levels,
-        "journal": journal,
-        "lake": lake,
-        "rows": rows,
-        "on_full": on_full,
-        "buffer": buffer,
+        "levels": feed.levels,
+        "journal": keeping.journal,
+        "lake": keeping.lake,
+        "rows": keeping.rows,
+        "on_full": keeping.on_full,
+        "buffer": keeping.buffer,
+        "mute": silence if keeping.mute is None else keeping.mute,
+        "always": venue or feed.asset_class == "crypto",
+        "refill": keeping.refill,
+        "venue": venue,
     }
-    how |= {"mute": silence if mute is None else mute, "always": always, "refill": refill, "venue": source == "venue"}
-    limits: dict[str, Any] = {"patience_s": patience, "once": once, "stats_s": stats}
-    limits["for_s"] = None if for_ is None else seconds(for_)
-    limits["until_ns"] = None if until is None else wall_clock(until)
+    limits: dict[str, Any] = {"patience_s": keeping.patience, "once": keeping.once, "stats_s": keeping.stats}
+    limits["for_s"] = None if keeping.for_ is None else seconds(keeping.for_)
+    limits["until_ns"] = None if keeping.until is None else wall_clock(keeping.until)
     return _live(wanted, keys, how, limits)
 
 
@@ -141,21 +158,21 @@ def _live(wanted: "Subscription", keys: tuple["Secret", ...], how: dict[str, Any
     if how["lake"] is not None:
         about = stamped(schema, "capture", wanted.about(how["levels"]), {"journal": str(folder)})
         frames = _also_into(how["lake"], frames, about, folder)
-    told = _told(frames, conclude)
+    ending = _told(frames, conclude)
     atexit.register(
-        told.close
+        ending.close
     )  # a reader that left us, a second Ctrl-C: the lake and the journal are closed all the same
-    return Tool(Stream(schema, told), {"journal": str(folder)}, told.close, in_any_case=True)
+    return Tool(Stream(schema, ending), {"journal": str(folder)}, ending.close, in_any_case=True)
 
 
 def _retold(folder: Path) -> Tool:
     from gpi.tools.feeds.live.retold import Journaled
     from gpi.tools.stage import Stream
 
-    told = Journaled(folder)
-    intake = told.subscription.intake(told.about["levels"], told.about["live"])
+    journaled = Journaled(folder)
+    intake = journaled.subscription.intake(journaled.about["levels"], journaled.about["live"])
     schema = intake.instruments.on(intake.schema)
-    return Tool(Stream(schema, told.frames(intake, running().stopped)))
+    return Tool(Stream(schema, journaled.frames(intake, running().stopped)))
 
 
 def _where(source: str, wire: str, url: str | None, ready: Path | None) -> tuple[str, str | None]:

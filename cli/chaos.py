@@ -1,12 +1,15 @@
 """gpi chaos: the fault suite against the real commands."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from gpi.cli.flags import spread
 from gpi.cli.terminal import console, say
+from gpi.tools.desk.options import told
 
 if TYPE_CHECKING:
     from gpi.formats.execution import OrderRequest
@@ -16,22 +19,30 @@ if TYPE_CHECKING:
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class How:
+    """How much of the suite is run, and what is kept of it."""
+
+    short: bool = told(False, "The short form, minutes; else every count in full.", flag="--short")
+    case: int | None = told(None, "Only this case of the one row named by --only.")
+    cases: int | None = told(None, "So many units of each row instead of its own.", least=1)
+    jobs: int = told(2, "Cases side by side.", least=1)
+    fresh: bool = told(False, "Exec every command anew instead of forking it.", flag="--fresh")
+    debug: bool = told(False, "Every process logs all it can.", flag="--debug")
+    keep: bool = told(False, "Leave the folders of cases that broke.", flag="--keep")
+    folder: Path | None = told(None, "Scratch space; else a temporary folder.")
+
+
 @app.command(
     epilog="Example: gpi chaos --seed 1 --short; one row: gpi chaos --seed 1 --only F05 --out f05.md; "
     "one case again: gpi chaos --seed 1 --only F05 --case 317 --keep"
 )
+@spread
 def chaos(
+    how: How,
     seed: Annotated[int, typer.Option(help="Everything that happens by chance follows from it.")] = 1,
     draw: Annotated[bool, typer.Option("--draw", help="Instead of --seed: a new seed for every row, told.")] = False,
-    short: Annotated[bool, typer.Option("--short", help="The short form, minutes; else every count in full.")] = False,
     only: Annotated[str | None, typer.Option(help="Only these rows: F05 or F01,F05,F06.")] = None,
-    case: Annotated[int | None, typer.Option(help="Only this case of the one row named by --only.")] = None,
-    cases: Annotated[int | None, typer.Option(min=1, help="So many units of each row instead of its own.")] = None,
-    jobs: Annotated[int, typer.Option(min=1, help="Cases side by side.")] = 2,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Exec every command anew instead of forking it.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Every process logs all it can.")] = False,
-    keep: Annotated[bool, typer.Option("--keep", help="Leave the folders of cases that broke.")] = False,
-    folder: Annotated[Path | None, typer.Option(help="Scratch space; else a temporary folder.")] = None,
     out: Annotated[list[Path] | None, typer.Option(help="Write the table to FILE.json or FILE.md; repeat.")] = None,
     plain: Annotated[int, typer.Option(min=0, help="Instead: so many runs a fault of a plain alpaca-py loop.")] = 0,
 ) -> None:
@@ -44,18 +55,18 @@ def chaos(
     from gpi.tools.chaos.suite import ROWS
 
     chosen = _chosen(ROWS, only)
-    if case is not None and len(chosen) != 1:
+    if how.case is not None and len(chosen) != 1:
         raise UsageError("--case repeats a case of one row: name it with --only F05")
     for path in out or []:
         if path.suffix not in (".json", ".md"):
             raise UsageError(f"--out {path}: end it in .json or .md")
         replaceable(path)
     if plain:
-        _plain(seed, plain, folder)
+        _plain(seed, plain, how.folder)
         return
     seeds = [_drawn() if draw else seed for _ in chosen]
-    outcomes = _carried_out(chosen, seeds, short, case, cases, jobs, fresh, debug, keep, folder)
-    facts = {"form": "short" if short else "long", **_facts()}
+    outcomes = _carried_out(chosen, seeds, how)
+    facts = {"form": "short" if how.short else "long", **_facts()}
     _write(outcomes, facts, out or [])
     _show(outcomes)
     broken = [each.row.id for each in outcomes if each.verdict != "pass"]
@@ -77,18 +88,7 @@ def _chosen(rows: "tuple[Row, ...]", only: str | None) -> "list[Row]":
     return [known[word] for word in wanted]
 
 
-def _carried_out(
-    rows: "list[Row]",
-    seeds: list[int],
-    short: bool,
-    case: int | None,
-    units: int | None,
-    jobs: int,
-    fresh: bool,
-    debug: bool,
-    keep: bool,
-    folder: Path | None,
-) -> "list[Outcome]":
+def _carried_out(rows: "list[Row]", seeds: list[int], how: How) -> "list[Outcome]":
     import os
     from dataclasses import replace
 
@@ -98,23 +98,23 @@ def _carried_out(
     from gpi.tools.chaos.rows import run
     from gpi.tools.chaos.zygote import Zygote
 
-    scratch = _scratch(folder)
+    scratch = _scratch(how.folder)
     zygote, outcomes = None, []
     umask = os.umask(0o077)  # of the zygote, too: what a case writes is ours alone
     try:
         before_a_session(lambda words: say(f"gpi chaos: {words}", err=True))  # nor does a case compile
-        zygote = None if fresh else Zygote.start(carried_out, warm)
-        lab = Lab(seeds[0], scratch, zygote, _rooms(), keep, not short, debug)
+        zygote = None if how.fresh else Zygote.start(carried_out, warm)
+        lab = Lab(seeds[0], scratch, zygote, _rooms(), how.keep, not how.short, how.debug)
         practice(lab)
         for row, seed in zip(rows, seeds, strict=True):
-            wanted = units or (row.short if short else row.long)
-            outcomes.append(run(row, replace(lab, seed=seed), wanted, case, jobs))
+            wanted = how.cases or (row.short if how.short else row.long)
+            outcomes.append(run(row, replace(lab, seed=seed), wanted, how.case, how.jobs))
             _tell(outcomes[-1])
     finally:
         if zygote is not None:
             zygote.close()
         os.umask(umask)
-        _clean(scratch, keep)
+        _clean(scratch, how.keep)
     return outcomes
 
 

@@ -1,9 +1,8 @@
-"""What `gpi trade` and `gpi backtest` share: the options of a session, the session on a stream, its last words."""
+"""What `gpi trade` and `gpi backtest` share: a session as a tool of the pipe, and its last words."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,12 +12,10 @@ from gpi.cli.terminal import say
 from gpi.tools.desk.options import Options
 
 if TYPE_CHECKING:
-    from gpi.formats.frame import Frame
-    from gpi.tools.backtest.answered import Repeated
-    from gpi.tools.backtest.run import Run as RunDirectory
-    from gpi.tools.backtest.session import Session
+    from collections.abc import Callable
+
     from gpi.tools.backtest.setup import Setup
-    from gpi.tools.stage import Stream
+    from gpi.tools.desk.session import Desk, Opening
 
 Answers = Annotated[
     Path | None, typer.Option(help="Repeat a live run: its answers.parquet, what the broker told it, row by row.")
@@ -26,84 +23,38 @@ Answers = Annotated[
 OutDir = Annotated[Path | None, typer.Option("--out", help="Run directory: orders, fills, equity, metrics, manifest.")]
 
 
-@dataclass
-class Desk:
-    """A session on a stream: its frames, its run directory, and what is said at the end."""
-
-    setup: "Setup"
-    fees: str
-    out: Path | None
-    kill_file: Path | None
-    run: Run
-    answers: Path | None = None
-    session: "Session | None" = None
-    metrics: dict[str, Any] | None = None
-
-    def trade(self, stream: "Stream") -> "Stream":
-        """Orders of the session over the stream; the run directory is written beside."""
-        from gpi.formats.orders import ORDERS
-        from gpi.tools.backtest.session import Session
-        from gpi.tools.desk.setting import fitted_fees
-        from gpi.tools.stage import Stream
-
-        setup = fitted_fees(self.setup, self.fees, stream)
-        session = self.session = Session(stream.schema, setup, self.kill_file)
-        self.run.watchers.append(session.watch)
-        directory = self._directory(session, stream)
-        if directory is not None:
-            self.run.watchers.append(directory.tell)  # on a quiet feed, too, what was told is soon kept
-        schema = ORDERS.with_metadata({**(stream.schema.metadata or {}), **ORDERS.metadata})
-        return Stream(schema, self._frames(stream, session, directory))
-
-    def _directory(self, session: "Session", stream: "Stream") -> "RunDirectory | None":
-        from gpi.tools.backtest.run import Run as RunDirectory
-
-        return None if self.out is None else RunDirectory(self.out, session, stream.schema)
-
-    def _frames(self, stream: "Stream", session: "Session", directory: "RunDirectory | None") -> Iterator["Frame"]:
-        trader = self._trader(session)
-        step = self.run.latencies.measured("trade", trader.step)
-        complete = False
-        try:
-            for frame in stream.frames:
-                if directory is not None:
-                    directory.saw(frame)
-                traded = step(frame)
-                if directory is not None:
-                    directory.add(traded)
-                yield traded.orders
-            complete = True
-        finally:
-            # However it ends (a dead upstream, a reader that left, Ctrl-C): orders are cancelled, the run is told.
-            last = trader.finish()
-            if directory is not None:
-                directory.add(last)
-                self.metrics = directory.close(complete)
-        yield last.orders
-
-    def _trader(self, session: "Session") -> "Session | Repeated":
-        from gpi.tools.backtest.answered import Repeated, Script
-
-        return session if self.answers is None else Repeated(session, Script.read(self.answers))
-
-    def conclude(self) -> None:
-        """The summary, then the breach (exit 4) if there was one."""
-        from gpi.cli.summary import summary
-
-        if self.session is None:
-            return
-        if self.run.left:
-            say("gpi: whoever read the orders has left: they are cancelled, and trading has ended", err=True)
-        summary(self.session, self.metrics, self.run.latencies, self.out)
-        breach = self.session.breach()
-        if breach is not None:
-            raise breach
-
-
 def desk(options: Options, out: Path | None, kill_file: Path | None, answers: Path | None = None) -> Tool:
     """The tool of a trading command. Raises UsageError for a strategy, parameter or limit that is not right."""
+    from gpi.tools.desk.broker import Paper, Recorded
     from gpi.tools.desk.setting import setup_of
 
     setup = setup_of(options, external=answers is not None)
-    made = Desk(setup, options.fees, out, kill_file, running(), answers)
-    return Tool(made.trade, {"strategy": setup.strategy.digest}, made.conclude, in_any_case=True)
+    broker = Paper(kill_file) if answers is None else Recorded(answers, kill_file)
+    return tool(
+        setup, options.fees, lambda instruments, fitted: broker, out, lambda line: say(f"gpi: {line}", err=True)
+    )
+
+
+def tool(setup: "Setup", fees: str, opening: "Opening", out: Path | None, tell: "Callable[[str], None]") -> Tool:
+    """A session of that setup at the broker that `opening` makes, as a tool of the pipe."""
+    from gpi.tools.desk.session import Desk
+
+    run = running()
+    made = Desk(setup, fees, opening, out, run, tell)
+    return Tool(made.trade, {"strategy": setup.strategy.digest}, partial(_conclude, made, run), in_any_case=True)
+
+
+def _conclude(desk: "Desk", run: Run) -> None:
+    """The summary, the broker's last words, then what went wrong (exit 4 or 5), if anything did."""
+    from gpi.cli.summary import summary
+
+    if desk.session is None or desk.broker is None:
+        return
+    if run.left:
+        desk.say("whoever read the orders has left: they are cancelled, and trading has ended")
+    summary(desk.session, desk.metrics, run.latencies, desk.out)
+    for line in desk.broker.last_words(float(desk.session.account.cash)):
+        desk.say(line)
+    failure = desk.failure()
+    if failure is not None:
+        raise failure

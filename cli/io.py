@@ -9,12 +9,12 @@ import functools
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass, field, is_dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gpi.cli.flags import bundled, flags
+from gpi.cli.flags import bundled, signed, unfolded
 from gpi.cli.running import Run, private_stdout, running
 
 if TYPE_CHECKING:
@@ -86,12 +86,9 @@ def _parameter(name: str, kind: Any, where: Any = inspect.Parameter.KEYWORD_ONLY
 
 def _wrapped(body: Body, reads: bool, writes: bool, name: str | None = None) -> Body:
     called = name or body.__name__.replace("_", "-")
-    signature = list(inspect.signature(body).parameters.values())
-    bundles = {each.name: each.annotation for each in signature if is_dataclass(each.annotation)}
-    own = [more for each in signature for more in (flags(each.annotation) if each.name in bundles else [each])]
+    own, bundles = unfolded(body)
     added = [_parameter("to", To)] + ([_parameter("out", Out)] if writes else [])
     first = [_parameter("sources", Sources, inspect.Parameter.POSITIONAL_OR_KEYWORD)] if reads else []
-    own = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in own]
 
     @functools.wraps(body)
     def command(**given: Any) -> None:
@@ -106,10 +103,7 @@ def _wrapped(body: Body, reads: bool, writes: bool, name: str | None = None) -> 
         else:
             composing.extend(_only_last(parts, to, out))
 
-    command.__signature__ = inspect.Signature([*first, *own, *added])  # type: ignore[attr-defined]
-    del command.__wrapped__  # type: ignore[attr-defined]
-    command.__annotations__ = {each.name: each.annotation for each in (*first, *own, *added)}
-    return command
+    return signed(command, [*first, *own, *added])
 
 
 def _tool(made: Any) -> Tool:
@@ -128,9 +122,9 @@ def _opened(sources: list[str]) -> list[Part]:
     """The part that reads the named files; none when stdin is to be read."""
     if not sources or sources == ["-"]:
         return []
-    from gpi.cli.replay import recorded
+    from gpi.cli.recorded import recorded
 
-    return [Part("replay", {"sources": sources, "as_written": True}, recorded(sources, as_written=True))]
+    return [Part("replay", {"sources": sources, "as_written": True}, Tool(*recorded(sources, as_written=True)))]
 
 
 def composed(commands: list[list[str]], defaults: Mapping[str, Any] | None = None) -> list[Part]:

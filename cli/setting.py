@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gpi.cli.terminal import say
+from gpi.tools.desk.options import told
 
 if TYPE_CHECKING:
     from gpi.formats.instruments import Instrument
@@ -17,54 +19,50 @@ if TYPE_CHECKING:
 History = Annotated[
     list[str] | None, typer.Option(help="What lies before the feed: bars or ticks, files or a lake; repeatable.")
 ]
-Tls = Annotated[bool, typer.Option("--tls", help="https and wss too, on a port and certificate of their own.")]
-TlsPort = Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")]
-TlsName = Annotated[list[str] | None, typer.Option(help="A host to stand in for, behind TLS; repeatable.")]
-TlsCert = Annotated[Path | None, typer.Option(help="Your own certificate (PEM), instead of one made up.")]
-TlsKey = Annotated[Path | None, typer.Option(help="Its key (PEM).")]
 
 
-def hosts(tls: bool, names: list[str], cert: Path | None, key: Path | None) -> frozenset[str]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tls:
+    """https and wss beside the plain port: whether, where, for whom, with which certificate."""
+
+    tls: bool = told(False, "https and wss too, on a port and certificate of their own.", flag="--tls")
+    tls_port: int = told(0, "0 takes a free one.", least=0, most=65535)
+    tls_name: list[str] | None = told(None, "A host to stand in for, behind TLS; repeatable.")
+    tls_cert: Path | None = told(None, "Your own certificate (PEM), instead of one made up.")
+    tls_key: Path | None = told(None, "Its key (PEM).")
+
+
+def hosts(given: Tls) -> frozenset[str]:
     """The hosts that the venue stands in for behind TLS. Raises UsageError where options do not go together."""
     from gpi.formats.errors import UsageError
     from gpi.tools.venue.tls import host
 
-    if (cert is None) != (key is None) or (cert or names) and not tls:
+    cert, key, names = given.tls_cert, given.tls_key, given.tls_name or []
+    if (cert is None) != (key is None) or (cert or names) and not given.tls:
         raise UsageError("--tls-name, --tls-cert and --tls-key are of --tls, and the last two go together")
     return frozenset(map(host, names))
 
 
 def past(sources: Sequence[str]) -> "tuple[Past, list[Instrument]]":
     """What lies before the feed, and whose it is: a venue without a feed lists these."""
-    from gpi.formats.instruments import Instruments
     from gpi.tools.venue.data.past import Past
 
     if not sources:
         return Past(), []
-    from gpi.tools.feeds.past import past_files
+    from gpi.tools.desk.history import history
 
-    files = past_files(sources)
-    past, found = Past(files.bars, files.ticks_of), list(files.instruments.values())
-    stream = files.ticks()
-    if stream is not None:
-        instruments = Instruments.of(stream.schema)
-        past.learn(instruments, stream.frames)
-        found += [each for each in instruments if each.symbol not in files.instruments]
-    if files.dropped:
-        say(f"gpi venue: --history: {files.dropped:,} rows are no bars of a day or less, and left out", err=True)
-    return past, found
+    return history(sources, lambda line: say(f"gpi venue: --history: {line}", err=True))
 
 
 @contextmanager
-def guarded(
-    wanted: bool, port: int, names: frozenset[str], cert: Path | None, key: Path | None
-) -> "Iterator[tuple[int, Certificate] | None]":
+def guarded(wanted: Tls, names: frozenset[str]) -> "Iterator[tuple[int, Certificate] | None]":
     """The port of TLS and what is spoken there, if it is wanted; a made certificate's folder is ours, and goes."""
     from tempfile import TemporaryDirectory
 
     from gpi.tools.venue.tls import certified, given
 
-    if not wanted:
+    cert, key, port = wanted.tls_cert, wanted.tls_key, wanted.tls_port
+    if not wanted.tls:
         yield None
     elif cert is not None and key is not None:
         yield port, given(cert, key)

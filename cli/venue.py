@@ -1,13 +1,16 @@
 """gpi venue: a local exchange that real clients connect to."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from gpi.cli import setting
+from gpi.cli.flags import spread
 from gpi.cli.terminal import say
+from gpi.tools.desk.options import told
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -21,43 +24,50 @@ MOST_CASH = 10**12  # in any account: cash times prices keep all their digits
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Serving:
+    """How the venue is reached, whom it knows, and how long it serves."""
+
+    port: int = told(0, "0 takes a free one; the ready line names it.", least=0, most=65535)
+    ready: Path | None = told(None, "Write the ready line here (mode 600), with the secret.")
+    token: str | None = told(None, "Of /gpi/control; else made up.", env="GPI_VENUE_TOKEN")
+    key_file: Path | None = told(None, "JSON {key_id, secret}, mode 600; else made up.")
+    account: list[str] | None = told(None, "KEY:CASH, another account; repeatable.")
+    cash: str = told("100000", "Of the first account.")
+    speed: str = told("max", "max, realtime, or N times realtime.")
+    wait_for: int = told(0, "Data sockets that must have subscribed first.", least=0)
+    stay: bool = told(False, "Serve on after the feed's end, until SIGTERM.", flag="--stay")
+    linger: float = told(2.0, "Seconds to serve on after the feed's end.", least=0)
+    slow: str = told("wait", "A slow reader holds the feed back (wait) or is cut (drop).")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Market:
+    """How its exchange trades, and what goes wrong there."""
+
+    fill: str = told("alpaca-paper", "How orders fill, as in `gpi backtest`.")
+    option_slippage: str | None = told(None, "Options: share of the spread a fill travels, by legs; 1: all of it.")
+    luld: int = told(0, "LULD bands of this tier on shares; 0: none.", least=0, most=2)
+    breaker: str | None = told(None, "Market-wide breakers: SYMBOL:PREVIOUS_CLOSE of the index (SPY:585.20).")
+    fees: str = told("alpaca", "alpaca (what it charges, paper too) or zero.")
+    hours: str = told("market", "market (shares trade in US sessions) or always.")
+    rate_limit: int = told(200, "Requests a minute per account; 0: no limit.", least=0)
+    seed: int = told(0, "Of ids, fills and faults.")
+    fault: list[str] | None = told(None, "NAME[:k=v,...], repeatable; docs/venue.md.")
+    scenario: Path | None = told(None, "Faults from a file ([[fault]] tables, TOML).")
+
+
 @app.command(
     epilog="Example: gpi simulate --scenario flash-crash | gpi venue --speed 60 --wait-for 1 --ready "
     "/tmp/venue.json; for clients of wss that ask for months: gpi venue day.parquet --tls --history lake/ --stay"
 )
+@spread
 def venue(
+    serving: Serving,
+    market: Market,
+    tls: setting.Tls,
     sources: Annotated[list[str] | None, typer.Argument(metavar="[SOURCE]", help="Ticks; - or nothing: stdin.")] = None,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one; the ready line names it.")] = 0,
-    ready: Annotated[Path | None, typer.Option(help="Write the ready line here (mode 600), with the secret.")] = None,
-    token: Annotated[str | None, typer.Option(envvar="GPI_VENUE_TOKEN", help="Of /gpi/control; else made up.")] = None,
-    key_file: Annotated[Path | None, typer.Option(help="JSON {key_id, secret}, mode 600; else made up.")] = None,
-    account: Annotated[list[str] | None, typer.Option(help="KEY:CASH, another account; repeatable.")] = None,
-    cash: Annotated[str, typer.Option(help="Of the first account.")] = "100000",
-    speed: Annotated[str, typer.Option(help="max, realtime, or N times realtime.")] = "max",
-    wait_for: Annotated[int, typer.Option(min=0, help="Data sockets that must have subscribed first.")] = 0,
-    stay: Annotated[bool, typer.Option("--stay", help="Serve on after the feed's end, until SIGTERM.")] = False,
-    linger: Annotated[float, typer.Option(min=0, help="Seconds to serve on after the feed's end.")] = 2.0,
-    slow: Annotated[str, typer.Option(help="A slow reader holds the feed back (wait) or is cut (drop).")] = "wait",
-    fill: Annotated[str, typer.Option(help="How orders fill, as in `gpi backtest`.")] = "alpaca-paper",
-    option_slippage: Annotated[
-        str | None, typer.Option(help="Options: share of the spread a fill travels, by legs; 1: all of it.")
-    ] = None,
-    luld: Annotated[int, typer.Option(min=0, max=2, help="LULD bands of this tier on shares; 0: none.")] = 0,
-    breaker: Annotated[
-        str | None, typer.Option(help="Market-wide breakers: SYMBOL:PREVIOUS_CLOSE of the index (SPY:585.20).")
-    ] = None,
-    fees: Annotated[str, typer.Option(help="alpaca (what it charges, paper too) or zero.")] = "alpaca",
-    hours: Annotated[str, typer.Option(help="market (shares trade in US sessions) or always.")] = "market",
-    rate_limit: Annotated[int, typer.Option(min=0, help="Requests a minute per account; 0: no limit.")] = 200,
-    seed: Annotated[int, typer.Option(help="Of ids, fills and faults.")] = 0,
-    fault: Annotated[list[str] | None, typer.Option(help="NAME[:k=v,...], repeatable; docs/venue.md.")] = None,
-    scenario: Annotated[Path | None, typer.Option(help="Faults from a file ([[fault]] tables, TOML).")] = None,
     history: setting.History = None,
-    tls: setting.Tls = False,
-    tls_port: setting.TlsPort = 0,
-    tls_name: setting.TlsName = None,
-    tls_cert: setting.TlsCert = None,
-    tls_key: setting.TlsKey = None,
     sent: Annotated[Path | None, typer.Option(help="Record what was sent, as ticks, in this folder.")] = None,
 ) -> None:
     """A local exchange on 127.0.0.1: Alpaca's and Polygon's REST and sockets on one port, accounts, orders and faults.
@@ -69,22 +79,32 @@ def venue(
     from gpi.tools.desk.setting import breaker_of, shares
     from gpi.tools.venue.venue import Options
 
-    if ready is not None:
-        replaceable(ready)
-    _words(slow, hours, fill, fees)
-    names = setting.hosts(tls, tls_name or [], tls_cert, tls_key)
-    faults = _faults(fault or [], scenario)
+    if serving.ready is not None:
+        replaceable(serving.ready)
+    _words(serving.slow, market.hours, market.fill, market.fees)
+    names = setting.hosts(tls)
+    faults = _faults(market.fault or [], market.scenario)
     stream = _feed(sources or [])
     options = Options(
-        accounts=_accounts(key_file, account or [], cash), token=Secret(token) if token else None, port=port,
-        rate_limit=rate_limit,
-        fill=fill,  # type: ignore[arg-type]
-        fees=fees, seed=seed, slow=slow, by_calendar=hours == "market", faults=faults, levels=_levels(stream, fill),
-        luld=luld, breaker=breaker_of(breaker), hosts=names, **shares(option_slippage),
-    )  # fmt: skip
-    how = {"wait_for": wait_for, "stay": stay, "linger": linger}
-    with setting.guarded(tls, tls_port, names, tls_cert, tls_key) as guarded:
-        _serve(options, stream, ready, _pace(speed), sent, how, guarded, history or [])
+        accounts=_accounts(serving.key_file, serving.account or [], serving.cash),
+        token=Secret(serving.token) if serving.token else None,
+        port=serving.port,
+        rate_limit=market.rate_limit,
+        fill=market.fill,  # type: ignore[arg-type]
+        fees=market.fees,
+        seed=market.seed,
+        slow=serving.slow,
+        by_calendar=market.hours == "market",
+        faults=faults,
+        levels=_levels(stream, market.fill),
+        luld=market.luld,
+        breaker=breaker_of(market.breaker),
+        hosts=names,
+        **shares(market.option_slippage),
+    )
+    how = {"wait_for": serving.wait_for, "stay": serving.stay, "linger": serving.linger}
+    with setting.guarded(tls, names) as guarded:
+        _serve(options, stream, serving.ready, _pace(serving.speed), sent, how, guarded, history or [])
 
 
 def _words(slow: str, hours: str, fill: str, fees: str) -> None:
@@ -201,7 +221,7 @@ def _levels(stream: "Stream | None", fill: str) -> int:
 def _pace(speed: str) -> "Callable[[Iterator[Frame]], Iterable[Frame]]":
     if speed == "max":
         return iter
-    from gpi.cli.replay import pace_of
+    from gpi.cli.recorded import pace_of
     from gpi.tools.feeds.pace import paced
 
     times = pace_of(speed)

@@ -44,6 +44,8 @@ def warm() -> None:
     import gpi.tools.backtest.answered
     import gpi.tools.backtest.run
     import gpi.tools.brokers.alpaca.broker
+    import gpi.tools.desk.alpaca
+    import gpi.tools.desk.session
     import gpi.tools.feeds.live.alpaca
     import gpi.tools.feeds.live.capturing
     import gpi.tools.feeds.live.polygon

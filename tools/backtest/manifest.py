@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import math
 import os
-from dataclasses import asdict
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, fields, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -17,30 +18,27 @@ from gpi.formats.written import inside, json_of, text_of
 from gpi.tools.backtest.delays import again
 from gpi.tools.backtest.setup import Fees, Latency, Rules, Setup, Strategy, Terms
 from gpi.tools.backtest.tables import SCHEMAS
-from gpi.tools.kernels.orders import LIMIT_NAMES, LIMITS
+from gpi.tools.kernels.orders import LIMIT_NAMES, LIMITS, Array
 
 
 def as_dict(setup: Setup) -> dict[str, Any]:
-    """A setup as plain numbers and words, for the manifest."""
-    strategy = setup.strategy
-    return {
-        "strategy": {"name": strategy.name, "params": dict(strategy.values), "digest": strategy.digest},
-        "limits": {name: float(setup.limits[0][name]) for name in LIMIT_NAMES},
-        "fees": asdict(setup.fees),
-        "latency": asdict(setup.latency),
-        "terms": None if setup.terms is None else _told(setup.terms),
-        "cash": setup.cash,
-        "seed": setup.seed,
-        "trading_state": setup.trading_state,
-        "rules": asdict(setup.rules),
-        "schedule": setup.schedule,
-        "delays": setup.delays.told(),
-        "external": setup.external,
-    }
+    """A setup as plain numbers and words, field by field, for the manifest; `kill_row` stands beside it there."""
+    names = [each.name for each in fields(setup) if each.name != "kill_row"]
+    return {name: WRITTEN.get(name, _written)(getattr(setup, name)) for name in names}
 
 
-def _told(terms: Terms) -> dict[str, Any]:
+def _written(value: Any) -> Any:
+    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
+
+
+def _strategy(strategy: Strategy) -> dict[str, Any]:
+    return {"name": strategy.name, "params": dict(strategy.values), "digest": strategy.digest}
+
+
+def _told(terms: Terms | None) -> dict[str, Any] | None:
     """Terms as JSON has them: it knows no infinity."""
+    if terms is None:
+        return None
     return {name: ["inf" if v == math.inf else v for v in values] for name, values in asdict(terms).items()}
 
 
@@ -59,23 +57,50 @@ def _setup_of(manifest: dict[str, Any], strategy: Strategy) -> Setup:
     told = manifest["setup"]
     if strategy.digest != told["strategy"]["digest"]:
         raise UsageError(f"the source of {strategy.name} has changed since the run: check out the version that ran")
+    names = [each.name for each in fields(Setup) if each.name in told or each.name in ALWAYS]
+    given = {name: READ[name](told[name]) if name in READ else told[name] for name in names if name != "strategy"}
+    return Setup(strategy, kill_row=manifest["kill_row"], **given)
+
+
+def _limits(told: dict[str, float]) -> Array:
     limits = np.zeros(1, LIMITS)
-    for name, value in told["limits"].items():
+    for name, value in told.items():
         limits[0][name] = value
-    columns: Any = {name: _listed(values) for name, values in (told["terms"] or {}).items()}
-    terms = None if told["terms"] is None else Terms(**columns)
-    fees, latency = Fees(**told["fees"]), Latency(**told["latency"])
-    state, kill_row = told["trading_state"], manifest["kill_row"]
-    rules: Any = {k: tuple(v) if isinstance(v, list) else v for k, v in told.get("rules", {}).items()}
-    return Setup(
-        strategy, limits, fees, latency, told["cash"], terms, told["seed"], state, kill_row,
-        Rules(**rules),
-        told.get("schedule", ""), again(told.get("delays")), told["external"],
-    )  # fmt: skip
+    return limits
+
+
+def _terms(told: dict[str, Any] | None) -> Terms | None:
+    columns: Any = None if told is None else {name: _listed(values) for name, values in told.items()}
+    return None if told is None else Terms(**columns)
+
+
+def _rules(told: dict[str, Any]) -> Rules:
+    rules: Any = {name: tuple(value) if isinstance(value, list) else value for name, value in told.items()}
+    return Rules(**rules)
 
 
 def _listed(values: list[Any]) -> tuple[Any, ...]:
     return tuple(tuple(v) if isinstance(v, list) else float(v) for v in values)
+
+
+WRITTEN: Final[Mapping[str, Callable[[Any], Any]]] = {
+    "strategy": _strategy,
+    "limits": lambda limits: {name: float(limits[0][name]) for name in LIMIT_NAMES},
+    "terms": _told,
+    "delays": lambda delays: delays.told(),
+}
+"""How the fields of a setup are written that JSON does not know; the others are as they are, or dataclasses."""
+READ: Final[Mapping[str, Callable[[Any], Any]]] = {
+    "limits": _limits,
+    "fees": lambda told: Fees(**told),
+    "latency": lambda told: Latency(**told),
+    "terms": _terms,
+    "rules": _rules,
+    "delays": again,
+}
+"""How they are read."""
+ALWAYS: Final = ("limits", "fees", "latency", "terms", "cash", "seed", "trading_state", "external")
+"""What every manifest tells; a field that came later has its default where an older one does not tell it."""
 
 
 def manifest_of(path: Path) -> dict[str, Any]:

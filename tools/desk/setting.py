@@ -38,21 +38,15 @@ def setup_of(options: Options, external: bool = False, strategy: Strategy | None
         strategy or load(options.strategy, parameters(options.param or [])),
         read(options.limits),
         latency=Latency(*latency),
-        cash=options.cash,
-        seed=options.seed,
-        kill_row=options.kill_row,
         delays=delays,
         rules=Rules(
-            options.fill,
-            hours=options.hours,
-            self_trade=options.self_trade,
-            bands=options.luld,
-            account=options.account_rules,
             unlent=unlent,
             breaker=breaker_of(options.breaker),
             **shares(options.option_slippage),
+            **options.taken("rule"),
         ),
         external=external,
+        **options.taken("setup"),
     )
 
 
