@@ -2,8 +2,8 @@
 
 import typer
 
-from gpi.cli import desk
 from gpi.cli.io import Tool, trading
+from gpi.cli.trading import desk
 from gpi.tools.desk.options import Options
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)

@@ -184,7 +184,7 @@ def _where(source: str, wire: str, url: str | None, ready: Path | None) -> tuple
         return source, url
     _check("--wire", wire, ("alpaca", "polygon"))
     if url is None and ready is not None:
-        from gpi.cli.keys import venue_url
+        from gpi.cli.trading.keys import venue_url
 
         url = venue_url(ready)
     if url is None:
@@ -193,7 +193,7 @@ def _where(source: str, wire: str, url: str | None, ready: Path | None) -> tuple
 
 
 def _keys(vendor: str, url: str | None, key_file: Path | None) -> tuple["Secret", ...]:
-    from gpi.cli.keys import alpaca_keys, polygon_key
+    from gpi.cli.trading.keys import alpaca_keys, polygon_key
 
     return alpaca_keys(url, key_file) if vendor == "alpaca" else (polygon_key(url, key_file),)
 

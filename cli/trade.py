@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from gpi.cli import desk, live
 from gpi.cli.io import Tool, trading
+from gpi.cli.trading import desk, live
 from gpi.tools.desk.account import Account
 from gpi.tools.desk.options import Options
 

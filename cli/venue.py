@@ -237,7 +237,7 @@ def _accounts(key_file: Path | None, more: list[str], cash: str) -> dict[str, An
 
     found: dict[str, Any] = {}
     if key_file is not None:
-        from gpi.cli.keys import alpaca_keys
+        from gpi.cli.trading.keys import alpaca_keys
 
         keys = alpaca_keys(key_file=key_file)
         found[keys.key_id.reveal()] = (keys.secret, _cash(cash))

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from gpi.cli import keys
-from gpi.cli.guard import guard, scrubbed
-from gpi.cli.keys import Keys, alpaca_keys, polygon_key
+from gpi.cli.trading import keys
+from gpi.cli.trading.guard import guard, scrubbed
+from gpi.cli.trading.keys import Keys, alpaca_keys, polygon_key
 from gpi.formats.errors import UsageError
 from gpi.formats.secrets import MASK, Secret, masked
 
@@ -125,7 +125,7 @@ def test_without_a_key_the_error_says_where_to_put_one() -> None:
 PROGRAM = f"""
 import logging, sys, threading
 logging.basicConfig(level=logging.DEBUG, stream=sys.stdout)
-from gpi.cli.guard import guard
+from gpi.cli.trading.guard import guard
 from gpi.formats.secrets import Secret
 secret = Secret({SECRET!r})
 guard()

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpi.formats.frame import Frame, concatenated
+from gpi.formats.ticks import TICKS
 from gpi.tools.backtest.setup import Latency, Setup
 from gpi.tools.backtest.trading import trading
 from gpi.tools.embed.onnx import onnx_embedding
@@ -25,7 +26,7 @@ from gpi.tools.memory.match import matched
 from gpi.tools.memory.remember import Remembering, build, remembering
 from gpi.tools.risk.judge import judged
 from gpi.tools.risk.limits import read
-from gpi.tools.stage import Stage, Stream
+from gpi.tools.stage import Stage, State, Stream
 from gpi.tools.strategies.loading import load
 from tests.laws import obeys_the_laws, tick_frames
 
@@ -52,7 +53,6 @@ def bank() -> Path:
 def embedded(seed: int, rng: np.random.Generator) -> Frame:
     """Ticks with made-up embeddings: the encoder's own need windows longer than a law's stream."""
     from gpi.formats.embeddings import embedding
-    from gpi.formats.ticks import TICKS
 
     made = Frame.of(TICKS, {name: np.arange(20) for name in TICKS.names} | {"instrument_id": 0, "kind": 1})
     made["ts_event"][:] = (seed * 100 + np.arange(20)) * 10**9
@@ -102,13 +102,59 @@ STAGES: dict[str, tuple[Callable[[], Stage], Callable[[Frame], Frame]]] = {
 }
 
 
-@pytest.mark.parametrize("name", list(STAGES))
+LONG = 330  # rows of three instruments: each has filled a window of the shipped encoder, and goes on
+EMBEDDING = ("tick_embedding", "onnx_embedding", "a whole pipeline")
+
+
+@pytest.mark.parametrize("name", [name for name in STAGES if name not in EMBEDDING])
 @settings(max_examples=12, deadline=None)
 @given(frame=tick_frames(max_rows=40), cuts=st.lists(st.integers(0, 40), max_size=4))
 def test_every_stage_obeys_every_law(name: str, frame: Frame, cuts: list[int]) -> None:
     """Cut anywhere, no peeking, no mixing, save and resume, the schema announced, the input untouched."""
     make, given_ticks = STAGES[name]
     obeys_the_laws(make(), given_ticks(frame), cuts)
+
+
+@pytest.mark.parametrize("name", EMBEDDING)
+@settings(max_examples=8, deadline=None)
+@given(data=st.data())
+def test_the_stages_that_embed_obey_the_laws_on_full_windows(name: str, data: st.DataObject) -> None:
+    """The same laws, before a window is full and after it: cuts fall on both sides, and embeddings are seen."""
+    make, given_ticks = STAGES[name]
+    frame = data.draw(tick_frames(min_rows=LONG, max_rows=LONG + 120))
+    near = st.integers(frame.rows - 120, frame.rows)
+    cuts = data.draw(st.lists(st.integers(0, frame.rows) | near, max_size=3))
+    out = obeys_the_laws(make(), given_ticks(frame), [frame.rows - 10, *cuts])
+    if "embedding" not in out.columns:  # orders: what they were made of
+        stage, wide = tick_embedding(), with_features(frame)
+        out = concatenated([each.copy() for each in stage(Stream(wide.layout.schema, iter([wide]))).frames],
+                           stage.gives(wide.layout.schema))  # fmt: skip
+    full = np.isfinite(out["embedding"]).all(axis=1)
+    assert full[: frame.rows - 10].any() and full[frame.rows - 10 :].any(), "no window was full"
+    assert not full[:90].any(), "no window was short"
+
+
+def mixing(drops: bool) -> Stage:
+    """A stage that claims not to mix symbols: after another symbol's row it drops the row, or marks it."""
+
+    def step(state: State, frame: Frame) -> Frame:
+        before = np.concatenate([state["last"], frame["instrument_id"][:-1]])
+        state["last"] = frame["instrument_id"][-1:].astype(np.int64) if frame.rows else state["last"]
+        foreign = (before != frame["instrument_id"]) & (before >= 0)
+        kept = {name: view[~foreign] if drops else view.copy() for name, view in frame.columns.items()}
+        kept["flags"] = kept["flags"] if drops else np.where(foreign, 1, kept["flags"])
+        return Frame.of(frame.layout.schema, kept)
+
+    return Stage("mixing", TICKS, lambda schema: schema, lambda: {"last": np.array([-1], np.int64)}, step)
+
+
+@pytest.mark.parametrize("drops", [False, True])
+def test_a_stage_that_mixes_symbols_breaks_the_law(drops: bool) -> None:
+    """Whether the other symbol's rows change what a row says or how many rows there are."""
+    frame = Frame.of(TICKS, {name: np.arange(6) for name in TICKS.names} | {"instrument_id": [0, 0, 1, 1, 0, 0]})
+    frame["flags"][:] = 0
+    with pytest.raises(AssertionError, match="law 3"):
+        obeys_the_laws(mixing(drops), frame, [3])
 
 
 def test_no_stage_is_missing_from_the_list() -> None:

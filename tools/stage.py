@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from gpi.formats.columns import PUBLISHED
 from gpi.formats.errors import SchemaMismatch
 from gpi.formats.features import elements, named
 from gpi.formats.frame import Frame, Layout, concatenated
@@ -119,8 +120,7 @@ def adds(*fields: pa.Field) -> Callable[[pa.Schema], pa.Schema]:
 
 
 def _hint(column: str) -> str:
-    makers = {"features": "featurize", "embedding": "embed", "direction": "embed", "match_return": "index"}
-    return f": run `gpi {makers[column]}` before it" if column in makers else ""
+    return f": run `{PUBLISHED[column][1]}` before it" if column in PUBLISHED else ""
 
 
 def save(state: State) -> bytes:

@@ -361,7 +361,6 @@ def alter(e: Engine, intent: Record, i: int) -> None:
         gone = slot < 0 or e.pool[slot].canceling
         refuse(e, intent, i, UNKNOWN_ORDER if gone else MALFORMED)
         return
-        return
     o = e.pool[slot]
     qty, works = (o.told_qty if intent.qty != intent.qty else intent.qty), o.seen + o.pending
     left = o.seen + qty - o.told_qty

@@ -14,7 +14,7 @@ def found_keys(account: Account) -> tuple["Keys", str]:
 
     Raises UsageError for live keys with --paper, or paper keys with --live.
     """
-    from gpi.cli.keys import alpaca_keys
+    from gpi.cli.trading.keys import alpaca_keys
     from gpi.formats.errors import UsageError
     from gpi.formats.trust import secluded
     from gpi.tools.brokers.alpaca.rest import Keys, host, loopback

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gpi.cli import warming
-from gpi.cli.account import found_keys, tell, typed
-from gpi.cli.desk import tool
 from gpi.cli.io import Tool
+from gpi.cli.trading.account import found_keys, tell, typed
+from gpi.cli.trading.desk import tool
 from gpi.tools.desk.account import Account
 from gpi.tools.desk.options import Options
 

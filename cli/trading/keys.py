@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
-from gpi.cli.guard import guard
+from gpi.cli.trading.guard import guard
 from gpi.formats.errors import UsageError
 from gpi.formats.secrets import Secret
 
