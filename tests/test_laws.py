@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from gpi.formats.frame import Frame, concatenated
 from gpi.formats.ticks import TICKS
+from gpi.formats.words import QUOTE, TRADE
 from gpi.tools.backtest.setup import Latency, Setup
 from gpi.tools.backtest.trading import trading
 from gpi.tools.embed.onnx import onnx_embedding
@@ -102,11 +103,10 @@ STAGES: dict[str, tuple[Callable[[], Stage], Callable[[Frame], Frame]]] = {
 }
 
 
-LONG = 330  # rows of three instruments: each has filled a window of the shipped encoder, and goes on
 EMBEDDING = ("tick_embedding", "onnx_embedding", "a whole pipeline")
 
 
-@pytest.mark.parametrize("name", [name for name in STAGES if name not in EMBEDDING])
+@pytest.mark.parametrize("name", list(STAGES))
 @settings(max_examples=12, deadline=None)
 @given(frame=tick_frames(max_rows=40), cuts=st.lists(st.integers(0, 40), max_size=4))
 def test_every_stage_obeys_every_law(name: str, frame: Frame, cuts: list[int]) -> None:
@@ -115,23 +115,32 @@ def test_every_stage_obeys_every_law(name: str, frame: Frame, cuts: list[int]) -
     obeys_the_laws(make(), given_ticks(frame), cuts)
 
 
+def steady(rows: int, seed: int) -> Frame:
+    """Two instruments, a quote and a trade every 80 ms, prices that wander: every feature is there after 15 s."""
+    dice = np.random.default_rng(seed)
+    made = Frame.of(TICKS, {name: np.ones(rows) for name in TICKS.names})
+    made["ts_event"][:] = made["ts_recv"][:] = 10**18 + np.arange(rows) * 80_000_000
+    made["instrument_id"][:], made["kind"][:], made["flags"][:] = np.arange(rows) % 2, QUOTE | TRADE, 0
+    made["bid_px"][:] = 100.0 + np.cumsum(dice.choice([-0.01, 0.01], rows))
+    made["ask_px"][:] = made["bid_px"] + 0.02
+    made["trade_px"][:] = made["ask_px"]
+    for name in ("bid_sz", "ask_sz", "trade_sz"):
+        made[name][:] = dice.integers(1, 500, rows)
+    return made
+
+
+@pytest.mark.jit
 @pytest.mark.parametrize("name", EMBEDDING)
-@settings(max_examples=8, deadline=None)
-@given(data=st.data())
-def test_the_stages_that_embed_obey_the_laws_on_full_windows(name: str, data: st.DataObject) -> None:
+def test_the_stages_that_embed_obey_the_laws_on_full_windows(name: str) -> None:
     """The same laws, before a window is full and after it: cuts fall on both sides, and embeddings are seen."""
     make, given_ticks = STAGES[name]
-    frame = data.draw(tick_frames(min_rows=LONG, max_rows=LONG + 120))
-    near = st.integers(frame.rows - 120, frame.rows)
-    cuts = data.draw(st.lists(st.integers(0, frame.rows) | near, max_size=3))
-    out = obeys_the_laws(make(), given_ticks(frame), [frame.rows - 10, *cuts])
-    if "embedding" not in out.columns:  # orders: what they were made of
-        stage, wide = tick_embedding(), with_features(frame)
-        out = concatenated([each.copy() for each in stage(Stream(wide.layout.schema, iter([wide]))).frames],
-                           stage.gives(wide.layout.schema))  # fmt: skip
+    frame = steady(420, 3)
+    wide = frame if name == "a whole pipeline" else given_ticks(frame)
+    stage, features = tick_embedding(), with_features(frame)
+    out = next(stage(Stream(features.layout.schema, iter([features]))).frames)
     full = np.isfinite(out["embedding"]).all(axis=1)
-    assert full[: frame.rows - 10].any() and full[frame.rows - 10 :].any(), "no window was full"
-    assert not full[:90].any(), "no window was short"
+    assert full[400:].all() and not full[:180].any() and 0 < full[:400].sum(), "windows short and full"
+    obeys_the_laws(make(), wide, [410, 250, 120])
 
 
 def mixing(drops: bool) -> Stage:
