@@ -12,8 +12,8 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from numba import config
 
+import gpi.tools.kernels.jit as compiling  # numba comes through it, without what it would load besides
 from gpi.formats.errors import SchemaMismatch
 from gpi.formats.frame import Frame, Layout
 from gpi.tools.kernels.shared import Placed
@@ -21,6 +21,7 @@ from gpi.tools.kernels.shared import Placed
 Array = npt.NDArray[Any]
 NOTHING: Final[Mapping[str, Array]] = MappingProxyType({})
 NOWHERE: Final = np.zeros(8, np.uint8)  # where offsets count from when the columns lie anywhere
+DISABLED: Final = bool(compiling.config.DISABLE_JIT)  # type: ignore[attr-defined]
 KEPT: Final = 4096  # numbers of rows whose tables are remembered, 1 KiB each
 
 
@@ -44,7 +45,7 @@ class Columns:
         if frame.layout is not self._layout:
             self._fit(frame.layout)
         pieces = frame.pieces
-        if pieces is None or more or config.DISABLE_JIT:
+        if pieces is None or more or DISABLED:
             return self._apart(frame, more)
         found = self._tables.get(frame.rows) or self._table(frame.layout, frame.rows)
         body = pieces[0]
