@@ -5,9 +5,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -16,10 +18,12 @@ import pytest
 
 from gpi.formats.frame import Frame, Layout
 from gpi.formats.instruments import Instrument, Instruments
-from gpi.formats.ipc import writing
+from gpi.formats.ipc import Reader, Writer, writing
 from gpi.formats.ticks import TICKS
+from gpi.tools.backtest.recovery import unfinished
+from gpi.tools.backtest.told import NAME, Reading
 from tests.data import shared
-from tests.shell import GPI, ROOT, environment, gpi, pipeline
+from tests.shell import GPI, PATIENCE_S, ROOT, environment, gpi, pipeline, turns, until
 
 pytestmark = pytest.mark.jit  # whole processes: the kernels inside are tested elsewhere without the JIT
 
@@ -163,47 +167,87 @@ def test_two_writers_of_one_file_do_not_mix(tmp_path: Path) -> None:
     assert len(out.read_text().splitlines()) == 30_001
 
 
-def test_a_trader_told_to_end_cancels_and_exits_130(ticks: Path, tmp_path: Path) -> None:
-    """SIGTERM on a quiet pipe: the run is closed, complete and repeatable."""
-    run = tmp_path / "run"
-    first_in, into = os.pipe()
-    stream = gpi("replay", ticks, "--batch", "500", check=0).stdout
+@pytest.fixture(scope="module")
+def frames(ticks: Path) -> tuple[pa.Schema, list[Frame]]:
+    """The market as a stream: its schema and its batches."""
+    stream = os.memfd_create("ticks")
+    os.write(stream, gpi("replay", ticks, "--batch", "500", check=0).stdout)
+    os.lseek(stream, 0, os.SEEK_SET)
+    reader = Reader(stream)
+    found = [frame.copy() for frame in reader]
+    os.close(stream)
+    return reader.schema, found
+
+
+@contextmanager
+def fed(run: Path, schema: pa.Schema, *words: object) -> Iterator[tuple[subprocess.Popen[bytes], Writer]]:
+    """A trader and the writer of its stdin; it is not left behind."""
     trader = subprocess.Popen(
-        [*GPI, *TRADE, str(run)], stdin=first_in, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, cwd=ROOT
-    )
-    os.close(first_in)
-    os.write(into, stream[: len(stream) // 2])
-    time.sleep(3)
-    trader.terminate()
-    assert trader.wait(timeout=20) in (3, 130)  # 3 when the half stream ended inside a batch
-    os.close(into)
-    assert trader.stderr is not None
-    trader.stderr.close()
-    assert pq.read_metadata(run / "orders.parquet").num_rows > 0
+        [*GPI, *TRADE, str(run), *map(str, words)],
+        stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=ROOT,
+    )  # fmt: skip
+    assert trader.stdin is not None
+    try:
+        yield trader, Writer(trader.stdin.fileno(), schema)
+    finally:
+        trader.stdin.close()
+        trader.kill()
+        trader.wait()
 
 
-def test_the_kill_file_is_seen_on_a_quiet_feed(ticks: Path, tmp_path: Path) -> None:
-    """It appears while no tick comes: the kill is recorded, and the exit code says so."""
-    kill, run = tmp_path / "kill", tmp_path / "run"
-    stream = gpi("replay", ticks, check=0).stdout
-    child = subprocess.Popen(
-        [*GPI, *TRADE, str(run), "--kill-file", str(kill)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        cwd=ROOT,
-    )
-    assert child.stdin is not None and child.stderr is not None
-    child.stdin.write(stream[:200])  # the schema's beginning, and then silence
-    child.stdin.flush()
-    time.sleep(2)
-    kill.touch()
-    time.sleep(1)
-    child.stdin.write(stream[200:])
-    child.stdin.close()
-    assert child.wait(timeout=60) == 4
-    child.stderr.close()
-    assert json.loads((run / "manifest.json").read_text())["kill_row"] == 0
+def traded(run: Path) -> bool:
+    """Whether a run that goes on has told of an order."""
+    return unfinished(run) and next(Reading(run / NAME).records(), None) is not None
+
+
+def test_a_trader_told_to_end_cancels_and_exits_130(frames: Any, ticks: Path, tmp_path: Path) -> None:
+    """SIGTERM on a quiet pipe between two batches: the run is closed, complete and repeatable, and no order is open."""
+    run, (schema, batches) = tmp_path / "run", frames
+    with fed(run, schema) as (trader, writer):
+        for batch in batches[: len(batches) // 2]:
+            writer.write(batch)
+        until(lambda: traded(run))
+        turns(trader.pid)
+        trader.terminate()
+        assert trader.wait(timeout=PATIENCE_S) == 130
+    manifest = json.loads((run / "manifest.json").read_text())
+    assert manifest["complete"] is True and manifest["ticks"] == 500 * (len(batches) // 2)
+    working = still_working(run)
+    assert working and not any(working.values()), "orders were open, none is left so"
+    assert b"identical" in gpi("verify", run, "--recording", ticks, check=0).stderr
+
+
+def still_working(run: Path) -> dict[int, float]:
+    """By order that was ever open: what of it is."""
+    found: dict[int, float] = {}
+    for row in pq.read_table(run / "orders.parquet", columns=["order_id", "action", "leaves"]).to_pylist():
+        if row["action"] in (4, 8):
+            found[row["order_id"]] = row["leaves"]
+        elif row["action"] in (5, 6, 7):
+            found[row["order_id"]] = 0.0
+    return found
+
+
+def test_the_kill_file_is_seen_on_a_quiet_feed(frames: Any, tmp_path: Path) -> None:
+    """It appears and is gone again while no tick comes: the kill stands all the same, and the exit code says so."""
+    kill, run, (schema, batches) = tmp_path / "kill", tmp_path / "run", frames
+    half = len(batches) // 2
+    with fed(run, schema, "--kill-file", kill) as (trader, writer):
+        for batch in batches[:half]:
+            writer.write(batch)
+        until(lambda: traded(run))
+        turns(trader.pid)
+        kill.touch()
+        turns(trader.pid)
+        kill.unlink()
+        for batch in batches[half:]:
+            writer.write(batch)
+        writer.close()
+        assert trader.stdin is not None
+        trader.stdin.close()
+        assert trader.wait(timeout=PATIENCE_S) == 4
+    assert json.loads((run / "manifest.json").read_text())["kill_row"] == 500 * half
+    assert not any(still_working(run).values())
 
 
 def test_fused_is_piped_bit_for_bit() -> None:
@@ -258,10 +302,7 @@ def test_a_killed_upstream_is_exit_3_and_a_run_that_says_so(ticks: Path, tmp_pat
     )
     assert slow.stdout is not None and trader.stderr is not None
     slow.stdout.close()
-    deadline, log, first = time.monotonic() + 60, run / ".told.log", 0
-    while (not first or log.stat().st_size == first) and time.monotonic() < deadline:
-        time.sleep(0.05)
-        first = first or (log.stat().st_size if log.exists() else 0)
+    until(lambda: traded(run))
     slow.send_signal(signal.SIGKILL)
     slow.wait()
     assert trader.wait(timeout=60) == 3
@@ -271,13 +312,7 @@ def test_a_killed_upstream_is_exit_3_and_a_run_that_says_so(ticks: Path, tmp_pat
     manifest = json.loads((run / "manifest.json").read_text())
     assert manifest["complete"] is False
     assert f"{manifest['ticks']} rows" in message.replace(",", "")
-    last = pq.read_table(run / "orders.parquet")
-    working: dict[int, float] = {}
-    for row in last.select(["order_id", "action", "leaves"]).to_pylist():
-        if row["action"] in (4, 8):
-            working[row["order_id"]] = row["leaves"]
-        elif row["action"] in (5, 6, 7):
-            working[row["order_id"]] = 0.0
+    working = still_working(run)
     assert working and not any(working.values()), "orders were open, none is left so"
 
 
@@ -292,9 +327,7 @@ def test_ctrl_c_drains_the_pipeline(ticks: Path, tmp_path: Path) -> None:
     )
     assert source.stdout is not None
     source.stdout.close()
-    deadline = time.monotonic() + 60
-    while not any(p.stat().st_size > 5000 for p in tmp_path.glob("*.partial")) and time.monotonic() < deadline:
-        time.sleep(0.05)
+    until(lambda: any(p.stat().st_size > 5000 for p in tmp_path.glob("*.partial")))
     for child in (tool, source):
         os.kill(child.pid, signal.SIGINT)
     assert source.wait(timeout=60) == 130
@@ -311,13 +344,10 @@ def test_a_killed_writer_leaves_no_visible_parquet(ticks: Path, tmp_path: Path) 
     """kill -9 while Parquet is written: nothing that matches *.parquet can be seen."""
     out = tmp_path / "deep" / "x.parquet"
     child = subprocess.Popen([*GPI, "replay", str(ticks), *PACED, "--out", str(out)], cwd=ROOT)
-    deadline = time.monotonic() + 60
-    while not out.parent.exists() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    time.sleep(0.3)
+    until(lambda: out.parent.exists() and any(out.parent.iterdir()))
     child.kill()
     child.wait()
-    assert not list(tmp_path.rglob("*.parquet"))
+    assert any(out.parent.iterdir()) and not list(tmp_path.rglob("*.parquet"))
 
 
 def test_the_kill_file_stops_trading_with_exit_4(ticks: Path, tmp_path: Path) -> None:
