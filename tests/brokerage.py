@@ -43,19 +43,15 @@ class Venue:
             fill="conservative",
         )
         self.keys = Keys(Secret(KEY_ID), Secret(SECRET))
-        self._ready, self._loop = threading.Event(), asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._main, daemon=True)
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True)
         self._thread.start()
         assert self._ready.wait(20)
         for name in NAMES:
             self.tick(symbol=name, bid=[99.99, 500], ask=[100.01, 500], ts=START_NS)
 
-    def _main(self) -> None:
-        self._loop.run_until_complete(self._serve())
-        self._loop.close()
-
     async def _serve(self) -> None:
-        self._end = asyncio.Event()
+        self._loop, self._end = asyncio.get_running_loop(), asyncio.Event()
         self.world = made(self.options, self.instruments)
         self._at = await opened(self.world)
         self.url = self._at.url

@@ -260,11 +260,17 @@ class Live:
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self.loop = asyncio.new_event_loop()
-        self.thread = threading.Thread(target=self.loop.run_forever, daemon=True)
+        self._runs = threading.Event()
+        self.thread = threading.Thread(target=lambda: asyncio.run(self._live()), daemon=True)
+
+    async def _live(self) -> None:
+        self.loop, self._over = asyncio.get_running_loop(), asyncio.Event()
+        self._runs.set()
+        await self._over.wait()
 
     def __enter__(self) -> Live:
         self.thread.start()
+        assert self._runs.wait(20)
         self.venue = Venue(self.world)
         self._wait(self.venue.__aenter__())
         self.at = f"127.0.0.1:{self.venue.server.port}"
@@ -272,9 +278,8 @@ class Live:
 
     def __exit__(self, *_: Any) -> None:
         self._wait(self.venue.__aexit__())
-        self.loop.call_soon_threadsafe(self.loop.stop)
-        self.thread.join(5)
-        self.loop.close()
+        self.loop.call_soon_threadsafe(self._over.set)
+        self.thread.join(20)
 
     def _wait(self, what: Any) -> Any:
         return asyncio.run_coroutine_threadsafe(what, self.loop).result(20)

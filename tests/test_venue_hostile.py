@@ -1,13 +1,16 @@
 """The venue against whoever means it no good: nonsense, half requests, floods, strangers' pages. No traceback, ever."""
 
 import contextlib
+import gc
 import gzip
 import json
 import shlex
 import socket
 import struct
 import subprocess
+import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +24,7 @@ from hypothesis import strategies as st
 
 from gpi.formats.instruments import equity, option
 from gpi.tools.venue.patience import Patience
+from tests.brokerage import Venue
 from tests.shell import GPI, ROOT
 from tests.venues import Ready, running_venue, until, venue_here
 
@@ -458,3 +462,32 @@ def test_nameless_sockets_keep_nobody_out(path: str) -> None:
         assert venue.state()["counters"].get("mishaps", 0) == 0
         for line in (named, *lines):
             line.close()
+
+
+def test_a_venue_that_ends_while_clients_come_loses_no_socket(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever was accepted while it closed is let go like the rest: nothing is left for the garbage to find."""
+    found: list[str] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda told: found.append(str(told.exc_value)))
+
+    def storm(port: int, over: threading.Event) -> None:
+        with contextlib.ExitStack() as clients:
+            while not over.is_set():
+                try:
+                    line = clients.enter_context(socket.create_connection(("127.0.0.1", port), 5))
+                    line.sendall(b"GET /v2/clock HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+                except OSError:
+                    return
+
+    for _ in range(2):
+        venue, over = Venue(), threading.Event()
+        port = int(venue.url.rsplit(":", 1)[1])
+        storms = [threading.Thread(target=storm, args=(port, over)) for _ in range(3)]
+        for each in storms:
+            each.start()
+        time.sleep(0.1)  # they come all the time; it ends in the middle
+        venue.close()
+        over.set()
+        for each in storms:
+            each.join(20)
+        gc.collect()
+    assert found == []

@@ -113,7 +113,10 @@ class Desk:
     def _frames(
         self, stream: Stream, session: Session, broker: Broker, step: Callable[[Frame], Traded], directory: Run | None
     ) -> Iterator[Frame]:
-        complete = False
+        complete, outside = (
+            False,
+            bool(broker.whose()),
+        )  # here nothing outlives the session, and a tick pays for no word
         try:
             for frame in stream.frames:
                 _hear(session, broker.reports(), directory)
@@ -125,7 +128,8 @@ class Desk:
                 if directory is not None:
                     directory.add(traded)  # in its log before anything of it is sent
                 broker.send(session.requests())
-                self._told_day(session, broker)
+                if outside:
+                    self._told_day(session, broker)
                 yield traded.orders
                 if broker.failure is not None:
                     break

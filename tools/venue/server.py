@@ -27,6 +27,7 @@ HOST: Final = "127.0.0.1"  # never another: the venue has no business beyond thi
 ROWS: Final = 256  # of a frame played at once; requests are answered in between
 AHEAD: Final = 8  # frames read ahead of the one being played
 BACKLOG: Final = 1024  # connections that wait to be accepted
+TURNS: Final = 10  # of the loop: a connection that was accepted is there after four
 AT_ONCE: Final = 8  # of them are accepted before the gate sees them: far fewer than the descriptors it keeps back
 GRACE_S: Final = 1.0  # for open connections when the venue closes
 
@@ -41,6 +42,7 @@ class Listening:
     runner: web.AppRunner
     tls_port: int = 0
     ca: Path | None = None  # what clients of the TLS port are told to trust
+    lines: tuple[socket.socket, ...] = ()
 
     @property
     def tls_url(self) -> str | None:
@@ -54,6 +56,10 @@ class Listening:
 
     async def close(self) -> None:
         """Stop answering; every connection ends."""
+        for line in self.lines:  # who has been accepted comes in first: a server that closes would lose the socket
+            asyncio.get_running_loop().remove_reader(line)
+        for _ in range(TURNS):
+            await asyncio.sleep(0)
         await self.runner.cleanup()
 
 
@@ -131,10 +137,10 @@ async def listening(
             if each is not None:
                 each.close()
         raise
-    found = Listening(int(line.getsockname()[1]), runner)
+    found = Listening(int(line.getsockname()[1]), runner, lines=(line,))
     if tls_line is None or certificate is None:
         return found
-    return replace(found, tls_port=int(tls_line.getsockname()[1]), ca=certificate.ca)
+    return replace(found, lines=(line, tls_line), tls_port=int(tls_line.getsockname()[1]), ca=certificate.ca)
 
 
 class Feed:

@@ -11,6 +11,7 @@ import json
 import random
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final
 
 import websockets
@@ -55,15 +56,11 @@ class Updates:
             self._task.cancel()
 
     def _main(self) -> None:
-        try:
-            self._task = self._loop.create_task(self._supervise())
-            self._loop.run_until_complete(self._task)
-        except asyncio.CancelledError:
-            pass
-        finally:
-            self._loop.close()
+        with asyncio.Runner(loop_factory=lambda: self._loop) as runner, suppress(asyncio.CancelledError):
+            runner.run(self._supervise())  # whatever it has begun ends with it, sockets too
 
     async def _supervise(self) -> None:
+        self._task = asyncio.current_task()
         failures = refusals = 0
         while True:
             try:
