@@ -223,5 +223,5 @@ def _same_facts(run: Path, step: dict[str, Any], part: Part) -> None:
         changed = sorted(key for key in {*now, *then} if now.get(key) != then.get(key))
         raise BadInput(
             f"{run} cannot be repeated: what `gpi {step['command']}` used has changed since ({', '.join(changed)}: "
-            f"{then.get(changed[0])} then, {now.get(changed[0])} now)"
+            f"{then.get(changed[0])} then, {now.get(changed[0])} now); gpi {step.get('version', '?')} made it"
         )

@@ -20,6 +20,7 @@ from gpi.formats.frame import Frame, Layout
 from gpi.formats.instruments import Instrument, Instruments
 from gpi.formats.ipc import Reader, Writer, writing
 from gpi.formats.ticks import TICKS
+from gpi.formats.version import __version__
 from gpi.tools.backtest.recovery import unfinished
 from gpi.tools.backtest.told import NAME, Reading
 from tests.data import shared
@@ -117,7 +118,8 @@ def test_changed_data_cannot_pass_for_the_recorded(ticks: Path, tmp_path: Path) 
     mine.write_bytes(ticks.read_bytes())
     gpi("run", f"replay {mine} | backtest --out {run}", check=0)
     gpi("simulate", "--seed", "6", "--events", "500", "--out", mine, check=0)
-    assert b"has changed since" in gpi("verify", run, check=3).stderr
+    told = gpi("verify", run, check=3).stderr
+    assert b"has changed since" in told and f"gpi {__version__} made it".encode() in told
 
 
 def test_the_order_of_several_sources_is_remembered(ticks: Path, tmp_path: Path) -> None:
